@@ -1,0 +1,64 @@
+/**
+ * The one way to write a file that others read: a temporary file beside it, synced, renamed over it,
+ * and the directory synced. A crash leaves the old file or the new one, never a part.
+ */
+
+import {
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+
+export interface FileOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * Replaces `path` by a file with `data` and `mode`, owned by `owner` (the caller when absent).
+ * Throws the system's error, with nothing left behind.
+ */
+export function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  options: { readonly mode: number; readonly owner?: FileOwner },
+): void {
+  const directory = dirname(path);
+  // The temporary file lies in the same directory, since rename cannot cross filesystems.
+  const temporary = join(directory, `.qmailctl.${process.pid}.${counter++}`);
+  const fd = openSync(temporary, "wx", 0o600);
+  try {
+    try {
+      const bytes = typeof data === "string" ? Buffer.from(data) : data;
+      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+      if (options.owner) fchownSync(fd, options.owner.uid, options.owner.gid);
+      fchmodSync(fd, options.mode);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    unlinkSync(temporary);
+    throw error;
+  }
+  syncDirectory(directory);
+}
+
+let counter = 0;
+
+/** Makes the names in `directory` durable. */
+export function syncDirectory(directory: string): void {
+  const fd = openSync(directory, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
