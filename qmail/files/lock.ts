@@ -5,23 +5,53 @@
  * description itself, so the lock stays ours after it has left, until we close the file or die.
  */
 
-import { spawnSync } from "node:child_process";
+import { type StdioOptions, spawn, spawnSync } from "node:child_process";
+
+/** Another process held the lock for as long as we would wait. */
+export class LockBusyError extends Error {}
+
+/** flock's exit code when the lock is held by another. */
+const BUSY = 1;
 
 /**
  * Locks the open file `fd` without waiting. Returns false when another process holds it.
  * Throws when the system has no flock program or the lock fails for another reason.
  */
 export function lockExclusive(fd: number): boolean {
-  const result = spawnSync("flock", ["-x", "-n", "3"], {
-    stdio: ["ignore", "ignore", "pipe", fd],
-    env: { PATH: process.env.PATH ?? "/usr/bin:/bin" },
-  });
-  if (result.error) {
-    throw new Error("cannot lock: the program flock is missing (package util-linux or busybox)", {
-      cause: result.error,
-    });
-  }
+  const result = spawnSync("flock", ["-x", "-n", "3"], { stdio: stdio(fd), env: env() });
+  if (result.error) throw missing(result.error);
   if (result.status === 0) return true;
-  if (result.status === 1) return false;
+  if (result.status === BUSY) return false;
   throw new Error(`cannot lock: flock: ${String(result.stderr).trim()}`);
+}
+
+/**
+ * Locks the open file `fd`, waiting at most `seconds`. Rejects with LockBusyError when that was not
+ * enough, and as `lockExclusive` otherwise.
+ */
+export function lockWaiting(fd: number, seconds: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const args = ["-x", "-w", String(seconds), "3"];
+    const child = spawn("flock", args, { stdio: stdio(fd), env: env() });
+    child.on("error", (error) => reject(missing(error)));
+    child.on("exit", (code) => {
+      if (code === 0) resolve();
+      else if (code === BUSY) reject(new LockBusyError("the lock is held by another process"));
+      else reject(new Error(`cannot lock: flock left with ${code}`));
+    });
+  });
+}
+
+function stdio(fd: number): StdioOptions {
+  return ["ignore", "ignore", "pipe", fd];
+}
+
+function env(): NodeJS.ProcessEnv {
+  return { PATH: process.env.PATH ?? "/usr/bin:/bin" };
+}
+
+function missing(cause: Error): Error {
+  return new Error("cannot lock: the program flock is missing (package util-linux or busybox)", {
+    cause,
+  });
 }

@@ -1,0 +1,84 @@
+/** What the programs of this folder need from the world around them, so that tests can give them another. */
+
+import { writeSync } from "node:fs";
+import { EXIT } from "../exit.ts";
+import { qmailHome } from "../home.ts";
+import type { QueueDoor } from "../queue/qmail.ts";
+
+/** Environment variables as byte strings. */
+export type ByteEnv = Readonly<Record<string, string | undefined>>;
+
+export interface Context {
+  readonly env: ByteEnv;
+  readonly input: AsyncIterable<Buffer>;
+  /** The qmail home. */
+  readonly home: string;
+  /** Where messages go; asked for only when there is one. */
+  queue(): Promise<QueueDoor>;
+  /** Writes to standard output; resolves when more may come. */
+  print(bytes: Buffer): Promise<void>;
+  /** Seconds since 1970. */
+  readonly now: number;
+  readonly pid: number;
+}
+
+/** How a program ended. */
+export interface Outcome {
+  readonly code: number;
+  /** For standard error, without the program's name; empty when there is nothing to say. */
+  readonly message: string;
+}
+
+/** The bytes of `text`, which Node has decoded as UTF-8, as a byte string. */
+export function toBytes(text: string): string {
+  return Buffer.from(text).toString("latin1");
+}
+
+/** The environment `env` as byte strings. */
+export function byteEnv(env: NodeJS.ProcessEnv): ByteEnv {
+  const entries = Object.entries(env).map(([name, value]) => [name, toBytes(value ?? "")]);
+  return Object.fromEntries(entries);
+}
+
+/** The arguments of this program as byte strings. */
+export function programArgs(): string[] {
+  return process.argv.slice(2).map(toBytes);
+}
+
+/** The byte string `bytes` as text for a person. */
+export function toText(bytes: string): string {
+  return Buffer.from(bytes, "latin1").toString();
+}
+
+/** The world of a program started by a user. */
+export function programContext(home = qmailHome()): Context {
+  return {
+    env: byteEnv(process.env),
+    input: process.stdin,
+    home,
+    async queue() {
+      const { localQueue } = await import("../queue/local-queue.ts");
+      return localQueue(home, process.env);
+    },
+    print: (bytes) =>
+      new Promise((resolve, reject) => {
+        process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
+      }),
+    now: Math.floor(Date.now() / 1000),
+    pid: process.pid,
+  };
+}
+
+/** The outcome of a program that cannot do what it was asked. */
+export function refused(message: string): Outcome {
+  return { code: EXIT.hard, message };
+}
+
+/** Ends the program `name` with `outcome`. */
+export function exitWith(name: string, { code, message }: Outcome): never {
+  if (message !== "") {
+    const kind = code === EXIT.ok || message.startsWith("usage: ") ? "" : "fatal: ";
+    writeSync(2, Buffer.from(`${name}: ${kind}${message.replace(/\n$/, "")}\n`, "latin1"));
+  }
+  process.exit(code);
+}

@@ -1,0 +1,34 @@
+/** mailsubj(1): sends standard input as the body of a message with a subject. */
+
+import {
+  type Context,
+  exitWith,
+  type Outcome,
+  programArgs,
+  programContext,
+  refused,
+} from "./context.ts";
+import { inject } from "./qmail-inject.ts";
+
+/** Runs mailsubj; subject and recipients go into the header as they are. */
+export async function mailsubj(args: readonly string[], context: Context): Promise<Outcome> {
+  const [subject, ...recipients] = args;
+  if (subject === undefined || recipients.length === 0) {
+    return refused("usage: mailsubj subject recip ...");
+  }
+  const header = `Subject: ${subject}\nTo: ${recipients.join(" ")}\n\n`;
+  return await inject([], { ...context, input: withHeader(header, context.input) });
+}
+
+/** `input` with the byte string `header` before it. */
+export async function* withHeader(
+  header: string,
+  input: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer> {
+  yield Buffer.from(header, "latin1");
+  yield* input;
+}
+
+if (import.meta.main) {
+  exitWith("mailsubj", await mailsubj(programArgs(), programContext()));
+}

@@ -1,0 +1,148 @@
+/**
+ * qmail-local: `qmail-local [-nN] user homedir local dash ext domain sender defaultdelivery`, message
+ * on descriptor 0 (qmail-local(8)); and, as `qmail-local --worker HOME`, the worker that qmail-lspawn
+ * keeps for each uid.
+ */
+
+import { fstatSync, readSync } from "node:fs";
+import { EXIT } from "../exit.ts";
+import { GroupSync } from "../files/groupsync.ts";
+import { qmailHome } from "../home.ts";
+import { localQueue } from "../queue/local-queue.ts";
+import type { Message } from "../spawn/message.ts";
+import { bufferMessage } from "../spawn/message.ts";
+import type { Report } from "../spawn/report.ts";
+import { serveWork } from "../spawn/worker.ts";
+import type { Instruction } from "./dotqmail.ts";
+import { DotQmailError } from "./dotqmail.ts";
+import type { LocalRequest } from "./environment.ts";
+import { DeliveryFailure } from "./failure.ts";
+import { checkHome, deliverLocal, findInstructions, type LocalContext } from "./local.ts";
+
+const CHUNK = 64 * 1024;
+const USAGE =
+  "qmail-local: usage: qmail-local [ -nN ] user homedir local dash ext domain sender aliasempty";
+
+/** The strings of a request in the order of qmail-local's arguments. */
+export function parseRequest(fields: readonly string[]): LocalRequest | null {
+  const [user, home, local, dash, ext, host, sender, aliasempty, ...more] = fields;
+  if (aliasempty === undefined || more.length > 0 || !home?.startsWith("/")) return null;
+  return {
+    user: user as string,
+    home,
+    local: local as string,
+    dash: dash as string,
+    ext: ext as string,
+    host: host as string,
+    sender: sender as string,
+    aliasempty,
+  };
+}
+
+function context(home: string): LocalContext {
+  return {
+    queue: localQueue(home),
+    sync: new GroupSync(),
+    env: process.env,
+    now: () => Math.floor(Date.now() / 1000),
+  };
+}
+
+function work(home: string): void {
+  const shared = context(home);
+  serveWork(async (fields, message) => {
+    const request = parseRequest(fields);
+    if (!request) return { status: "Z", text: "Internal qmail-lspawn bug.\n" };
+    return deliverLocal(request, message, shared);
+  });
+}
+
+/** What `-n` prints for an instruction. */
+function describe(instruction: Instruction): string {
+  switch (instruction.type) {
+    case "maildir":
+    case "mbox":
+      return `${instruction.type} ${instruction.path}`;
+    case "program":
+      return `program ${instruction.command}`;
+    case "forward":
+      return `forward ${instruction.address}`;
+    case "list":
+      return "";
+  }
+}
+
+function printInstructions(request: LocalRequest): Report {
+  checkHome(request.home);
+  const { instructions } = findInstructions(request);
+  const count = (...types: string[]) =>
+    instructions.filter(({ type }) => types.includes(type)).length;
+  const lines = instructions.map(describe).filter((line) => line !== "");
+  const did = `did ${count("maildir", "mbox")}+${count("forward")}+${count("program")}`;
+  return { status: "K", text: `${[...lines, did].join("\n")}\n` };
+}
+
+/** Descriptor 0: a file is read piece by piece, as often as needed; a pipe once, into memory. */
+function stdinMessage(): Message {
+  const stat = fstatSync(0);
+  if (!stat.isFile()) return bufferMessage(readPipe());
+  return {
+    size: stat.size,
+    async *chunks() {
+      for (let at = 0; ; ) {
+        const chunk = Buffer.allocUnsafe(CHUNK);
+        const count = readSync(0, chunk, 0, CHUNK, at);
+        if (count === 0) return;
+        yield chunk.subarray(0, count);
+        at += count;
+      }
+    },
+  };
+}
+
+function readPipe(): Buffer {
+  const chunks: Buffer[] = [];
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(CHUNK);
+    const count = readSync(0, chunk);
+    if (count === 0) return Buffer.concat(chunks);
+    chunks.push(chunk.subarray(0, count));
+  }
+}
+
+async function main(args: string[]): Promise<number> {
+  let doit = true;
+  let fields = args;
+  for (; /^-[nN]+$/.test(fields[0] ?? ""); fields = fields.slice(1)) {
+    doit = !(fields[0] as string).endsWith("n");
+  }
+  if (fields[0] === "--") fields = fields.slice(1);
+  const request = parseRequest(fields.map((field) => Buffer.from(field).toString("latin1")));
+  if (!request) {
+    process.stderr.write(`${USAGE}\n`);
+    return EXIT.hard;
+  }
+  const report = doit
+    ? await deliverLocal(request, stdinMessage(), context(qmailHome()))
+    : attempt(() => printInstructions(request));
+  process.stdout.write(Buffer.from(report.text, "latin1"));
+  return { K: EXIT.ok, Z: EXIT.soft, D: EXIT.hard }[report.status];
+}
+
+function attempt(action: () => Report): Report {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof DeliveryFailure) return { status: error.status, text: error.message };
+    if (error instanceof DotQmailError) return { status: "Z", text: error.message };
+    throw error;
+  }
+}
+
+if (import.meta.main) {
+  process.title = "qmail-local";
+  process.umask(0o077);
+  const args = process.argv.slice(2);
+  if (args[0] === "--worker") work(args[1] as string);
+  else process.exitCode = await main(args);
+}

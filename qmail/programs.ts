@@ -1,0 +1,39 @@
+/**
+ * The programs: their names as everybody knows them and the files they are.
+ *
+ * Sources run as TypeScript, the published package as JavaScript; which of the two this is shows in
+ * the name of this very file.
+ */
+
+import { fileURLToPath } from "node:url";
+
+const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
+
+export interface Program {
+  /** Source file below qmail/, without extension. */
+  readonly file: string;
+  /** Mode of its launcher in $QMAIL/bin (qmail's published table, without the setuid bit). */
+  readonly mode: number;
+}
+
+/** What install puts into $QMAIL/bin. */
+export const PROGRAMS = {
+  "qmail-start": { file: "qmail-start", mode: 0o700 },
+  "qmail-queue": { file: "queue/qmail-queue", mode: 0o755 },
+  "qmail-inject": { file: "inject/qmail-inject", mode: 0o755 },
+  sendmail: { file: "inject/sendmail", mode: 0o755 },
+  "qmail-smtpd": { file: "smtpd/qmail-smtpd", mode: 0o755 },
+  "qmail-local": { file: "local/qmail-local", mode: 0o755 },
+  "qmail-remote": { file: "remote/qmail-remote", mode: 0o755 },
+  "qmail-qread": { file: "queue/qmail-qread", mode: 0o755 },
+  "qmail-qstat": { file: "queue/qmail-qstat", mode: 0o755 },
+  splogger: { file: "multilog/splogger", mode: 0o755 },
+  multilog: { file: "multilog/multilog", mode: 0o755 },
+} as const satisfies Record<string, Program>;
+
+export type ProgramName = keyof typeof PROGRAMS;
+
+/** The absolute path of the source or compiled file `file` ("send/qmail-send") below qmail/. */
+export function programPath(file: string): string {
+  return fileURLToPath(new URL(`./${file}${EXTENSION}`, import.meta.url));
+}

@@ -1,0 +1,157 @@
+/**
+ * qmail-start: turns on mail delivery: `qmail-start [defaultdelivery [logger arg ...]]`
+ * (qmail-start(8)).
+ *
+ * Starts the logger (qmaill), qmail-lspawn (root), qmail-rspawn (qmailr) and qmail-queue, which is
+ * qmail-clean too (qmailq), joins their pipes, and becomes qmail-send (qmails). So the process that rc
+ * started is qmail-send, and takes its signals.
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { writeSync } from "node:fs";
+import type { Socket } from "node:net";
+import { resolve } from "node:path";
+import type { Writable } from "node:stream";
+import { EXIT } from "./exit.ts";
+import { qmailHome } from "./home.ts";
+import { type Ids, readIds } from "./ids.ts";
+import { programPath } from "./programs.ts";
+import type { LogSink } from "./send/qmail-send.ts";
+
+/** While more of the log than this waits for the logger, no work is begun. */
+const LOG_MAX = 1 << 20;
+
+type Owner = { readonly uid: number; readonly gid: number };
+
+class Starter {
+  readonly #ids: Ids;
+  readonly #home: string;
+
+  constructor(home: string, ids: Ids) {
+    this.#home = home;
+    this.#ids = ids;
+  }
+
+  /** A daemon of ours; its descriptor 3 is the link to qmail-send. */
+  daemon(file: string, args: readonly string[], owner: Owner | null): Socket {
+    const child = spawn(process.execPath, [programPath(file), ...args], {
+      stdio: ["ignore", "inherit", "inherit", "pipe"],
+      env: {
+        PATH: process.env.PATH ?? "/usr/bin:/bin",
+        QMAILHOME: this.#home,
+        UV_THREADPOOL_SIZE: "16",
+      },
+      ...this.#as(owner),
+    });
+    // A daemon that could not be started closes its link: qmail-send says so and leaves.
+    child.on("error", (error) => process.stderr.write(`alert: cannot start: ${error.message}\n`));
+    return child.stdio[3] as Socket;
+  }
+
+  logger(command: readonly string[]): LogSink {
+    const [program, ...args] = command as [string, ...string[]];
+    const owner = { uid: this.#ids.uid.qmaill, gid: this.#ids.gid.nofiles };
+    const child = spawn(program, args, {
+      stdio: ["pipe", "inherit", "inherit"],
+      ...this.#as(owner),
+    });
+    return new LoggerSink(child);
+  }
+
+  /** Gives up every privilege, for good. */
+  become(owner: Owner): void {
+    if (this.#ids.sandbox) return;
+    process.setgroups?.([]);
+    process.setgid?.(owner.gid);
+    process.setuid?.(owner.uid);
+  }
+
+  #as(owner: Owner | null): Partial<Owner> {
+    return owner && !this.#ids.sandbox ? owner : {};
+  }
+}
+
+/** The log goes to a program. When that dies we must not go on unheard: we leave and are started again. */
+class LoggerSink implements LogSink {
+  readonly #input: Writable;
+  readonly #ended: Promise<void>;
+  #leaving = false;
+
+  constructor(child: ChildProcess) {
+    this.#input = child.stdin as Writable;
+    this.#input.on("error", () => {});
+    this.#ended = new Promise((done) => {
+      child.on("error", (error) => {
+        process.stderr.write(`alert: cannot start the logger: ${error.message}\n`);
+        done();
+      });
+      child.on("exit", () => done());
+    });
+    void this.#ended.then(() => {
+      if (!this.#leaving) process.kill(process.pid, "SIGTERM");
+    });
+  }
+
+  get full(): boolean {
+    return this.#input.writableLength > LOG_MAX;
+  }
+
+  write(text: string): void {
+    this.#input.write(text, "latin1");
+  }
+
+  end(): Promise<void> {
+    this.#leaving = true;
+    this.#input.end();
+    return this.#ended;
+  }
+}
+
+/** The log goes to standard output. */
+class StdoutSink implements LogSink {
+  readonly full = false;
+  #text = "";
+
+  write(text: string): void {
+    if (this.#text === "") setImmediate(() => this.#flush());
+    this.#text += text;
+  }
+
+  end(): Promise<void> {
+    this.#flush();
+    return Promise.resolve();
+  }
+
+  #flush(): void {
+    const bytes = Buffer.from(this.#text, "latin1");
+    this.#text = "";
+    for (let at = 0; at < bytes.length; ) at += writeSync(1, bytes, at);
+  }
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const home = resolve(qmailHome());
+  process.chdir(home);
+  const ids = readIds(".");
+  if (!ids.sandbox && process.getuid?.() !== 0) {
+    process.stderr.write("qmail-start: fatal: must be run as root\n");
+    return EXIT.soft;
+  }
+  const { uid, gid } = ids;
+  const [aliasempty = "./Mailbox", ...logger] = args;
+  const starter = new Starter(home, ids);
+  const log = logger.length > 0 ? starter.logger(logger) : new StdoutSink();
+  const lspawn = starter.daemon("spawn/qmail-lspawn", [aliasempty], null);
+  const rspawn = starter.daemon("spawn/qmail-rspawn", [], { uid: uid.qmailr, gid: gid.qmail });
+  const queue = starter.daemon("queue/queue-server", [], { uid: uid.qmailq, gid: gid.qmail });
+  starter.become({ uid: uid.qmails, gid: gid.qmail });
+  process.title = "qmail-send";
+  // Loaded only now, so that nothing of it runs as root.
+  const { qmailSend } = await import("./send/qmail-send.ts");
+  return qmailSend({ log, queue, lspawn, rspawn });
+}
+
+if (import.meta.main) {
+  process.umask(0o077);
+  process.exit(await main(process.argv.slice(2)));
+}

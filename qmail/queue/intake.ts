@@ -1,0 +1,261 @@
+/**
+ * One message on its way from S1 to S4: pid/, mess/, intd/, todo/ (INTERNALS.md, "How a message enters").
+ *
+ * Metadata calls are synchronous, since they only touch memory; what waits for the disk goes to the
+ * thread pool. Small messages stay in memory until their envelope is there, so they are written in one call.
+ */
+
+import {
+  closeSync,
+  fdatasync,
+  fstatSync,
+  linkSync,
+  openSync,
+  unlinkSync,
+  writeSync,
+  writevSync,
+} from "node:fs";
+import { promisify } from "node:util";
+import { date822 } from "../date822.ts";
+import { QQ } from "../exit.ts";
+import type { GroupSync } from "../files/groupsync.ts";
+import { EnvelopeError, formatTodo, parseEnvelope } from "./envelope.ts";
+import { fmtqfn, type MessId, splitOf } from "./fmtqfn.ts";
+import { DEATH_SECONDS } from "./protocol.ts";
+
+const dataSync = promisify(fdatasync);
+
+/** Up to here a message waits in memory for its envelope. */
+const MEMORY_MAX = 64 * 1024;
+/** A single writev takes no more than 1024 pieces. */
+const CHUNKS_MAX = 500;
+
+/** Who puts a message in. */
+export interface Source {
+  readonly uid: number;
+  /** As the Received line says it: "from network", "for bounce", "by alias", "by uid 1000". */
+  readonly how: string;
+}
+
+export interface Queued {
+  readonly id: MessId;
+  /** Bytes of the mess file. */
+  readonly size: number;
+  /** Content of the todo file. */
+  readonly todo: Buffer;
+}
+
+/** Trouble with the exit code of qmail-queue that says it. */
+export class QueueError extends Error {
+  readonly code: number;
+  constructor(code: number, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+export interface IntakeContext {
+  /** The queue directory. */
+  readonly queue: string;
+  readonly sync: GroupSync;
+  /** Seconds since 1970. */
+  readonly now: () => number;
+}
+
+export class Intake {
+  readonly #context: IntakeContext;
+  readonly #source: Source;
+  readonly #qp: number;
+  readonly #started: number;
+  #chunks: Buffer[];
+  #buffered: number;
+  #size = 0;
+  #id: MessId | null = null;
+  #messFd = -1;
+  #madeIntd = false;
+  #failure: QueueError | null = null;
+
+  constructor(context: IntakeContext, source: Source, qp: number) {
+    this.#context = context;
+    this.#source = source;
+    this.#qp = qp;
+    this.#started = context.now();
+    const received = `Received: (qmail ${qp} invoked ${source.how}); ${date822(this.#started)}\n`;
+    this.#chunks = [Buffer.from(received, "latin1")];
+    this.#buffered = received.length;
+  }
+
+  /** Adds bytes of the message; `bytes` must stay as they are. Trouble is kept for `commit`. */
+  put(bytes: Buffer): void {
+    if (this.#failure) return;
+    this.#chunks.push(bytes);
+    this.#buffered += bytes.length;
+    if (this.#buffered > MEMORY_MAX || this.#chunks.length > CHUNKS_MAX) {
+      this.#attempt(QQ.writeError, () => this.#write());
+    }
+  }
+
+  /**
+   * Queues the message for the envelope in `envelopeBytes` (envelope.ts). When this resolves the
+   * message, its envelope and their names are durable. Throws QueueError; then nothing is left.
+   */
+  async commit(envelopeBytes: Buffer): Promise<Queued> {
+    let intdFd = -1;
+    try {
+      this.#attempt(QQ.writeError, () => this.#write());
+      if (this.#failure) throw this.#failure;
+      const todo = this.#todoBytes(envelopeBytes);
+      const id = this.#id as MessId;
+      intdFd = this.#writeIntd(id, todo);
+      const { queue, sync } = this.#context;
+      await Promise.all([
+        dataSync(this.#messFd),
+        dataSync(intdFd),
+        sync.sync(`${queue}/mess/${splitOf(id)}`),
+      ]).catch(rethrowAs(QQ.writeError, "sync the message"));
+      if (this.#context.now() - this.#started > DEATH_SECONDS) {
+        throw new QueueError(QQ.timeout, "cannot queue a message that took more than a day");
+      }
+      // The link makes the message the queue's. What fails from here on must not remove it.
+      call(QQ.todoFile, "link into todo", () =>
+        linkSync(`${queue}/${fmtqfn("intd", id)}`, `${queue}/${fmtqfn("todo", id)}`),
+      );
+      this.#release(intdFd);
+      intdFd = -1;
+      await this.#syncTodo(id);
+      return { id, size: this.#size, todo };
+    } catch (error) {
+      this.#remove();
+      if (intdFd >= 0) closeSync(intdFd);
+      throw error;
+    }
+  }
+
+  /** Gives the message up and removes what was made. */
+  abort(): void {
+    this.#remove();
+    this.#failure ??= new QueueError(QQ.readError, "the message was given up");
+  }
+
+  #write(): void {
+    if (this.#messFd < 0) this.#create();
+    if (this.#chunks.length === 0) return;
+    let wanted = this.#buffered;
+    this.#size += wanted;
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#buffered = 0;
+    const done = writevSync(this.#messFd, chunks);
+    if (done === wanted) return;
+    // A short write: rare enough to join what is left.
+    const rest = Buffer.concat(chunks).subarray(done);
+    wanted -= done;
+    for (let at = 0; at < wanted; ) at += writeSync(this.#messFd, rest, at);
+  }
+
+  /** The mess file is made under pid/ first, because its name is its own inode number. */
+  #create(): void {
+    const { queue } = this.#context;
+    const pid = `${queue}/pid/${process.pid}.${Math.floor(this.#started)}.${this.#qp}`;
+    this.#messFd = call(QQ.pidFile, "create a file in pid", () => openSync(pid, "wx", 0o644));
+    try {
+      const id = String(fstatSync(this.#messFd, { bigint: true }).ino);
+      call(QQ.messFile, "link into mess", () => linkSync(pid, `${queue}/${fmtqfn("mess", id)}`));
+      this.#id = id;
+    } finally {
+      call(QQ.pidFile, "unlink from pid", () => unlinkSync(pid));
+    }
+  }
+
+  #todoBytes(envelopeBytes: Buffer): Buffer {
+    try {
+      const envelope = parseEnvelope(envelopeBytes);
+      return formatTodo({ ...envelope, uid: this.#source.uid, pid: this.#qp });
+    } catch (error) {
+      if (!(error instanceof EnvelopeError)) throw error;
+      const code = error.reason === "address" ? QQ.addressTooLong : QQ.badEnvelope;
+      throw new QueueError(code, error.message, error);
+    }
+  }
+
+  #writeIntd(id: MessId, todo: Buffer): number {
+    const path = `${this.#context.queue}/${fmtqfn("intd", id)}`;
+    const fd = call(QQ.intdFile, "create a file in intd", () => openSync(path, "wx", 0o644));
+    this.#madeIntd = true;
+    try {
+      call(QQ.writeError, "write the envelope", () => {
+        for (let at = 0; at < todo.length; ) at += writeSync(fd, todo, at);
+      });
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+    return fd;
+  }
+
+  async #syncTodo(id: MessId): Promise<void> {
+    const { queue, sync } = this.#context;
+    try {
+      await sync.sync(`${queue}/todo`);
+    } catch (error) {
+      // Not promised to the sender, so it must not stay: it would arrive twice.
+      unlinkQuietly(`${queue}/${fmtqfn("todo", id)}`);
+      this.#id = id;
+      this.#madeIntd = true;
+      throw new QueueError(QQ.todoFile, "cannot sync todo", error);
+    }
+  }
+
+  /** The files are the queue's now: close them and forget them. */
+  #release(intdFd: number): void {
+    closeSync(intdFd);
+    closeSync(this.#messFd);
+    this.#messFd = -1;
+    this.#id = null;
+    this.#madeIntd = false;
+  }
+
+  #remove(): void {
+    this.#chunks = [];
+    if (this.#messFd >= 0) closeSync(this.#messFd);
+    this.#messFd = -1;
+    if (this.#id === null) return;
+    const { queue } = this.#context;
+    if (this.#madeIntd) unlinkQuietly(`${queue}/${fmtqfn("intd", this.#id)}`);
+    unlinkQuietly(`${queue}/${fmtqfn("mess", this.#id)}`);
+    this.#id = null;
+  }
+
+  #attempt(code: number, action: () => void): void {
+    if (this.#failure) return;
+    try {
+      call(code, "write the message", action);
+    } catch (error) {
+      this.#failure = error as QueueError;
+      this.#remove();
+    }
+  }
+}
+
+function call<T>(code: number, what: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    return rethrowAs(code, what)(error);
+  }
+}
+
+function rethrowAs(code: number, what: string): (error: unknown) => never {
+  return (error) => {
+    if (error instanceof QueueError) throw error;
+    throw new QueueError(code, `cannot ${what}: ${(error as Error).message}`, error);
+  };
+}
+
+function unlinkQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Cleaning up after another failure: what stays is found by qmail-send's cleanup.
+  }
+}

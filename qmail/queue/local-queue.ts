@@ -1,0 +1,147 @@
+/**
+ * The queue as any local user sees it: a file in queue/drop, and a word to the server.
+ *
+ * With the server up the file is not synced: the server copies and syncs it before it answers. With
+ * the server down the file itself is made durable, and taken in at the next start.
+ */
+
+import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { QQ } from "../exit.ts";
+import { syncDirectory } from "../files/atomic.ts";
+import { Link } from "../net/link.ts";
+import { dropName, formatTrailer } from "./drop.ts";
+import { formatEnvelope } from "./envelope.ts";
+import { programQueue } from "./program-queue.ts";
+import { DROP_DIRECTORY, ENVELOPE_MAX, FRAME, LOCAL_SOCKET, parseResult } from "./protocol.ts";
+import { type Qmail, type QueueDoor, type QueueResult, queueFailure } from "./qmail.ts";
+
+/**
+ * The way into the queue of the installation in `home` for whoever we are; the program in
+ * `env.QMAILQUEUE` when there is one.
+ */
+export function localQueue(home: string, env: NodeJS.ProcessEnv = process.env): QueueDoor {
+  const program = env.QMAILQUEUE;
+  if (program) return programQueue(program, env);
+  return { open: () => new DropQmail(home) };
+}
+
+class DropQmail implements Qmail {
+  readonly full = false;
+  readonly #home: string;
+  readonly #path: string;
+  readonly #name = dropName();
+  #fd = -1;
+  #size = 0;
+  #code = 0;
+
+  constructor(home: string) {
+    this.#home = home;
+    this.#path = join(home, DROP_DIRECTORY, this.#name);
+    this.#attempt(QQ.pidFile, () => {
+      // Others' umask must not hide the file from the queue; the directory lends it its group.
+      const umask = process.umask(0o027);
+      try {
+        this.#fd = openSync(`${this.#path}.tmp`, "wx", 0o640);
+      } finally {
+        process.umask(umask);
+      }
+    });
+  }
+
+  put(bytes: Buffer): void {
+    this.#size += bytes.length;
+    this.#attempt(QQ.writeError, () => this.#write(bytes));
+  }
+
+  drained(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async close(sender: string, recipients: readonly string[]): Promise<QueueResult> {
+    const envelope = formatEnvelope({ sender, recipients });
+    if (envelope.length > ENVELOPE_MAX) this.#code ||= QQ.noMemory;
+    this.#attempt(QQ.writeError, () => {
+      this.#write(envelope);
+      this.#write(formatTrailer(this.#size, envelope.length));
+    });
+    this.#attempt(QQ.todoFile, () => renameSync(`${this.#path}.tmp`, `${this.#path}.msg`));
+    if (this.#code !== 0) {
+      this.abort();
+      return queueFailure(this.#code);
+    }
+    const answer = await this.#tell();
+    const result = answer ?? this.#leave();
+    closeSync(this.#fd);
+    if (!result.ok) this.#remove(".msg");
+    return result;
+  }
+
+  abort(): void {
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+    this.#remove(".tmp");
+  }
+
+  #write(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
+  }
+
+  /** What the server says of our file; null when there is no server, or it went away. */
+  #tell(): Promise<QueueResult | null> {
+    return new Promise((resolve) => {
+      const socket = connect(join(this.#home, LOCAL_SOCKET));
+      const link = new Link(socket, {
+        frame: (type, _id, payload) => {
+          if (type !== FRAME.result) return;
+          const { code, qp, text } = parseResult(payload);
+          resolve(code === QQ.ok ? { ok: true, qp } : queueFailure(code, text));
+          link.end();
+        },
+        close: () => resolve(null),
+      });
+      socket.on("connect", () => link.send(FRAME.drop, 1, `${this.#name}.msg`));
+    });
+  }
+
+  /** No server: the file is the queue's as soon as it and its name are durable. */
+  #leave(): QueueResult {
+    try {
+      fsyncSync(this.#fd);
+      this.#syncName();
+      return { ok: true, qp: process.pid };
+    } catch {
+      return queueFailure(QQ.writeError);
+    }
+  }
+
+  /**
+   * The drop directory opens for qmailq alone, so others cannot sync it. For them the fsync of the
+   * file after its renaming carries the name: ext4, xfs and btrfs log both together.
+   */
+  #syncName(): void {
+    try {
+      syncDirectory(join(this.#home, DROP_DIRECTORY));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
+    }
+  }
+
+  #attempt(code: number, action: () => void): void {
+    if (this.#code !== 0) return;
+    try {
+      action();
+    } catch {
+      this.#code = code;
+    }
+  }
+
+  #remove(ending: ".tmp" | ".msg"): void {
+    try {
+      unlinkSync(`${this.#path}${ending}`);
+    } catch {
+      // Taken in or never made; what stays by accident is removed by the queue server in time.
+    }
+  }
+}

@@ -1,0 +1,284 @@
+/**
+ * The long-lived qmail-queue: takes in messages for all who have no process of their own to spend on
+ * one, and is qmail-clean too. Runs as qmailq, the only user that can write mess/, intd/ and todo/.
+ *
+ * Descriptor 3 is the link to qmail-send. The doors open when qmail-send says that it has the queue
+ * to itself, and the process ends when that link ends: an accepted message always has a sender.
+ */
+
+import { chmodSync, readdirSync, rmSync, statSync, unlinkSync } from "node:fs";
+import { createServer, type Server, Socket } from "node:net";
+import { EXIT, QQ } from "../exit.ts";
+import { GroupSync } from "../files/groupsync.ts";
+import { qmailHome } from "../home.ts";
+import { type Ids, readIds } from "../ids.ts";
+import { Link } from "../net/link.ts";
+import { Drops } from "./drop.ts";
+import { fmtqfn, type MessId } from "./fmtqfn.ts";
+import { Intake, type IntakeContext, type Queued, QueueError, type Source } from "./intake.ts";
+import {
+  ENVELOPE_MAX,
+  FRAME,
+  formatFresh,
+  formatResult,
+  LOCAL_SOCKET,
+  NETWORK_SOCKET,
+  OSSIFIED_SECONDS,
+} from "./protocol.ts";
+
+const QUEUE = "queue";
+/** A longer todo file is not sent along: qmail-send reads it. */
+const FRESH_MAX = 64 * 1024;
+
+class QueueServer {
+  readonly #ids: Ids;
+  readonly #context: IntakeContext;
+  readonly #drops: Drops;
+  readonly #send: Link;
+  readonly #servers: Server[] = [];
+  #qp = process.pid;
+  #unannounced = false;
+
+  constructor(ids: Ids, sendSocket: Socket) {
+    this.#ids = ids;
+    this.#context = {
+      queue: QUEUE,
+      sync: new GroupSync(),
+      now: () => Math.floor(Date.now() / 1000),
+    };
+    this.#drops = new Drops(this.#context, ids, (queued) => this.announce(queued));
+    const bounce = new Door(this, { uid: ids.uid.qmails, how: "for bounce" });
+    this.#send = new Link(sendSocket, {
+      frame: (type, id, payload) => {
+        if (type === FRAME.open) void this.#open();
+        else if (isClean(type)) this.#clean(type, id, payload.toString("latin1"));
+        else bounce.frame(this.#send, type, id, payload);
+      },
+      close: () => this.#exit(),
+    });
+  }
+
+  nextQp(): number {
+    this.#qp = this.#qp >= 0x7fffffff ? 1 : this.#qp + 1;
+    return this.#qp;
+  }
+
+  intake(source: Source, qp: number): Intake {
+    return new Intake(this.#context, source, qp);
+  }
+
+  /** Takes in the dropped file `name` and tells qmail-send. Throws QueueError. */
+  takeDrop(name: string, qp: number): Promise<void> {
+    return this.#drops.take(name, qp);
+  }
+
+  announce(queued: Queued): void {
+    if (this.#send.full || queued.todo.length > FRESH_MAX) {
+      // qmail-send is behind: it reads the directory when it has caught up.
+      if (this.#unannounced) return;
+      this.#unannounced = true;
+      void this.#send.drained().then(() => {
+        this.#unannounced = false;
+        this.#send.send(FRAME.scan, 0);
+      });
+      return;
+    }
+    this.#send.send(FRAME.fresh, 0, formatFresh(queued.id, queued.size, queued.todo));
+  }
+
+  async #open(): Promise<void> {
+    const { uid } = this.#ids;
+    await this.#listen(NETWORK_SOCKET, new Door(this, { uid: uid.qmaild, how: "from network" }));
+    await this.#listen(LOCAL_SOCKET, new DropDoor(this));
+    this.#cleanPid();
+    // Behind the opening: a file dropped before it is seen here, one dropped after it is announced.
+    await this.#drops.takeAll(() => this.nextQp());
+    this.#send.send(FRAME.opened, 0);
+  }
+
+  #listen(path: string, door: Door | DropDoor): Promise<void> {
+    // A socket left by a crash is in the way. Two queue servers cannot be: qmail-send holds sendmutex.
+    rmSync(path, { force: true });
+    const server = createServer((socket) => {
+      const link = new Link(socket, {
+        frame: (type, id, payload) => door.frame(link, type, id, payload),
+        close: () => door.gone(link),
+      });
+    });
+    this.#servers.push(server);
+    return new Promise((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(path, () => {
+        // Who may connect is decided by the socket's directory.
+        chmodSync(path, 0o666);
+        resolve();
+      });
+    });
+  }
+
+  #clean(type: number, request: number, id: MessId): void {
+    const removed = [
+      this.#unlink(fmtqfn("intd", id)),
+      type === FRAME.cleanMess || this.#unlink(fmtqfn("todo", id)),
+      type === FRAME.cleanTodo || this.#unlink(fmtqfn("mess", id)),
+    ];
+    this.#send.send(FRAME.cleaned, request, removed.every(Boolean) ? "+" : "!");
+  }
+
+  /** A file in pid/ lives for a moment: what is old there was left by a crash. */
+  #cleanPid(): void {
+    for (const name of readdirSync(`${QUEUE}/pid`)) {
+      const path = `pid/${name}`;
+      const stat = statSync(`${QUEUE}/${path}`, { throwIfNoEntry: false });
+      const age = this.#context.now() - (stat?.mtimeMs ?? 0) / 1000;
+      if (stat && age > OSSIFIED_SECONDS && !this.#unlink(path)) {
+        process.stderr.write(`warning: qmail-queue: cannot remove "${path}"\n`);
+      }
+    }
+  }
+
+  #unlink(path: string): boolean {
+    try {
+      unlinkSync(`${QUEUE}/${path}`);
+      return true;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === "ENOENT";
+    }
+  }
+
+  #exit(): void {
+    for (const server of this.#servers) server.close();
+    process.exit(EXIT.ok);
+  }
+}
+
+/** A message under way through a door. */
+interface Entering {
+  readonly intake: Intake;
+  readonly qp: number;
+  /** What has come of its envelope. */
+  readonly envelope: Buffer[];
+  envelopeSize: number;
+}
+
+/** A door for those who may say for themselves what they put in: the network daemons, qmail-send. */
+class Door {
+  readonly #server: QueueServer;
+  readonly #source: Source;
+  readonly #entering = new Map<Link, Map<number, Entering>>();
+
+  constructor(server: QueueServer, source: Source) {
+    this.#server = server;
+    this.#source = source;
+  }
+
+  frame(link: Link, type: number, id: number, payload: Buffer): void {
+    const entry = this.#entry(link, id);
+    switch (type) {
+      case FRAME.put:
+        entry.intake.put(Buffer.from(payload));
+        break;
+      case FRAME.envelope:
+        this.#envelope(entry, payload);
+        break;
+      case FRAME.close:
+        this.#entering.get(link)?.delete(id);
+        this.#envelope(entry, payload);
+        void this.#commit(link, id, entry);
+        break;
+      case FRAME.abort:
+        this.#entering.get(link)?.delete(id);
+        entry.intake.abort();
+        break;
+      default:
+        link.destroy();
+    }
+  }
+
+  gone(link: Link): void {
+    for (const { intake } of this.#entering.get(link)?.values() ?? []) intake.abort();
+    this.#entering.delete(link);
+  }
+
+  #entry(link: Link, id: number): Entering {
+    let entries = this.#entering.get(link);
+    if (!entries) {
+      entries = new Map();
+      this.#entering.set(link, entries);
+    }
+    let entry = entries.get(id);
+    if (!entry) {
+      const qp = this.#server.nextQp();
+      entry = { intake: this.#server.intake(this.#source, qp), qp, envelope: [], envelopeSize: 0 };
+      entries.set(id, entry);
+    }
+    return entry;
+  }
+
+  #envelope(entry: Entering, payload: Buffer): void {
+    entry.envelopeSize += payload.length;
+    if (entry.envelopeSize > ENVELOPE_MAX) entry.intake.abort();
+    else entry.envelope.push(Buffer.from(payload));
+  }
+
+  async #commit(link: Link, id: number, entry: Entering): Promise<void> {
+    let code: number = QQ.ok;
+    try {
+      this.#server.announce(await entry.intake.commit(Buffer.concat(entry.envelope)));
+    } catch (error) {
+      code = codeOf(error);
+    }
+    link.send(FRAME.result, id, formatResult(code, entry.qp));
+  }
+}
+
+/** The door of every local user: names of files whose owner tells who queued them. */
+class DropDoor {
+  readonly #server: QueueServer;
+
+  constructor(server: QueueServer) {
+    this.#server = server;
+  }
+
+  frame(link: Link, type: number, id: number, payload: Buffer): void {
+    if (type !== FRAME.drop) {
+      link.destroy();
+      return;
+    }
+    void this.#take(link, id, payload.toString("latin1"));
+  }
+
+  gone(): void {}
+
+  async #take(link: Link, id: number, name: string): Promise<void> {
+    const qp = this.#server.nextQp();
+    let code: number = QQ.ok;
+    try {
+      await this.#server.takeDrop(name, qp);
+    } catch (error) {
+      code = codeOf(error);
+    }
+    link.send(FRAME.result, id, formatResult(code, qp));
+  }
+}
+
+function isClean(type: number): boolean {
+  return type === FRAME.cleanTodo || type === FRAME.cleanMess || type === FRAME.cleanAll;
+}
+
+function codeOf(error: unknown): number {
+  if (error instanceof QueueError) {
+    process.stderr.write(`qmail-queue: ${error.message}\n`);
+    return error.code;
+  }
+  process.stderr.write(`qmail-queue: internal bug: ${(error as Error).stack}\n`);
+  return QQ.internalBug;
+}
+
+if (import.meta.main) {
+  process.title = "qmail-queue";
+  process.umask(0o033);
+  process.chdir(qmailHome());
+  statSync(QUEUE);
+  new QueueServer(readIds("."), new Socket({ fd: 3 }));
+}

@@ -1,0 +1,135 @@
+/** Deliveries under way: one slot each, as many as the concurrency of their channel (C qmail: del_*). */
+
+import type { Link } from "../net/link.ts";
+import type { MessId } from "../queue/fmtqfn.ts";
+import { formatDelivery, SPAWN } from "../spawn/protocol.ts";
+import type { Report, Status } from "../spawn/report.ts";
+import type { Channel } from "./log.ts";
+import * as log from "./log.ts";
+import { senderFor } from "./rewrite.ts";
+
+/** Reports are cut to this: they go to the log and into bounces. */
+const REPORT_MAX = 10_000;
+
+const DYING_TEXT = "I'm not going to try again; this message has been in the queue too long.\n";
+
+export interface DeliveryOrder {
+  readonly id: MessId;
+  readonly sender: string;
+  readonly recipient: string;
+  /** True when the message is too old for another try: a deferral becomes a failure. */
+  readonly dying: boolean;
+  /** Called once with the outcome; the slot is free again afterwards. */
+  done(status: Status, text: string): void;
+}
+
+interface Slot {
+  readonly order: DeliveryOrder;
+  readonly number: number;
+}
+
+interface ChannelState {
+  link: Link | null;
+  limit: number;
+  used: number;
+  readonly slots: (Slot | undefined)[];
+  readonly free: number[];
+}
+
+export class Deliveries {
+  readonly #log: (line: string) => void;
+  readonly #channels: Record<Channel, ChannelState>;
+  #lastNumber = 0;
+  exiting = false;
+
+  constructor(log: (line: string) => void) {
+    this.#log = log;
+    this.#channels = { local: newChannel(), remote: newChannel() };
+  }
+
+  /** The spawner of `channel` takes deliveries, `limit` at once. */
+  connect(channel: Channel, link: Link, limit: number): void {
+    const state = this.#channels[channel];
+    state.link = link;
+    state.limit = limit;
+  }
+
+  /** The spawner of `channel` is gone: what it was doing will never be reported. */
+  disconnect(channel: Channel): void {
+    this.#channels[channel].link = null;
+  }
+
+  available(channel: Channel): boolean {
+    const { link, used, limit } = this.#channels[channel];
+    return link !== null && used < limit && !this.exiting;
+  }
+
+  limit(channel: Channel): number {
+    return this.#channels[channel].limit;
+  }
+
+  /** True when no report is outstanding that can still come. */
+  get idle(): boolean {
+    return Object.values(this.#channels).every(({ link, used }) => link === null || used === 0);
+  }
+
+  /** Starts a delivery; the channel must be available. */
+  start(channel: Channel, order: DeliveryOrder): void {
+    const state = this.#channels[channel];
+    const number = ++this.#lastNumber;
+    const delnum = state.free.pop() ?? state.slots.length;
+    state.slots[delnum] = { order, number };
+    state.used++;
+    const { id, recipient } = order;
+    const sender = senderFor(order.sender, recipient);
+    state.link?.send(SPAWN.deliver, delnum, formatDelivery({ messid: id, sender, recipient }));
+    this.#log(log.startingDelivery(id, { delivery: number, channel, recipient }));
+    this.status();
+  }
+
+  /** A report frame has come from the spawner of `channel`. */
+  report(channel: Channel, delnum: number, payload: Buffer): void {
+    const state = this.#channels[channel];
+    const slot = state.slots[delnum];
+    if (!slot) {
+      this.#log(log.warning("internal error: delivery report out of range"));
+      return;
+    }
+    state.slots[delnum] = undefined;
+    state.free.push(delnum);
+    state.used--;
+    const report = payload.toString("latin1", 0, Math.min(payload.length, REPORT_MAX));
+    const { status, text } = this.#judge(slot, report);
+    this.status();
+    slot.order.done(status, text);
+  }
+
+  status(): void {
+    const { local, remote } = this.#channels;
+    this.#log(log.status({ local, remote }, this.exiting));
+  }
+
+  /** Logs a report and says what it means for the recipient. */
+  #judge({ order, number }: Slot, report: string): Report {
+    const text = report.slice(1);
+    switch (report[0]) {
+      case "K":
+        this.#log(log.delivery(number, "success", text));
+        return { status: "K", text };
+      case "D":
+        this.#log(log.delivery(number, "failure", text));
+        return { status: "D", text };
+      case "Z":
+        if (order.dying) return this.#judge({ order, number }, `D${text}${DYING_TEXT}`);
+        this.#log(log.delivery(number, "deferral", text));
+        return { status: "Z", text };
+      default:
+        this.#log(log.reportMangled(number));
+        return { status: "Z", text };
+    }
+  }
+}
+
+function newChannel(): ChannelState {
+  return { link: null, limit: 0, used: 0, slots: [], free: [] };
+}

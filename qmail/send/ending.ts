@@ -1,0 +1,141 @@
+/** How a message ends: the bounce if there is one, then its files (C qmail: messdone, injectbounce, addbounce). */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { fmtqfn, type MessId } from "../queue/fmtqfn.ts";
+import { FRAME } from "../queue/protocol.ts";
+import { type BounceNames, bounceEntry, bounceSender, injectBounce } from "./bounce.ts";
+import * as log from "./log.ts";
+import { CHANNELS } from "./log.ts";
+import type { CleanType, QueueClerk } from "./queue-clerk.ts";
+import type { QueueFiles } from "./queue-files.ts";
+import type { RewriteTables } from "./rewrite.ts";
+import { SLEEP_SYSFAIL } from "./schedule.ts";
+
+/** Trouble with the disk while a failure must be noted: tried again after this time. */
+const HELP_MS = 10_000;
+
+export interface EndingContext {
+  readonly files: QueueFiles;
+  readonly clerk: QueueClerk;
+  readonly log: (line: string) => void;
+  readonly now: () => number;
+  names(): BounceNames;
+  tables(): RewriteTables;
+}
+
+export class Ending {
+  readonly #context: EndingContext;
+  readonly #busy = new Set<Promise<unknown>>();
+
+  constructor(context: EndingContext) {
+    this.#context = context;
+  }
+
+  /** Resolves when nothing that was begun is under way. */
+  async idle(): Promise<void> {
+    while (this.#busy.size > 0) await Promise.all(this.#busy);
+  }
+
+  /** Notes the failure of `recipient` for the bounce of `id`; goes on trying until it is noted. */
+  addBounce(id: MessId, recipient: string, report: string): Promise<void> {
+    return this.#track(this.#addBounce(id, recipient, report));
+  }
+
+  /** Ends `id` when nothing is left to do. Resolves with the time to try again, or 0 when it is settled. */
+  end(id: MessId): Promise<number> {
+    return this.#track(this.#end(id));
+  }
+
+  /** Has files of `id` removed; logs when that fails. */
+  clean(type: CleanType, id: MessId): Promise<boolean> {
+    return this.#track(this.#clean(type, id));
+  }
+
+  #track<T>(work: Promise<T>): Promise<T> {
+    const tracked = work.finally(() => this.#busy.delete(tracked));
+    this.#busy.add(tracked);
+    return tracked;
+  }
+
+  async #addBounce(id: MessId, recipient: string, report: string): Promise<void> {
+    const { files, tables, log: write } = this.#context;
+    const text = bounceEntry(tables(), recipient, report);
+    for (;;) {
+      try {
+        await files.appendBounce(id, text);
+        return;
+      } catch {
+        write(log.alert("unable to append to bounce message; HELP! sleeping..."));
+        await sleep(HELP_MS);
+      }
+    }
+  }
+
+  async #end(id: MessId): Promise<number> {
+    const { files, log: write, now } = this.#context;
+    const again = () => now() + SLEEP_SYSFAIL;
+    try {
+      // False alarms: another channel still has work, or the message is still in todo.
+      for (const directory of [...CHANNELS, "todo"] as const) {
+        if (files.mtime(directory, id) !== null) return 0;
+      }
+      if (files.mtime("info", id) === null) return 0;
+    } catch {
+      write(log.warning(`unable to stat ${fmtqfn("info", id)}; will try again later`));
+      return again();
+    }
+    if (!(await this.#bounce(id))) return again();
+    write(log.endMsg(id));
+    try {
+      files.unlink("info", id);
+    } catch {
+      write(log.warning(`unable to unlink ${fmtqfn("info", id)}; will try again later`));
+      return again();
+    }
+    await this.#clean(FRAME.cleanMess, id);
+    return 0;
+  }
+
+  /** Sends the bounce, if there is one to send. False: try again later. */
+  async #bounce(id: MessId): Promise<boolean> {
+    const { files, clerk, log: write, names, now } = this.#context;
+    const path = fmtqfn("bounce", id);
+    try {
+      const info = files.info(id);
+      if (!info) return false;
+      if (files.mtime("bounce", id) === null) return true;
+      const result = await injectBounce(clerk.message(), {
+        sender: bounceSender(info.sender),
+        names: names(),
+        now: now(),
+        textPath: files.path("bounce", id),
+        messPath: files.path("mess", id),
+      });
+      if (!result) write(log.tripleBounce(path));
+      else if (result.ok) write(log.bounceMsg(id, result.qp));
+      else {
+        write(log.warning("trouble injecting bounce message, will try later"));
+        return false;
+      }
+    } catch {
+      write(log.warning("trouble injecting bounce message, will try later"));
+      return false;
+    }
+    try {
+      files.unlink("bounce", id);
+      return true;
+    } catch {
+      write(log.warning(`unable to unlink ${path}`));
+      return false;
+    }
+  }
+
+  async #clean(type: CleanType, id: MessId): Promise<boolean> {
+    const done = await this.#context.clerk.clean(type, id);
+    if (!done) {
+      const path = type === FRAME.cleanMess ? `foop/${id}` : fmtqfn("todo", id);
+      this.#context.log(log.warning(`qmail-clean unable to clean up ${path}`));
+    }
+    return done;
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * One channel's way through its messages: which recipient is tried next (C qmail: pass_*, job_*).
+ *
+ * Messages straight from todo and messages with files take turns, so neither starves the other.
+ */
+
+import { unlinkSync } from "node:fs";
+import { fmtqfn, type MessId } from "../queue/fmtqfn.ts";
+import type { Status } from "../spawn/report.ts";
+import type { Deliveries } from "./delivery.ts";
+import * as log from "./log.ts";
+import { CHANNELS, type Channel } from "./log.ts";
+import { type QueueFiles, type Recipient, RecipientFile } from "./queue-files.ts";
+import { nextRetry } from "./retry.ts";
+import { type Schedule, SLEEP_SYSFAIL } from "./schedule.ts";
+
+/** A message with its file on one channel, from the first recipient tried to the last report. */
+interface Job {
+  readonly id: MessId;
+  readonly sender: string;
+  /** When the message is tried again if something stays to be done. */
+  readonly retry: number;
+  readonly dying: boolean;
+  readonly file: RecipientFile;
+  /** The pass itself and each delivery under way. */
+  refs: number;
+  /** Recipients seen that are not done. */
+  numtodo: number;
+  hitEof: boolean;
+}
+
+export interface PassContext {
+  readonly files: QueueFiles;
+  readonly schedule: Schedule;
+  readonly deliveries: Deliveries;
+  readonly log: (line: string) => void;
+  /** Seconds since 1970. */
+  readonly now: () => number;
+  /** Seconds after which a message is tried for the last time. */
+  readonly lifetime: number;
+  /** The other source of deliveries: starts one of `channel` from memory; false when there is none. */
+  startStraight(channel: Channel): boolean;
+  /** Adds to the bounce of `id`; the recipient is only marked done when that has happened. */
+  addBounce(id: MessId, recipient: string, report: string): Promise<void>;
+  /** Something was put into the schedule outside of `run`. */
+  changed(): void;
+}
+
+export class Pass {
+  readonly #context: PassContext;
+  readonly #channel: Channel;
+  #job: Job | null = null;
+  #jobs = 0;
+  #straightFirst = true;
+
+  constructor(context: PassContext, channel: Channel) {
+    this.#context = context;
+    this.#channel = channel;
+  }
+
+  /** Starts as many deliveries as there is room for. */
+  run(now: number): void {
+    const { deliveries, startStraight } = this.#context;
+    while (deliveries.available(this.#channel)) {
+      this.#straightFirst = !this.#straightFirst;
+      const started = this.#straightFirst
+        ? startStraight(this.#channel) || this.#fromFile(now)
+        : this.#fromFile(now) || startStraight(this.#channel);
+      if (!started) return;
+    }
+  }
+
+  /** Starts the next recipient that lies in a file; false when nothing is due. */
+  #fromFile(now: number): boolean {
+    for (;;) {
+      this.#job ??= this.#nextJob(now);
+      const job = this.#job;
+      if (!job) return false;
+      const recipient = this.#nextRecipient(job);
+      if (recipient) {
+        this.#start(job, recipient);
+        return true;
+      }
+      this.#job = null;
+      this.#release(job);
+    }
+  }
+
+  #nextJob(now: number): Job | null {
+    const { files, schedule, deliveries, lifetime } = this.#context;
+    const due = schedule.channel[this.#channel];
+    while (due.minTime <= now && this.#jobs < deliveries.limit(this.#channel)) {
+      const id = due.shift() as MessId;
+      try {
+        const file = new RecipientFile(files.path(this.#channel, id));
+        const info = files.info(id);
+        if (!info) {
+          file.close();
+          throw new Error("no info");
+        }
+        this.#jobs++;
+        const { sender, birth } = info;
+        const retry = nextRetry(birth, this.#channel, now);
+        const dying = now > birth + lifetime;
+        return { id, sender, retry, dying, file, refs: 1, numtodo: 0, hitEof: false };
+      } catch {
+        this.#warn("trouble opening", id);
+        due.insert(id, now + SLEEP_SYSFAIL);
+      }
+    }
+    return null;
+  }
+
+  /** The next recipient to be done; null at the end of the file or on trouble. */
+  #nextRecipient(job: Job): Recipient | null {
+    try {
+      for (;;) {
+        const recipient = job.file.next();
+        if (!recipient) {
+          job.hitEof = true;
+          return null;
+        }
+        if (recipient.mark === "T") return recipient;
+        if (recipient.mark !== "D") {
+          const name = fmtqfn(this.#channel, job.id);
+          this.#context.log(log.warning(`unknown record type in ${name}!`));
+          return null;
+        }
+      }
+    } catch {
+      this.#warn("trouble reading", job.id);
+      return null;
+    }
+  }
+
+  #start(job: Job, { address, position }: Recipient): void {
+    job.refs++;
+    job.numtodo++;
+    this.#context.deliveries.start(this.#channel, {
+      id: job.id,
+      sender: job.sender,
+      recipient: address,
+      dying: job.dying,
+      done: (status, text) => void this.#done(job, { address, position, status, text }),
+    });
+  }
+
+  async #done(
+    job: Job,
+    result: { address: string; position: number; status: Status; text: string },
+  ): Promise<void> {
+    const { status, address, text, position } = result;
+    if (status === "D") await this.#context.addBounce(job.id, address, text);
+    if (status !== "Z") {
+      job.numtodo--;
+      try {
+        job.file.markDone(position);
+      } catch {
+        const name = fmtqfn(this.#channel, job.id);
+        this.#context.log(log.warning(`trouble marking ${name}; message will be delivered twice!`));
+      }
+    }
+    this.#release(job);
+  }
+
+  /** One holder less; the last one decides what becomes of the message (C qmail: job_close). */
+  #release(job: Job): void {
+    if (--job.refs > 0) return;
+    this.#context.changed();
+    const { files, schedule, now } = this.#context;
+    this.#jobs--;
+    job.file.close();
+    let retry = job.retry;
+    if (job.hitEof && job.numtodo === 0) {
+      try {
+        unlinkSync(files.path(this.#channel, job.id));
+        if (!this.#otherChannelOpen(job.id)) schedule.done.insert(job.id, now());
+        return;
+      } catch {
+        this.#warn("unable to unlink", job.id);
+        retry = now() + SLEEP_SYSFAIL;
+      }
+    }
+    schedule.channel[this.#channel].insert(job.id, retry);
+  }
+
+  #otherChannelOpen(id: MessId): boolean {
+    const other = CHANNELS.find((channel) => channel !== this.#channel) as Channel;
+    try {
+      return this.#context.files.mtime(other, id) !== null;
+    } catch {
+      this.#context.log(log.warning(`unable to stat ${fmtqfn(other, id)}`));
+      return false;
+    }
+  }
+
+  #warn(what: string, id: MessId): void {
+    const name = fmtqfn(this.#channel, id);
+    this.#context.log(log.warning(`${what} ${name}; will try again later`));
+  }
+}

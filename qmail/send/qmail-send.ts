@@ -1,0 +1,402 @@
+/**
+ * qmail-send: decides what is tried when (qmail-send(8)). Owns info/, local/, remote/ and bounce/.
+ *
+ *   todo ──> straight ──┐                      ┌─> qmail-lspawn
+ *     └────> settle ──> schedule ──> pass ──> deliveries
+ *                         └─> done: bounce, remove    └─> qmail-rspawn
+ *
+ * Everything happens in `turn`, which reads the clock once; events only note what came and ask for a turn.
+ */
+
+import { openSync } from "node:fs";
+import type { Socket } from "node:net";
+import { Control } from "../control/control.ts";
+import { EXIT } from "../exit.ts";
+import { GroupSync } from "../files/groupsync.ts";
+import { lockExclusive } from "../files/lock.ts";
+import { Link } from "../net/link.ts";
+import type { MessId } from "../queue/fmtqfn.ts";
+import { FRAME } from "../queue/protocol.ts";
+import { SPAWN } from "../spawn/protocol.ts";
+import { sayReady } from "../supervise/ready.ts";
+import { type BounceNames, readBounceNames } from "./bounce.ts";
+import { cleanup, SLEEP_CLEANUP } from "./cleanup.ts";
+import { Deliveries } from "./delivery.ts";
+import { Ending } from "./ending.ts";
+import * as log from "./log.ts";
+import { CHANNELS, type Channel } from "./log.ts";
+import { Pass } from "./pass.ts";
+import { QueueClerk } from "./queue-clerk.ts";
+import { QueueFiles } from "./queue-files.ts";
+import { type RewriteTables, readTables } from "./rewrite.ts";
+import { Schedule, SLEEP_SYSFAIL } from "./schedule.ts";
+import { type StraightMessage, StraightQueue, settlement } from "./straight.ts";
+import { Todo } from "./todo.ts";
+
+/** setTimeout cannot wait longer; a turn then finds nothing to do and waits again. */
+const SLEEP_FOREVER = 86_400;
+
+const QUEUE = "queue";
+
+/** Where the log goes. */
+export interface LogSink {
+  write(text: string): void;
+  /** True while so much waits that no more work should be begun. */
+  readonly full: boolean;
+  /** Resolves when everything is written. */
+  end(): Promise<void>;
+}
+
+/** What qmail-start joins us with. */
+export interface Connections {
+  readonly log: LogSink;
+  readonly queue: Socket;
+  readonly lspawn: Socket;
+  readonly rspawn: Socket;
+}
+
+interface Controls {
+  readonly lifetime: number;
+  readonly concurrency: Readonly<Record<Channel, number>>;
+  readonly bounceNames: BounceNames;
+  readonly tables: RewriteTables;
+}
+
+function readControls(control: Control): Controls {
+  return {
+    lifetime: control.int("queuelifetime", 604_800),
+    concurrency: {
+      local: control.int("concurrencylocal", 10),
+      remote: control.int("concurrencyremote", 20),
+    },
+    bounceNames: readBounceNames(control),
+    tables: readTables(control),
+  };
+}
+
+/**
+ * Runs until it is told to leave or one of its partners is gone. The working directory is the qmail home.
+ * Resolves with the exit code.
+ */
+export async function qmailSend(connections: Connections): Promise<number> {
+  const { log: sink } = connections;
+  const refuse = async (why: string) => {
+    sink.write(log.alert(`cannot start: ${why}`));
+    await sink.end();
+    return EXIT.soft;
+  };
+  const control = new Control(".");
+  let controls: Controls;
+  try {
+    controls = readControls(control);
+  } catch {
+    return refuse("unable to read controls");
+  }
+  let mutex: number;
+  try {
+    mutex = openSync(`${QUEUE}/lock/sendmutex`, "r+");
+  } catch {
+    return refuse("unable to open mutex");
+  }
+  try {
+    // Held by the open file until we are gone: nothing closes it.
+    if (!lockExclusive(mutex)) return refuse("qmail-send is already running");
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+  const code = await new QmailSend(connections, control, controls).run();
+  await sink.end();
+  return code;
+}
+
+class QmailSend {
+  readonly #sink: LogSink;
+  readonly #control: Control;
+  readonly #controls: Controls;
+  readonly #files = new QueueFiles(QUEUE, new GroupSync());
+  readonly #schedule: Schedule;
+  readonly #deliveries: Deliveries;
+  readonly #straight = new StraightQueue(() => this.#tables);
+  readonly #passes: Readonly<Record<Channel, Pass>>;
+  readonly #todo: Todo;
+  readonly #clerk: QueueClerk;
+  readonly #ending: Ending;
+  readonly #links: Readonly<Record<Channel, Link>>;
+  readonly #connected = new Set<Channel>();
+  /** Messages still in todo that are being settled or removed. */
+  readonly #leavingTodo = new Set<MessId>();
+  readonly #settling = new Set<Promise<void>>();
+  #tables: RewriteTables;
+  #exitCode: number = EXIT.ok;
+  #cleanupTime = 0;
+  #cleaning = false;
+  #turnAsked = false;
+  #timer: NodeJS.Timeout | null = null;
+  #finish: ((code: number) => void) | null = null;
+  #finishing = false;
+
+  constructor(connections: Connections, control: Control, controls: Controls) {
+    this.#sink = connections.log;
+    this.#control = control;
+    this.#controls = controls;
+    this.#tables = controls.tables;
+    const write = (line: string) => this.#sink.write(line);
+    this.#schedule = new Schedule(this.#files, write);
+    this.#deliveries = new Deliveries(write);
+    this.#clerk = new QueueClerk(connections.queue, {
+      fresh: (id, size, bytes) => this.#todo.fresh(id, size, bytes),
+      scan: () => this.#todo.scan(),
+      gone: () => this.#dying("lost qmail-clean connection"),
+    });
+    this.#ending = new Ending({
+      files: this.#files,
+      clerk: this.#clerk,
+      log: write,
+      now,
+      names: () => this.#controls.bounceNames,
+      tables: () => this.#tables,
+    });
+    this.#todo = new Todo({
+      queue: QUEUE,
+      log: write,
+      now,
+      tables: () => this.#tables,
+      known: (id) => this.#straight.has(id) || this.#leavingTodo.has(id),
+      take: (message) => this.#take(message),
+      active: () => !this.#deliveries.exiting,
+    });
+    this.#passes = { local: this.#pass("local"), remote: this.#pass("remote") };
+    this.#links = {
+      local: this.#spawner("local", connections.lspawn),
+      remote: this.#spawner("remote", connections.rspawn),
+    };
+  }
+
+  run(): Promise<number> {
+    process.on("SIGTERM", () => this.#exit(EXIT.ok));
+    process.on("SIGALRM", () => {
+      this.#schedule.runAll(now());
+      this.#ask();
+    });
+    process.on("SIGHUP", () => this.#reread());
+    return new Promise((resolve) => {
+      this.#finish = resolve;
+    });
+  }
+
+  #pass(channel: Channel): Pass {
+    return new Pass(
+      {
+        files: this.#files,
+        schedule: this.#schedule,
+        deliveries: this.#deliveries,
+        log: (line) => this.#sink.write(line),
+        now,
+        lifetime: this.#controls.lifetime,
+        startStraight: (from) => this.#startStraight(from),
+        addBounce: (id, recipient, report) => this.#ending.addBounce(id, recipient, report),
+        changed: () => this.#ask(),
+      },
+      channel,
+    );
+  }
+
+  #spawner(channel: Channel, socket: Socket): Link {
+    return new Link(socket, {
+      frame: (type, id, payload) => {
+        if (type === SPAWN.hello) this.#hello(channel, payload.readUInt32BE(0));
+        else if (type === SPAWN.report) this.#deliveries.report(channel, id, payload);
+        this.#ask();
+      },
+      close: () => {
+        this.#deliveries.disconnect(channel);
+        this.#dying("lost spawn connection");
+      },
+    });
+  }
+
+  /** A spawner is there. With both, and the schedule read, the doors may open. */
+  #hello(channel: Channel, most: number): void {
+    const limit = Math.min(this.#controls.concurrency[channel], most);
+    this.#deliveries.connect(channel, this.#links[channel], limit);
+    this.#connected.add(channel);
+    if (this.#connected.size === CHANNELS.length) void this.#start();
+  }
+
+  async #start(): Promise<void> {
+    this.#schedule.start(now());
+    this.#deliveries.status();
+    this.#todo.watch();
+    await this.#clerk.open();
+    this.#todo.scan();
+    this.#cleanupTime = now();
+    sayReady();
+    this.#ask();
+  }
+
+  #dying(what: string): void {
+    if (this.#finishing) return;
+    this.#sink.write(log.alert(`oh no! ${what}! dying...`));
+    this.#exit(EXIT.soft);
+  }
+
+  #exit(code: number): void {
+    this.#exitCode ||= code;
+    this.#deliveries.exiting = true;
+    this.#ask();
+  }
+
+  #reread(): void {
+    try {
+      this.#tables = { ...this.#tables, ...rereadTables(this.#control) };
+    } catch {
+      this.#sink.write(log.alert("unable to reread controls"));
+    }
+  }
+
+  /** Asks for a turn when everything that came in this one is noted. */
+  #ask(): void {
+    if (this.#turnAsked) return;
+    this.#turnAsked = true;
+    setImmediate(() => {
+      this.#turnAsked = false;
+      this.#turn(now());
+    });
+  }
+
+  #turn(recent: number): void {
+    if (this.#deliveries.exiting) {
+      if (this.#deliveries.idle) void this.#leave();
+      return;
+    }
+    if (!this.#sink.full) for (const channel of CHANNELS) this.#passes[channel].run(recent);
+    this.#endMessages(recent);
+    if (this.#todo.nextScan <= recent) this.#todo.scan();
+    if (this.#cleanupTime <= recent) void this.#cleanup();
+    this.#sleep(recent);
+  }
+
+  #sleep(recent: number): void {
+    const wakeup = Math.min(this.#schedule.wakeup, this.#todo.nextScan, this.#cleanupTime);
+    // A channel at its limit is woken by a report, not by the clock.
+    const seconds = Math.min(Math.max(wakeup - recent, 1), SLEEP_FOREVER);
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#ask(), seconds * 1000);
+  }
+
+  #endMessages(recent: number): void {
+    while (this.#schedule.fail.minTime <= recent) {
+      this.#schedule.add(this.#schedule.fail.shift() as MessId, recent);
+    }
+    while (this.#schedule.done.minTime <= recent) {
+      const id = this.#schedule.done.shift() as MessId;
+      void this.#ending.end(id).then((again) => {
+        if (again) this.#schedule.done.insert(id, again);
+        this.#ask();
+      });
+    }
+  }
+
+  async #cleanup(): Promise<void> {
+    this.#cleanupTime = now() + SLEEP_CLEANUP;
+    if (this.#cleaning) return;
+    this.#cleaning = true;
+    try {
+      await cleanup({
+        queue: QUEUE,
+        files: this.#files,
+        now,
+        cleanMess: (id) => this.#ending.clean(FRAME.cleanMess, id).then(() => {}),
+        active: () => !this.#deliveries.exiting,
+      });
+    } catch {
+      this.#sink.write(log.alert("unable to opendir mess, sleeping..."));
+    }
+    this.#cleaning = false;
+  }
+
+  /** A new message: to be tried at once, or to be written down first. */
+  async #take(message: StraightMessage): Promise<void> {
+    if (this.#straight.accept(message)) {
+      this.#ask();
+      return;
+    }
+    await this.#settle(message);
+  }
+
+  #startStraight(channel: Channel): boolean {
+    const delivery = this.#straight.next(channel);
+    if (!delivery) return false;
+    const { message, recipient } = delivery;
+    this.#deliveries.start(channel, {
+      id: message.id,
+      sender: message.sender,
+      recipient,
+      dying: false,
+      done: (status, text) => {
+        const next = this.#straight.finished(delivery, status, text);
+        if (next === "end") void this.#endStraight(message.id);
+        else if (next === "settle") void this.#settle(message);
+      },
+    });
+    return true;
+  }
+
+  async #endStraight(id: MessId): Promise<void> {
+    this.#leavingTodo.add(id);
+    this.#straight.forget(id);
+    this.#sink.write(log.endMsg(id));
+    await this.#ending.clean(FRAME.cleanAll, id);
+    this.#leavingTodo.delete(id);
+  }
+
+  /** Writes down what is to be done for the message, removes it from todo and schedules it. */
+  #settle(message: StraightMessage): Promise<void> {
+    const settling = this.#writeDown(message).finally(() => this.#settling.delete(settling));
+    this.#settling.add(settling);
+    return settling;
+  }
+
+  async #writeDown(message: StraightMessage): Promise<void> {
+    const { id } = message;
+    const files = settlement(message, now());
+    this.#leavingTodo.add(id);
+    this.#straight.forget(id);
+    try {
+      await this.#files.settle(files);
+      if (await this.#ending.clean(FRAME.cleanTodo, id)) this.#schedule.settled(files, now());
+    } catch (error) {
+      // The message is still in todo: the next reading of the directory finds it.
+      this.#sink.write(log.warning(`unable to write info for ${id}: ${(error as Error).message}`));
+      this.#todo.nextScan = Math.min(this.#todo.nextScan, now() + SLEEP_SYSFAIL);
+    }
+    this.#leavingTodo.delete(id);
+    this.#ask();
+  }
+
+  /** All reports are in: what must be remembered is written, then we go. */
+  async #leave(): Promise<void> {
+    if (this.#finishing) return;
+    this.#finishing = true;
+    if (this.#timer) clearTimeout(this.#timer);
+    for (const message of this.#straight.begun()) void this.#settle(message);
+    await Promise.all(this.#settling);
+    await this.#ending.idle();
+    this.#schedule.finish();
+    this.#sink.write(log.EXITING);
+    this.#todo.close();
+    this.#clerk.end();
+    for (const channel of CHANNELS) this.#links[channel].end();
+    this.#finish?.(this.#exitCode);
+  }
+}
+
+/** What SIGHUP renews: locals and virtualdomains (qmail-send(8)). */
+function rereadTables(control: Control): Pick<RewriteTables, "locals" | "virtualdomains"> {
+  const { locals, virtualdomains } = readTables(control);
+  return { locals, virtualdomains };
+}
+
+function now(): number {
+  return Math.floor(Date.now() / 1000);
+}

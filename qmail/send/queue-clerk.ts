@@ -1,0 +1,94 @@
+/** qmail-send's side of the link to the queue server: what it removes for us and puts in for us. */
+
+import type { Socket } from "node:net";
+import { Link } from "../net/link.ts";
+import type { MessId } from "../queue/fmtqfn.ts";
+import { FRAME, parseFresh } from "../queue/protocol.ts";
+import type { Qmail } from "../queue/qmail.ts";
+import { QueueLink } from "../queue/queue-link.ts";
+
+export interface ClerkHandlers {
+  /** A message has come into todo; `bytes` is its todo file, valid during the call. */
+  fresh(id: MessId, size: number, bytes: Buffer): void;
+  /** Messages have come into todo that were not announced. */
+  scan(): void;
+  gone(): void;
+}
+
+export type CleanType = typeof FRAME.cleanTodo | typeof FRAME.cleanMess | typeof FRAME.cleanAll;
+
+export class QueueClerk {
+  readonly #link: Link;
+  readonly #queue: QueueLink;
+  readonly #handlers: ClerkHandlers;
+  readonly #cleaning = new Map<number, (done: boolean) => void>();
+  #lastRequest = 0;
+  #opened: (() => void) | null = null;
+
+  constructor(socket: Socket, handlers: ClerkHandlers) {
+    this.#handlers = handlers;
+    this.#link = new Link(socket, {
+      frame: (type, id, payload) => this.#frame(type, id, payload),
+      close: () => this.#gone(),
+    });
+    this.#queue = new QueueLink(this.#link);
+  }
+
+  /** Has the doors opened; resolves when they are. Never, when the server dies over it. */
+  open(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#opened = resolve;
+      this.#link.send(FRAME.open, 0);
+    });
+  }
+
+  /** A message of our own: a bounce. */
+  message(): Qmail {
+    return this.#queue.open();
+  }
+
+  /** Removes files of `id`. Resolves with false when something could not be removed. */
+  clean(type: CleanType, id: MessId): Promise<boolean> {
+    if (this.#link.closed) return Promise.resolve(false);
+    const request = ++this.#lastRequest;
+    if (this.#lastRequest >= 0x7fffffff) this.#lastRequest = 0;
+    return new Promise((resolve) => {
+      this.#cleaning.set(request, resolve);
+      this.#link.send(type, request, id);
+    });
+  }
+
+  end(): void {
+    this.#link.end();
+  }
+
+  #frame(type: number, id: number, payload: Buffer): void {
+    switch (type) {
+      case FRAME.fresh: {
+        const fresh = parseFresh(payload);
+        this.#handlers.fresh(fresh.id, fresh.size, fresh.todo);
+        break;
+      }
+      case FRAME.scan:
+        this.#handlers.scan();
+        break;
+      case FRAME.result:
+        this.#queue.answered(id, payload);
+        break;
+      case FRAME.cleaned:
+        this.#cleaning.get(id)?.(payload[0] === "+".charCodeAt(0));
+        this.#cleaning.delete(id);
+        break;
+      case FRAME.opened:
+        this.#opened?.();
+        break;
+    }
+  }
+
+  #gone(): void {
+    this.#queue.ended();
+    for (const resolve of this.#cleaning.values()) resolve(false);
+    this.#cleaning.clear();
+    this.#handlers.gone();
+  }
+}

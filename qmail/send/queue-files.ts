@@ -1,0 +1,203 @@
+/** The files that qmail-send owns: info/, local/, remote/, bounce/ (INTERNALS.md). Paths are relative to `queue`. */
+
+import {
+  closeSync,
+  fdatasync,
+  fsync,
+  futimesSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeSync,
+} from "node:fs";
+import { promisify } from "node:util";
+import type { GroupSync } from "../files/groupsync.ts";
+import {
+  fmtqfn,
+  isMessId,
+  type MessId,
+  SPLIT,
+  type SplitDirectory,
+  splitOf,
+} from "../queue/fmtqfn.ts";
+import { CHANNELS, type Channel } from "./log.ts";
+
+const dataSync = promisify(fdatasync);
+const fullSync = promisify(fsync);
+
+export interface Info {
+  readonly sender: string;
+  /** When the message came to qmail-send, in seconds since 1970: the mtime of its info file. */
+  readonly birth: number;
+}
+
+/** What is to be written of a message that has left todo. */
+export interface Settlement extends Info {
+  readonly id: MessId;
+  /** `T recipient NUL` and `D recipient NUL` records; none when empty. */
+  readonly records: Readonly<Record<Channel, string>>;
+  /** When each channel is to be tried, in seconds since 1970. */
+  readonly retry: Readonly<Record<Channel, number>>;
+  /** Text for the bounce so far. */
+  readonly bounce: string;
+}
+
+export class QueueFiles {
+  readonly #queue: string;
+  readonly #sync: GroupSync;
+
+  constructor(queue: string, sync: GroupSync) {
+    this.#queue = queue;
+    this.#sync = sync;
+  }
+
+  path(directory: Parameters<typeof fmtqfn>[0], id: MessId): string {
+    return `${this.#queue}/${fmtqfn(directory, id)}`;
+  }
+
+  /** mtime in seconds; null when the file is not there. Throws on other trouble. */
+  mtime(directory: Parameters<typeof fmtqfn>[0], id: MessId): number | null {
+    const stat = statSync(this.path(directory, id), { throwIfNoEntry: false });
+    return stat ? Math.floor(stat.mtimeMs / 1000) : null;
+  }
+
+  /** Sender and birth; null when there is no (whole) info file. */
+  info(id: MessId): Info | null {
+    const birth = this.mtime("info", id);
+    if (birth === null) return null;
+    const text = readFileSync(this.path("info", id), "latin1");
+    const end = text.indexOf("\0");
+    return text[0] === "F" && end > 0 ? { sender: text.slice(1, end), birth } : null;
+  }
+
+  /** True when the file was there. Throws on other trouble. */
+  unlink(directory: Parameters<typeof fmtqfn>[0], id: MessId): boolean {
+    try {
+      unlinkSync(this.path(directory, id));
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw error;
+    }
+  }
+
+  /** Sets the time of the next try, so that the next start knows it. */
+  setRetry(channel: Channel, id: MessId, time: number): void {
+    utimesSync(this.path(channel, id), time, time);
+  }
+
+  /** Ids of all files in `directory`, one subdirectory after another. */
+  *ids(directory: SplitDirectory): IterableIterator<MessId> {
+    for (let split = 0; split < SPLIT; split++) {
+      for (const name of readdirSync(`${this.#queue}/${directory}/${split}`)) {
+        if (isMessId(name)) yield name;
+      }
+    }
+  }
+
+  /** Adds `text` to the bounce of `id` and makes it durable. */
+  async appendBounce(id: MessId, text: string): Promise<void> {
+    const fd = openSync(this.path("bounce", id), "a", 0o600);
+    try {
+      writeAll(fd, text);
+      await dataSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /**
+   * Writes info, local, remote and bounce of a message from todo, durable when this resolves.
+   * What an earlier try left is replaced. Throws on trouble; todo still holds the message then.
+   */
+  async settle(message: Settlement): Promise<void> {
+    const { id, records } = message;
+    for (const directory of ["info", ...CHANNELS, "bounce"] as const) this.unlink(directory, id);
+    const written: Promise<void>[] = [];
+    const write = (directory: "info" | "bounce" | Channel, text: string) => {
+      if (text) written.push(this.#create(directory, id, { text, birth: message.birth }));
+    };
+    write("info", `F${message.sender}\0`);
+    for (const channel of CHANNELS) write(channel, records[channel]);
+    write("bounce", message.bounce);
+    await Promise.all(written);
+  }
+
+  async #create(
+    directory: "info" | "bounce" | Channel,
+    id: MessId,
+    { text, birth }: { text: string; birth: number },
+  ): Promise<void> {
+    const fd = openSync(this.path(directory, id), "wx", 0o600);
+    try {
+      writeAll(fd, text);
+      if (directory === "info") futimesSync(fd, birth, birth);
+      // With its times: the birth is one.
+      await fullSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    const parent = directory === "bounce" ? "bounce" : `${directory}/${splitOf(id)}`;
+    await this.#sync.sync(`${this.#queue}/${parent}`);
+  }
+}
+
+/** A recipient in a local or remote file. */
+export interface Recipient {
+  readonly mark: string;
+  readonly address: string;
+  /** Where its mark is in the file. */
+  readonly position: number;
+}
+
+const READ_SIZE = 16 * 1024;
+
+/** Reads a local or remote file record by record, and marks what is done. Any number of recipients. */
+export class RecipientFile {
+  readonly #fd: number;
+  #buffer: Buffer = Buffer.alloc(0);
+  #position = 0;
+  #read = 0;
+
+  constructor(path: string) {
+    this.#fd = openSync(path, "r+");
+  }
+
+  /** The next record; null at the end. Throws on read errors. */
+  next(): Recipient | null {
+    let end = this.#buffer.indexOf(0);
+    while (end < 0) {
+      const more = Buffer.allocUnsafe(READ_SIZE);
+      const count = readSync(this.#fd, more, 0, READ_SIZE, this.#read);
+      // An unfinished last record, as an end: C qmail takes it so.
+      if (count === 0) return null;
+      this.#read += count;
+      const known = this.#buffer.length;
+      this.#buffer = Buffer.concat([this.#buffer, more.subarray(0, count)]);
+      end = this.#buffer.indexOf(0, known);
+    }
+    const text = this.#buffer.toString("latin1", 0, end);
+    const position = this.#position;
+    this.#position += end + 1;
+    this.#buffer = this.#buffer.subarray(end + 1);
+    return { mark: text.charAt(0), address: text.slice(1), position };
+  }
+
+  /** Marks the recipient at `position` as done. */
+  markDone(position: number): void {
+    writeSync(this.#fd, "D", position, "latin1");
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+function writeAll(fd: number, text: string): void {
+  const bytes = Buffer.from(text, "latin1");
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+}

@@ -1,0 +1,33 @@
+/**
+ * What qmail-send and the spawners say to each other: C qmail's spawn protocol in frames of
+ * net/link.ts, so that delivery numbers may go beyond 255 and many travel in one write.
+ */
+
+export const SPAWN = {
+  /** Spawner, first of all: the most deliveries it takes at once (4 bytes). */
+  hello: 1,
+  /** To the spawner; id is the delnum: messid NUL sender NUL recipient NUL. */
+  deliver: 2,
+  /** From the spawner; id is the delnum: K, Z or D and a text. */
+  report: 3,
+} as const;
+
+/** What a spawner takes at once unless told otherwise (C qmail: conf-spawn). */
+export const SPAWN_LIMIT = 2000;
+
+export interface Delivery {
+  readonly messid: string;
+  readonly sender: string;
+  readonly recipient: string;
+}
+
+export function formatDelivery(delivery: Delivery): Buffer {
+  return Buffer.from(`${delivery.messid}\0${delivery.sender}\0${delivery.recipient}\0`, "latin1");
+}
+
+/** The reverse of `formatDelivery`; null for what is none. */
+export function parseDelivery(payload: Buffer): Delivery | null {
+  const [messid, sender, recipient, end] = payload.toString("latin1").split("\0");
+  if (!messid || sender === undefined || recipient === undefined || end !== "") return null;
+  return { messid, sender, recipient };
+}

@@ -1,0 +1,67 @@
+/**
+ * qmail-rspawn: hands messages for other hosts to qmail-remote (qmail-rspawn(8)). Reads the queue, so
+ * that the process that talks to the network need not: one worker has all connections.
+ */
+
+import { resolve } from "node:path";
+import { EXIT } from "../exit.ts";
+import { qmailHome } from "../home.ts";
+import { readIds } from "../ids.ts";
+import { programPath } from "../programs.ts";
+import type { Report } from "./report.ts";
+import { serveSpawner } from "./spawner.ts";
+import { WorkerProcess } from "./worker-process.ts";
+
+const CRASHED: Report = { status: "Z", text: "qmail-remote crashed.\n" };
+
+class Rspawn {
+  readonly #home: string;
+  #worker: WorkerProcess | null = null;
+
+  constructor(home: string) {
+    this.#home = home;
+  }
+
+  /** The worker, started when the first message needs it, and again after a crash. */
+  worker(): WorkerProcess {
+    if (this.#worker) return this.#worker;
+    const worker = new WorkerProcess(
+      {
+        program: programPath("remote/qmail-remote"),
+        args: ["--worker"],
+        env: {
+          PATH: process.env.PATH ?? "/usr/bin:/bin",
+          QMAILHOME: this.#home,
+          UV_THREADPOOL_SIZE: "16",
+        },
+        gone: () => {
+          if (this.#worker === worker) this.#worker = null;
+        },
+      },
+      CRASHED,
+    );
+    this.#worker = worker;
+    return worker;
+  }
+
+  end(): void {
+    this.#worker?.end();
+  }
+}
+
+if (import.meta.main) {
+  process.title = "qmail-rspawn";
+  process.chdir(qmailHome());
+  const ids = readIds(".");
+  const rspawn = new Rspawn(resolve("."));
+  serveSpawner({
+    home: ".",
+    owner: ids.uid.qmailq,
+    spawn: ({ sender, local, host, message }, done) =>
+      rspawn.worker().start([host, sender, `${local}@${host}`], message, done),
+    finished: () => {
+      rspawn.end();
+      process.exit(EXIT.ok);
+    },
+  });
+}

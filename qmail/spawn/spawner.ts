@@ -1,0 +1,128 @@
+/** What qmail-lspawn and qmail-rspawn share: orders from qmail-send on descriptor 3, and the messages (C qmail: spawn.c). */
+
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { Socket } from "node:net";
+import { Link } from "../net/link.ts";
+import { fmtqfn, isMessId } from "../queue/fmtqfn.ts";
+import { parseDelivery, SPAWN, SPAWN_LIMIT } from "./protocol.ts";
+import type { Report } from "./report.ts";
+import type { OpenMessage } from "./worker-process.ts";
+import { INLINE_MAX } from "./worker-protocol.ts";
+
+/** Reports are cut here, so that no program's output floods log and bounce. */
+const REPORT_MAX = 3000;
+const TRUNCATED = "\nError report too long, sorry.\n";
+
+export interface Spawn {
+  readonly sender: string;
+  /** The recipient's part before its last @, and the part behind. */
+  readonly local: string;
+  readonly host: string;
+  readonly message: OpenMessage;
+}
+
+export interface SpawnerOptions {
+  /** The qmail home. */
+  readonly home: string;
+  /** Owner that messages must have. */
+  readonly owner: number;
+  /** Starts one delivery; `done` must be called once. The callee closes `message.fd` when it is open. */
+  spawn(delivery: Spawn, done: (report: Report) => void): void;
+  /** No more orders will come and none is under way. */
+  finished(): void;
+}
+
+/** Serves qmail-send until it is gone and everything under way is finished. */
+export function serveSpawner(options: SpawnerOptions): void {
+  let underWay = 0;
+  let ended = false;
+  const leave = () => {
+    if (ended && underWay === 0) options.finished();
+  };
+  const link: Link = new Link(new Socket({ fd: 3 }), {
+    frame: (type, delnum, payload) => {
+      if (type !== SPAWN.deliver) return;
+      underWay++;
+      order(options, payload, (report) => {
+        underWay--;
+        link.send(SPAWN.report, delnum, formatReport(report));
+        leave();
+      });
+    },
+    close: () => {
+      ended = true;
+      leave();
+    },
+  });
+  const hello = Buffer.alloc(4);
+  hello.writeUInt32BE(SPAWN_LIMIT);
+  link.send(SPAWN.hello, 0, hello);
+}
+
+function order(options: SpawnerOptions, payload: Buffer, done: (report: Report) => void): void {
+  const delivery = parseDelivery(payload);
+  if (!delivery || !isMessId(delivery.messid)) {
+    done({ status: "D", text: "Internal error: messid has nonnumerics. (#5.3.5)\n" });
+    return;
+  }
+  const at = delivery.recipient.lastIndexOf("@");
+  if (at < 0) {
+    done({ status: "D", text: "Sorry, address must include host name. (#5.1.3)\n" });
+    return;
+  }
+  const message = openMessage(`${options.home}/queue/${fmtqfn("mess", delivery.messid)}`, options);
+  if ("status" in message) {
+    done(message);
+    return;
+  }
+  const local = delivery.recipient.slice(0, at);
+  const host = delivery.recipient.slice(at + 1);
+  try {
+    options.spawn({ sender: delivery.sender, local, host, message }, done);
+  } catch (error) {
+    if (message.fd >= 0) closeSync(message.fd);
+    done({ status: "Z", text: `Temporary failure in ${process.title}.\n` });
+    process.stderr.write(`warning: ${process.title}: ${(error as Error).stack}\n`);
+  }
+}
+
+function openMessage(path: string, { owner }: SpawnerOptions): OpenMessage | Report {
+  let fd = -1;
+  try {
+    fd = openSync(path, "r");
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new SpawnTrouble("Sorry, message has wrong type. (#4.3.5)");
+    // Whoever could put files here would have their bytes delivered by root.
+    if (stat.uid !== owner) throw new SpawnTrouble("Sorry, message has wrong owner. (#4.3.5)");
+    if (stat.size > INLINE_MAX) return { size: stat.size, inline: Buffer.alloc(0), fd };
+    const inline = readWhole(fd, stat.size);
+    closeSync(fd);
+    return { size: inline.length, inline, fd: -1 };
+  } catch (error) {
+    if (fd >= 0) closeSync(fd);
+    const text =
+      error instanceof SpawnTrouble
+        ? error.message
+        : "qmail-spawn unable to open message. (#4.3.0)";
+    return { status: "Z", text: `${text}\n` };
+  }
+}
+
+class SpawnTrouble extends Error {}
+
+function readWhole(fd: number, size: number): Buffer {
+  const bytes = Buffer.allocUnsafe(size);
+  let done = 0;
+  while (done < size) {
+    const count = readSync(fd, bytes, done, size - done, done);
+    if (count === 0) break;
+    done += count;
+  }
+  return bytes.subarray(0, done);
+}
+
+function formatReport({ status, text }: Report): string {
+  const short =
+    text.length > REPORT_MAX ? text.slice(0, REPORT_MAX - TRUNCATED.length - 3) + TRUNCATED : text;
+  return status + short;
+}

@@ -1,0 +1,121 @@
+/** A spawner's side of one worker: starts it, gives it deliveries, hands it pieces of long messages. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, readSync } from "node:fs";
+import type { Socket } from "node:net";
+import { Link } from "../net/link.ts";
+import type { Report } from "./report.ts";
+import { formatOrder, PIECE, WORK } from "./worker-protocol.ts";
+
+export interface WorkerOptions {
+  /** Absolute path of the program. */
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Whom it runs as; the caller when absent. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
+  readonly env: NodeJS.ProcessEnv;
+  /** Arguments for Node itself: what the process may do. */
+  readonly execArgv?: readonly string[];
+  /** Called when the process has gone, for whatever reason. */
+  gone(): void;
+}
+
+/** A message opened for one delivery. */
+export interface OpenMessage {
+  readonly size: number;
+  /** All of it, or empty when it is long: then `fd` reads it, and closing it is the worker's. */
+  readonly inline: Buffer;
+  readonly fd: number;
+}
+
+interface Pending {
+  readonly fd: number;
+  done(report: Report): void;
+}
+
+export class WorkerProcess {
+  readonly #child: ChildProcess;
+  readonly #link: Link;
+  readonly #pending = new Map<number, Pending>();
+  readonly #crashed: Report;
+  #lastId = 0;
+
+  /** `crashed` is reported for deliveries under way when the process dies. */
+  constructor(options: WorkerOptions, crashed: Report) {
+    this.#crashed = crashed;
+    this.#child = spawn(
+      process.execPath,
+      [...(options.execArgv ?? []), options.program, ...options.args],
+      {
+        stdio: ["ignore", "inherit", "inherit", "pipe"],
+        env: options.env,
+        ...(options.owner ?? {}),
+      },
+    );
+    // Without a listener a failed start would end us; the link closes in that case too.
+    this.#child.on("error", () => {});
+    this.#link = new Link(this.#child.stdio[3] as Socket, {
+      frame: (type, id, payload) => this.#frame(type, id, payload),
+      close: () => {
+        for (const pending of this.#pending.values()) this.#finish(pending, this.#crashed);
+        this.#pending.clear();
+        options.gone();
+      },
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Deliveries under way. */
+  get busy(): number {
+    return this.#pending.size;
+  }
+
+  /** Gives the worker a delivery; `done` is called once. */
+  start(fields: readonly string[], message: OpenMessage, done: (report: Report) => void): void {
+    const id = ++this.#lastId;
+    this.#pending.set(id, { fd: message.fd, done });
+    const { size, inline } = message;
+    this.#link.send(WORK.start, id, ...formatOrder({ fields, size, inline }));
+  }
+
+  /** Lets the process go when it has nothing to do. */
+  end(): void {
+    this.#link.end();
+  }
+
+  #frame(type: number, id: number, payload: Buffer): void {
+    const pending = this.#pending.get(id);
+    if (!pending) return;
+    if (type === WORK.more) {
+      this.#link.send(WORK.piece, id, readPiece(pending.fd, payload.readDoubleBE(0)));
+    } else if (type === WORK.report) {
+      this.#pending.delete(id);
+      this.#finish(pending, parseReport(payload));
+    }
+  }
+
+  #finish(pending: Pending, report: Report): void {
+    if (pending.fd >= 0) closeSync(pending.fd);
+    pending.done(report);
+  }
+}
+
+function readPiece(fd: number, position: number): Buffer {
+  const piece = Buffer.allocUnsafe(PIECE);
+  try {
+    return piece.subarray(0, readSync(fd, piece, 0, PIECE, position));
+  } catch {
+    // An empty piece tells the worker that there is no more to be had: it reports trouble.
+    return piece.subarray(0, 0);
+  }
+}
+
+function parseReport(payload: Buffer): Report {
+  const text = payload.toString("latin1");
+  const status = text[0];
+  if (status === "K" || status === "Z" || status === "D") return { status, text: text.slice(1) };
+  return { status: "Z", text: "Internal trouble: report mangled. (#4.3.0)\n" };
+}

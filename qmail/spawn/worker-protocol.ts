@@ -1,0 +1,50 @@
+/**
+ * What a spawner and its workers say to each other (frames of net/link.ts). The id names a delivery.
+ *
+ * A small message travels with its order. Of a larger one the worker asks for pieces as it can use
+ * them: nobody holds more of it than one piece.
+ */
+
+export const WORK = {
+  /** To the worker: an order (below). */
+  start: 1,
+  /** To the worker: the bytes asked for by `more`; none when there are no more. */
+  piece: 2,
+  /** From the worker: bytes from this position on, please (8 bytes). */
+  more: 3,
+  /** From the worker: K, Z or D and a text. */
+  report: 4,
+} as const;
+
+/** A message up to this size travels with its order. */
+export const INLINE_MAX = 128 * 1024;
+/** Size of a piece. */
+export const PIECE = 256 * 1024;
+
+export interface Order {
+  /** What the worker needs to know besides the message: strings without NUL. */
+  readonly fields: readonly string[];
+  /** Size of the message. */
+  readonly size: number;
+  /** The whole message, or empty when it must be asked for. */
+  readonly inline: Buffer;
+}
+
+/** The parts of a start frame, to be sent one after another. */
+export function formatOrder(order: Order): Buffer[] {
+  const fields = Buffer.from(order.fields.join("\0"), "latin1");
+  const header = Buffer.allocUnsafe(12);
+  header.writeUInt32BE(fields.length, 0);
+  header.writeDoubleBE(order.size, 4);
+  return [header, fields, order.inline];
+}
+
+/** The reverse of `formatOrder`; `inline` is a view of `payload`. */
+export function parseOrder(payload: Buffer): Order {
+  const end = 12 + payload.readUInt32BE(0);
+  return {
+    fields: payload.toString("latin1", 12, end).split("\0"),
+    size: payload.readDoubleBE(4),
+    inline: payload.subarray(end),
+  };
+}

@@ -1,0 +1,60 @@
+/**
+ * The inner door of qmail-local and qmail-remote: a process that a spawner starts once and gives
+ * deliveries over descriptor 3, until the spawner closes it.
+ */
+
+import { Socket } from "node:net";
+import { EXIT } from "../exit.ts";
+import { Link } from "../net/link.ts";
+import type { Message } from "./message.ts";
+import type { Report } from "./report.ts";
+import { parseOrder, WORK } from "./worker-protocol.ts";
+
+/** One delivery. May throw: that counts as temporary trouble. */
+export type Work = (fields: readonly string[], message: Message) => Promise<Report>;
+
+/** Serves deliveries until the spawner is gone; never returns. */
+export function serveWork(work: Work): void {
+  const asked = new Map<number, (piece: Buffer) => void>();
+  const link: Link = new Link(new Socket({ fd: 3 }), {
+    frame: (type, id, payload) => {
+      if (type === WORK.start) void perform(id, Buffer.from(payload));
+      else if (type === WORK.piece) {
+        const resolve = asked.get(id);
+        asked.delete(id);
+        resolve?.(Buffer.from(payload));
+      }
+    },
+    close: () => process.exit(EXIT.ok),
+  });
+
+  const piece = (id: number, position: number): Promise<Buffer> => {
+    const payload = Buffer.allocUnsafe(8);
+    payload.writeDoubleBE(position, 0);
+    link.send(WORK.more, id, payload);
+    return new Promise((resolve) => asked.set(id, resolve));
+  };
+
+  const perform = async (id: number, payload: Buffer) => {
+    const { fields, size, inline } = parseOrder(payload);
+    const message: Message = {
+      size,
+      async *chunks() {
+        if (inline.length > 0) yield inline;
+        for (let at = inline.length; at < size; ) {
+          const bytes = await piece(id, at);
+          if (bytes.length === 0) throw new Error("message cannot be read");
+          yield bytes;
+          at += bytes.length;
+        }
+      },
+    };
+    const report = await work(fields, message).catch(trouble);
+    link.send(WORK.report, id, report.status + report.text);
+  };
+}
+
+function trouble(error: unknown): Report {
+  process.stderr.write(`warning: ${process.title}: ${(error as Error).stack}\n`);
+  return { status: "Z", text: `Internal trouble: ${(error as Error).message}. (#4.3.0)\n` };
+}
