@@ -6,7 +6,7 @@
  * anew each time, so one that was removed and made again is not mistaken for the old one.
  */
 
-import { close, constants, fsync, open } from "node:fs";
+import { close, constants, fsync, open, statfsSync } from "node:fs";
 import { promisify } from "node:util";
 
 const opened = promisify(open);
@@ -53,4 +53,17 @@ async function syncOnce(directory: string): Promise<void> {
   } finally {
     await closed(fd);
   }
+}
+
+/** Types of statfs(2) where fsync of a file also makes durable the names that it got before its last change. */
+const CARRIES_NAME: ReadonlySet<number> = new Set([
+  0xef53, // ext2, ext3, ext4: the journal keeps the order; without one the parents are written too
+  0x58465342, // xfs: the log is written up to the file's last change, names included
+  0x9123683e, // btrfs: the log of a new file has its names
+  0x01021994, // tmpfs: nothing survives anyway
+]);
+
+/** True when in `directory` the sync of a new file makes its name durable, so that its directory need not be synced. */
+export function fsyncCarriesName(directory: string): boolean {
+  return CARRIES_NAME.has(statfsSync(directory).type);
 }

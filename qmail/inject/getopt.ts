@@ -18,6 +18,7 @@ export function getopt(args: readonly string[], letters: string): Options | stri
     const arg = args[at] as string;
     if (arg === "--") return { options, rest: args.slice(at + 1) };
     if (!arg.startsWith("-") || arg === "-") break;
+    if (arg.startsWith("--")) return `unknown option "${arg}"`;
     for (let i = 1; i < arg.length; i++) {
       const letter = arg.charAt(i);
       const kind = argumentKind(letter, letters);

@@ -82,17 +82,16 @@ export class Header {
     const role = fieldRole(name);
     if (role === undefined || role === "drop") return field;
     const list = this.#addressList(field);
-    const { plain, resent } = this.#recipients;
     if (role === "sender" || role === "return-path") {
       if (list === null) this.#refuse(unparsable(field));
       if (role === "return-path") this.#returnPath(list?.addresses.at(-1));
-    } else if (role === "resent-recipient") {
-      if (list === null) this.#malformed.resent ??= field;
-      for (const address of list?.addresses ?? []) resent.push(address);
     } else {
-      if (list === null) this.#malformed.plain ??= field;
-      for (const address of list?.addresses ?? []) {
-        plain.push(address);
+      const kind = role === "resent-recipient" ? "resent" : "plain";
+      if (list === null) this.#malformed[kind] ??= field;
+      // <> is a sender, nobody can receive it.
+      const addresses = list?.addresses.filter((address) => address !== "") ?? [];
+      for (const address of addresses) {
+        this.#recipients[kind].push(address);
         if (role === "to-cc") this.#toCc.push(address);
       }
     }

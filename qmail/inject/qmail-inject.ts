@@ -72,12 +72,12 @@ function prepare(args: readonly string[], context: Context): Job | string {
   const domains = readDomains(control, context.env);
   if (typeof domains === "string") return domains;
   const given = parsed.options.findLast(([letter]) => letter === "f")?.[1];
-  const addresses = strategy === "h" ? [] : parsed.rest;
-  const complete = [...addresses, ...(given === undefined ? [] : [given])].map((address) =>
-    completeAddress(address, domains),
-  );
-  const bad = complete.indexOf(null);
-  if (bad >= 0) return `unable to parse address: ${addresses[bad] ?? given}`;
+  const sender = given === undefined ? null : completeAddress(given, domains);
+  if (given !== undefined && sender === null) return unparsable(given);
+  const words = strategy === "h" ? [] : parsed.rest;
+  const recipients = words.map((word) => completeAddress(word, domains));
+  const bad = words[recipients.findIndex((address) => !address)];
+  if (bad !== undefined) return unparsable(bad);
   const useHeader = strategy !== "a";
   const header = new Header({
     domains,
@@ -85,16 +85,21 @@ function prepare(args: readonly string[], context: Context): Job | string {
     idhost: context.env.QMAILIDHOST ?? control.lineOr("idhost", true, "idhost"),
     now: context.now,
     pid: context.pid,
-    sender: given === undefined ? null : (complete.pop() as string),
+    sender,
     useRecipients: useHeader,
     isList: readLists(context.env),
   });
   const queue = letters.findLast((letter) => /[nN]/.test(letter)) !== "n";
-  return { recipients: complete as string[], queue, header, useHeader };
+  return { recipients: recipients as string[], queue, header, useHeader };
+}
+
+function unparsable(address: string): string {
+  return `unable to parse address: ${address}`;
 }
 
 /** The plain address `text` with a full host name; null when there is no such thing. */
 function completeAddress(text: string, domains: Domains): string | null {
+  if (text.includes("\n")) return null;
   const tokens = tokenise(quoteAddress(text));
   const address = tokens && rewriteAddress(tokens, domains);
   return address && unquote(address);

@@ -40,13 +40,14 @@ export function readDomains(control: Control, env: ByteEnv): Domains | string {
 export function rewriteAddress(address: readonly Token[], domains: Domains): Token[] | null {
   const comments = address.filter((token) => token.type === "comment");
   let tokens: readonly Token[] = address.filter((token) => token.type !== "comment");
+  if (tokens.some(({ text }) => text.includes("\0"))) return null;
   if (!isFinal(tokens)) {
     tokens = withoutRoute(tokens);
     for (const extra of [".", "@"]) {
       if (tokens.at(-1)?.type === extra) tokens = tokens.slice(0, -1);
     }
-    if (tokens.some(({ type, text }) => /[<>,;:]/.test(type) || text.includes("\0"))) return null;
-    if (tokens.length > 0) tokens = withHost(tokens, domains);
+    if (tokens.length === 0 || tokens.some(({ type }) => /[<>,;:]/.test(type))) return null;
+    tokens = withHost(tokens, domains);
   }
   return [...tokens, ...comments];
 }

@@ -2,8 +2,8 @@
  * The words of an address field (RFC 822 section 3; C qmail: token822.c): atoms, quoted strings,
  * comments, domain literals and the characters with a meaning of their own.
  *
- * Tokens hold their text without quoting; `unparse` quotes again what needs it. Spaces are not kept:
- * they return where two words would otherwise run together.
+ * Tokens hold their text without quoting and without line breaks; `unparse` quotes again what needs
+ * it. Spaces are not kept: they return where two words would otherwise run together.
  */
 
 export type WordType = "atom" | "quote" | "literal" | "comment";
@@ -69,7 +69,6 @@ function scanWord(text: string, at: number): Scan | null {
   return char in ENCLOSED ? scanEnclosed(text, at) : scanAtom(text, at);
 }
 
-/** A line break inside is folding and no part of the text, unless a backslash makes it one. */
 function scanEnclosed(text: string, at: number): Scan | null {
   const open = text.charAt(at);
   const { type, close } = ENCLOSED[open] as { type: WordType; close: string };
@@ -85,25 +84,28 @@ function scanEnclosed(text: string, at: number): Scan | null {
     } else if (char === "\\") {
       i++;
       if (i === text.length) return null;
-      content += text.charAt(i);
-    } else if (char !== "\n" && !(char === "\r" && text.charAt(i + 1) === "\n")) {
-      content += char;
+      content += unfolded(text, i);
+    } else {
+      content += unfolded(text, i);
     }
   }
   return null;
+}
+
+/** The character at `at`, unless it belongs to a line break: that is folding and no part of the text. */
+function unfolded(text: string, at: number): string {
+  const char = text.charAt(at);
+  return char === "\n" || (char === "\r" && text.charAt(at + 1) === "\n") ? "" : char;
 }
 
 function scanAtom(text: string, at: number): Scan {
   let content = "";
   let i = at;
   for (; i < text.length; i++) {
-    let char = text.charAt(i);
+    const char = text.charAt(i);
     if (SPACES.has(char) || SPECIALS.has(char) || char in ENCLOSED) break;
-    if (char === "\\") {
-      i++;
-      char = text.charAt(i);
-    }
-    content += char;
+    if (char === "\\") i++;
+    content += unfolded(text, i);
   }
   return { token: word(content), next: Math.min(i, text.length) };
 }
@@ -135,7 +137,7 @@ export function unparse(tokens: readonly Token[]): string {
 }
 
 function written(token: Token): string {
-  const text = token.text.replace(/["()[\]\\\r\n]/g, "\\$&");
+  const text = token.text.replaceAll("\n", " ").replace(/["()[\]\\\r]/g, "\\$&");
   switch (token.type) {
     case "quote":
       return `"${text}"`;

@@ -57,6 +57,8 @@ export class QueueError extends Error {
 export interface IntakeContext {
   /** The queue directory. */
   readonly queue: string;
+  /** True when syncing a new file makes its name durable too (`fsyncCarriesName`); mess/N is synced otherwise. */
+  readonly fsyncCarriesName?: boolean;
   readonly sync: GroupSync;
   /** Seconds since 1970. */
   readonly now: () => number;
@@ -107,11 +109,11 @@ export class Intake {
       const todo = this.#todoBytes(envelopeBytes);
       const id = this.#id as MessId;
       intdFd = this.#writeIntd(id, todo);
-      const { queue, sync } = this.#context;
+      const { queue, sync, fsyncCarriesName } = this.#context;
       await Promise.all([
         dataSync(this.#messFd),
         dataSync(intdFd),
-        sync.sync(`${queue}/mess/${splitOf(id)}`),
+        fsyncCarriesName ? null : sync.sync(`${queue}/mess/${splitOf(id)}`),
       ]).catch(rethrowAs(QQ.writeError, "sync the message"));
       if (this.#context.now() - this.#started > DEATH_SECONDS) {
         throw new QueueError(QQ.timeout, "cannot queue a message that took more than a day");

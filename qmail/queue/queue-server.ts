@@ -9,7 +9,7 @@
 import { chmodSync, readdirSync, rmSync, statSync, unlinkSync } from "node:fs";
 import { createServer, type Server, Socket } from "node:net";
 import { EXIT, QQ } from "../exit.ts";
-import { GroupSync } from "../files/groupsync.ts";
+import { fsyncCarriesName, GroupSync } from "../files/groupsync.ts";
 import { qmailHome } from "../home.ts";
 import { type Ids, readIds } from "../ids.ts";
 import { Link } from "../net/link.ts";
@@ -43,6 +43,7 @@ class QueueServer {
     this.#ids = ids;
     this.#context = {
       queue: QUEUE,
+      fsyncCarriesName: fsyncCarriesName(QUEUE),
       sync: new GroupSync(),
       now: () => Math.floor(Date.now() / 1000),
     };

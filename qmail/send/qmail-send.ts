@@ -123,7 +123,7 @@ class QmailSend {
   readonly #ending: Ending;
   readonly #links: Readonly<Record<Channel, Link>>;
   readonly #connected = new Set<Channel>();
-  /** Messages still in todo that are being settled or removed. */
+  /** Messages still in todo whose files are being written. */
   readonly #leavingTodo = new Set<MessId>();
   readonly #settling = new Set<Promise<void>>();
   #tables: RewriteTables;
@@ -161,7 +161,8 @@ class QmailSend {
       log: write,
       now,
       tables: () => this.#tables,
-      known: (id) => this.#straight.has(id) || this.#leavingTodo.has(id),
+      known: (id) =>
+        this.#straight.has(id) || this.#leavingTodo.has(id) || this.#clerk.removing(id),
       take: (message) => this.#take(message),
       active: () => !this.#deliveries.exiting,
     });
@@ -335,19 +336,17 @@ class QmailSend {
       dying: false,
       done: (status, text) => {
         const next = this.#straight.finished(delivery, status, text);
-        if (next === "end") void this.#endStraight(message.id);
+        if (next === "end") this.#endStraight(message.id);
         else if (next === "settle") void this.#settle(message);
       },
     });
     return true;
   }
 
-  async #endStraight(id: MessId): Promise<void> {
-    this.#leavingTodo.add(id);
+  #endStraight(id: MessId): void {
     this.#straight.forget(id);
     this.#sink.write(log.endMsg(id));
-    await this.#ending.clean(FRAME.cleanAll, id);
-    this.#leavingTodo.delete(id);
+    void this.#ending.clean(FRAME.cleanAll, id);
   }
 
   /** Writes down what is to be done for the message, removes it from todo and schedules it. */
@@ -364,7 +363,9 @@ class QmailSend {
     this.#straight.forget(id);
     try {
       await this.#files.settle(files);
-      if (await this.#ending.clean(FRAME.cleanTodo, id)) this.#schedule.settled(files, now());
+      const cleaned = this.#ending.clean(FRAME.cleanTodo, id);
+      this.#leavingTodo.delete(id);
+      if (await cleaned) this.#schedule.settled(files, now());
     } catch (error) {
       // The message is still in todo: the next reading of the directory finds it.
       this.#sink.write(log.warning(`unable to write info for ${id}: ${(error as Error).message}`));

@@ -21,7 +21,8 @@ export class QueueClerk {
   readonly #link: Link;
   readonly #queue: QueueLink;
   readonly #handlers: ClerkHandlers;
-  readonly #cleaning = new Map<number, (done: boolean) => void>();
+  readonly #cleaning = new Map<number, { id: MessId; resolve: (done: boolean) => void }>();
+  readonly #removing = new Set<MessId>();
   #lastRequest = 0;
   #opened: (() => void) | null = null;
 
@@ -52,10 +53,19 @@ export class QueueClerk {
     if (this.#link.closed) return Promise.resolve(false);
     const request = ++this.#lastRequest;
     if (this.#lastRequest >= 0x7fffffff) this.#lastRequest = 0;
+    this.#removing.add(id);
     return new Promise((resolve) => {
-      this.#cleaning.set(request, resolve);
+      this.#cleaning.set(request, { id, resolve });
       this.#link.send(type, request, id);
     });
+  }
+
+  /**
+   * True while files of `id` are being removed. Not a moment longer: the next frame may announce a
+   * new message that got the same inode.
+   */
+  removing(id: MessId): boolean {
+    return this.#removing.has(id);
   }
 
   end(): void {
@@ -76,8 +86,7 @@ export class QueueClerk {
         this.#queue.answered(id, payload);
         break;
       case FRAME.cleaned:
-        this.#cleaning.get(id)?.(payload[0] === "+".charCodeAt(0));
-        this.#cleaning.delete(id);
+        this.#cleaned(id, payload.toString("latin1") === "+");
         break;
       case FRAME.opened:
         this.#opened?.();
@@ -85,10 +94,17 @@ export class QueueClerk {
     }
   }
 
+  #cleaned(request: number, done: boolean): void {
+    const cleaning = this.#cleaning.get(request);
+    if (!cleaning) return;
+    this.#cleaning.delete(request);
+    this.#removing.delete(cleaning.id);
+    cleaning.resolve(done);
+  }
+
   #gone(): void {
     this.#queue.ended();
-    for (const resolve of this.#cleaning.values()) resolve(false);
-    this.#cleaning.clear();
+    for (const request of [...this.#cleaning.keys()]) this.#cleaned(request, false);
     this.#handlers.gone();
   }
 }

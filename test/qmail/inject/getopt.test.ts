@@ -43,5 +43,5 @@ test("what is wrong is named", () => {
   assert.equal(getopt(["-az"], "a"), 'unknown option "-z"');
   assert.equal(getopt(["-f"], "f:"), 'option "-f" needs an argument');
   assert.equal(getopt(["-:"], "f:"), 'unknown option "-:"');
-  assert.equal(getopt(["--help"], "h"), 'unknown option "--"');
+  assert.equal(getopt(["--help"], "h"), 'unknown option "--help"');
 });

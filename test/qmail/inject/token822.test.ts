@@ -6,13 +6,15 @@ import { type Token, tokenise, unparse, unquote, word } from "../../../qmail/inj
 const bytes = fc.uint8Array({ maxLength: 60 }).map((a) => Buffer.from(a).toString("latin1"));
 /** Texts in which the characters that matter are frequent. */
 const fieldText = fc
-  .array(fc.constantFrom(..."ab.@,;:<>()[]\"\\ \t\r\n+\xe9\0"), { maxLength: 40 })
+  .array(fc.constantFrom(...'ab.@,;:<>()[]"\\ \t\r\n+\xe9\0'), { maxLength: 40 })
   .map((chars) => chars.join(""));
 
+const oneLine = bytes.map((text) => text.replaceAll("\n", ""));
+
 const token: fc.Arbitrary<Token> = fc.oneof(
-  bytes.map(word),
+  oneLine.map(word),
   fc
-    .tuple(fc.constantFrom("quote" as const, "literal" as const, "comment" as const), bytes)
+    .tuple(fc.constantFrom("quote" as const, "literal" as const, "comment" as const), oneLine)
     .map(([type, text]) => ({ type, text })),
   fc
     .constantFrom(...(["<", ">", "@", ",", ";", ":", "."] as const))
@@ -21,7 +23,7 @@ const token: fc.Arbitrary<Token> = fc.oneof(
 
 function shown(text: string): string | null {
   const tokens = tokenise(text);
-  return tokens && tokens.map(({ type, text: inner }) => `${type}=${inner}`).join(" ");
+  return tokens?.map(({ type, text: inner }) => `${type}=${inner}`).join(" ");
 }
 
 test("words and specials", () => {
@@ -40,7 +42,7 @@ test("words and specials", () => {
 test("a folded line inside quotes is one line", () => {
   assert.equal(shown('"long\n name"'), "quote=long name");
   assert.equal(shown('"long\r\n\tname"'), "quote=long\tname");
-  assert.equal(shown('"escaped\\\n newline"'), "quote=escaped\n newline");
+  assert.equal(shown('"escaped\\\n newline"'), "quote=escaped newline");
 });
 
 test("what is not closed or not opened is malformed", () => {
@@ -71,8 +73,7 @@ test("any bytes are tokenised or refused, and stay as they are from then on", ()
 test("unparse ends in the only newline, or one before each further line's spaces", () => {
   fc.assert(
     fc.property(fc.array(token), (tokens) => {
-      const plain = tokens.filter(({ text }) => !text.includes("\n"));
-      const lines = unparse(plain).split("\n");
+      const lines = unparse(tokens).split("\n");
       assert.equal(lines.pop(), "");
       for (const line of lines.slice(1)) assert.match(line, /^ .*\S/s);
     }),
