@@ -23,7 +23,7 @@ const token: fc.Arbitrary<Token> = fc.oneof(
 
 function shown(text: string): string | null {
   const tokens = tokenise(text);
-  return tokens?.map(({ type, text: inner }) => `${type}=${inner}`).join(" ");
+  return tokens?.map(({ type, text: inner }) => `${type}=${inner}`).join(" ") ?? null;
 }
 
 test("words and specials", () => {
