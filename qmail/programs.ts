@@ -27,6 +27,11 @@ export const PROGRAMS = {
   "qmail-remote": { file: "remote/qmail-remote", mode: 0o755 },
   "qmail-qread": { file: "queue/qmail-qread", mode: 0o755 },
   "qmail-qstat": { file: "queue/qmail-qstat", mode: 0o755 },
+  forward: { file: "inject/forward", mode: 0o755 },
+  mailsubj: { file: "inject/mailsubj", mode: 0o755 },
+  datemail: { file: "inject/datemail", mode: 0o755 },
+  predate: { file: "inject/predate", mode: 0o755 },
+  qreceipt: { file: "inject/qreceipt", mode: 0o755 },
   splogger: { file: "multilog/splogger", mode: 0o755 },
   multilog: { file: "multilog/multilog", mode: 0o755 },
 } as const satisfies Record<string, Program>;

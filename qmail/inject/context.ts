@@ -60,13 +60,22 @@ export function programContext(home = qmailHome()): Context {
       const { localQueue } = await import("../queue/local-queue.ts");
       return localQueue(home, process.env);
     },
-    print: (bytes) =>
-      new Promise((resolve, reject) => {
-        process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
-      }),
+    print,
     now: Math.floor(Date.now() / 1000),
     pid: process.pid,
   };
+}
+
+function print(bytes: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.once("error", reject);
+    process.stdout.write(bytes, (error) => {
+      // The event comes after this call; with it, somebody must still be listening.
+      if (error) return;
+      process.stdout.off("error", reject);
+      resolve();
+    });
+  });
 }
 
 /** The outcome of a program that cannot do what it was asked. */

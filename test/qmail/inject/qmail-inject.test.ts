@@ -214,8 +214,8 @@ test("control files default to me, me to what is probably wrong", async () => {
   for (const [control, from, id] of rows) {
     const context = world(makeHome(control), "To: a@b.c\n\n", { env: { USER: "u" } });
     await inject([], context);
-    assert.match(context.fake.message ?? "", new RegExp(`^From: ${RegExp.escape(from)}$`, "m"));
-    assert.match(context.fake.message ?? "", new RegExp(`qmail@${RegExp.escape(id)}>$`, "m"));
+    assert.ok(context.fake.message?.includes(`\nFrom: ${from}\n`), from);
+    assert.ok(context.fake.message?.includes(`.qmail@${id}>\n`), id);
   }
 });
 

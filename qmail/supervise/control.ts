@@ -1,0 +1,58 @@
+/** Talking to the supervisor: one JSON line each way over run/supervise. */
+
+import { connect } from "node:net";
+
+export const CONTROL_SOCKET = "run/supervise";
+
+export type Request =
+  | { readonly type: "status" }
+  /** Answered when every service says it is ready, or one keeps dying. */
+  | { readonly type: "wait"; readonly timeout: number }
+  /** Stops everything in order; answered when all has ended and the supervisor leaves. */
+  | { readonly type: "stop" }
+  | { readonly type: "signal"; readonly service: string; readonly signal: NodeJS.Signals };
+
+export interface ServiceStatus {
+  readonly name: string;
+  readonly state: "down" | "starting" | "up" | "stopping" | "waiting";
+  readonly pid: number | null;
+  readonly restarts: number;
+  /** Short lives in a row: more than one means that it keeps dying. */
+  readonly failures: number;
+}
+
+export interface Response {
+  readonly ok: boolean;
+  readonly pid: number;
+  readonly services: readonly ServiceStatus[];
+}
+
+/** No supervisor answers in this home. */
+export class NotRunningError extends Error {}
+
+/**
+ * Asks the supervisor of the installation in `home`. Rejects with NotRunningError when there is none,
+ * and with the system's error when we may not ask.
+ */
+export function ask(home: string, request: Request): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const back = process.cwd();
+    // Relative, because a socket's path must be short.
+    process.chdir(home);
+    const socket = connect(CONTROL_SOCKET);
+    process.chdir(back);
+    let text = "";
+    socket.on("connect", () => socket.write(`${JSON.stringify(request)}\n`));
+    socket.on("data", (chunk) => {
+      text += String(chunk);
+      if (!text.includes("\n")) return;
+      socket.destroy();
+      resolve(JSON.parse(text));
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      const none = error.code === "ENOENT" || error.code === "ECONNREFUSED";
+      reject(none ? new NotRunningError(`no supervisor runs in ${home}`, { cause: error }) : error);
+    });
+    socket.on("close", () => reject(new NotRunningError(`the supervisor in ${home} has gone`)));
+  });
+}

@@ -1,0 +1,48 @@
+/** The life of one service, as a table. Pure: time comes in, actions come out. */
+
+/**
+ *            start            ready
+ *   down ───────────> starting ─────> up
+ *    ^                  │  exit        │ exit
+ *    │ exit             v              v
+ *   stopping <─stop─ waiting (brake) ──timeout──> starting
+ */
+export type State =
+  | { readonly name: "down" }
+  | { readonly name: "starting"; readonly pid: number; readonly since: number }
+  | { readonly name: "up"; readonly pid: number; readonly since: number }
+  | { readonly name: "stopping"; readonly pid: number; readonly since: number }
+  | { readonly name: "waiting"; readonly until: number };
+
+/** What happens to a service. `timeout`: the time that its state allows is over. */
+export type Event = "start" | "ready" | "exit" | "stop" | "timeout";
+
+export type Action = "spawn" | "up" | "wait" | "terminate" | "kill" | "down" | "none";
+
+const TRANSITIONS = {
+  down: { start: "spawn", ready: "none", exit: "none", stop: "none", timeout: "none" },
+  starting: { start: "none", ready: "up", exit: "wait", stop: "terminate", timeout: "up" },
+  up: { start: "none", ready: "none", exit: "wait", stop: "terminate", timeout: "none" },
+  stopping: { start: "none", ready: "none", exit: "down", stop: "none", timeout: "kill" },
+  waiting: { start: "none", ready: "none", exit: "none", stop: "down", timeout: "spawn" },
+} as const satisfies Record<State["name"], Record<Event, Action>>;
+
+/** What is to be done when `event` happens in `state`. */
+export function actionFor(state: State["name"], event: Event): Action {
+  return TRANSITIONS[state][event];
+}
+
+/** A service that lives this long has started well: the brake is released. */
+export const STEADY_MS = 10_000;
+const BRAKE_FIRST_MS = 1000;
+const BRAKE_MAX_MS = 30_000;
+
+/**
+ * How long to wait before a service is started again that lived `lived` ms, after `failures` short
+ * lives in a row before. The first death costs nothing; then one second, doubling up to 30.
+ */
+export function brake(lived: number, failures: number): { delay: number; failures: number } {
+  if (lived >= STEADY_MS) return { delay: 0, failures: 0 };
+  const delay = failures === 0 ? 0 : Math.min(BRAKE_FIRST_MS * 2 ** (failures - 1), BRAKE_MAX_MS);
+  return { delay, failures: failures + 1 };
+}
