@@ -12,6 +12,7 @@ import { writeSync } from "node:fs";
 import type { Socket } from "node:net";
 import { resolve } from "node:path";
 import type { Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT } from "./exit.ts";
 import { qmailHome } from "./home.ts";
 import { type Ids, readIds } from "./ids.ts";
@@ -23,9 +24,13 @@ const LOG_MAX = 1 << 20;
 
 type Owner = { readonly uid: number; readonly gid: number };
 
+/** What we have started leaves when we do; longer than this we do not wait to see it. */
+const LEAVE_MS = 2000;
+
 class Starter {
   readonly #ids: Ids;
   readonly #home: string;
+  readonly #daemons: Promise<unknown>[] = [];
 
   constructor(home: string, ids: Ids) {
     this.#home = home;
@@ -45,6 +50,7 @@ class Starter {
     });
     // A daemon that could not be started closes its link: qmail-send says so and leaves.
     child.on("error", (error) => process.stderr.write(`alert: cannot start: ${error.message}\n`));
+    this.#daemons.push(new Promise((resolve) => child.on("exit", resolve).on("error", resolve)));
     return child.stdio[3] as Socket;
   }
 
@@ -56,6 +62,11 @@ class Starter {
       ...this.#as(owner),
     });
     return new LoggerSink(child);
+  }
+
+  /** Resolves when all daemons have gone, so that our own end is the end of the mail system. */
+  async left(): Promise<void> {
+    await Promise.race([Promise.all(this.#daemons), sleep(LEAVE_MS)]);
   }
 
   /** Gives up every privilege, for good. */
@@ -148,7 +159,9 @@ async function main(args: readonly string[]): Promise<number> {
   process.title = "qmail-send";
   // Loaded only now, so that nothing of it runs as root.
   const { qmailSend } = await import("./send/qmail-send.ts");
-  return qmailSend({ log, queue, lspawn, rspawn });
+  const code = await qmailSend({ log, queue, lspawn, rspawn });
+  await starter.left();
+  return code;
 }
 
 if (import.meta.main) {

@@ -1,5 +1,5 @@
 /**
- * queue/drop: how a local user without privilege leaves a message for the queue.
+ * drop: how a local user without privilege leaves a message for the queue.
  *
  * The directory is writable for all and readable for none (mode 3733, group qmail). A file is the
  * message, the envelope, and a trailer with their lengths; its owner is who queued it. While the

@@ -1,5 +1,5 @@
 /**
- * The queue as any local user sees it: a file in queue/drop, and a word to the server.
+ * The queue as any local user sees it: a file in drop, and a word to the server.
  *
  * With the server up the file is not synced: the server copies and syncs it before it answers. With
  * the server down the file itself is made durable, and taken in at the next start.

@@ -1,7 +1,7 @@
 /**
  * What is said on the links of the queue server (frames of net/link.ts).
  *
- * From those who put mail in: PUT*, then CLOSE or ABORT; or DROP for a file in queue/drop.
+ * From those who put mail in: PUT*, then CLOSE or ABORT; or DROP for a file in drop.
  * From qmail-send: CLEAN_*; to it: NEW and SCAN. The frame's id names the message or the request.
  */
 
@@ -12,7 +12,7 @@ export const FRAME = {
   close: 2,
   /** Message `id` is given up. */
   abort: 3,
-  /** Take in the file of this name in queue/drop. */
+  /** Take in the file of this name in drop. */
   drop: 4,
   /** Answer to close and drop: exit code of qmail-queue (1 byte), qp (4 bytes), custom text. */
   result: 5,
@@ -38,10 +38,10 @@ export const FRAME = {
 
 /** Socket of the network daemons; its directory lets only them through. */
 export const NETWORK_SOCKET = "run/net/qmail-queue";
-/** Socket of every local user: takes only names of files in queue/drop. */
+/** Socket of every local user: takes only names of files in drop. */
 export const LOCAL_SOCKET = "run/local/qmail-queue";
 /** Where local users leave messages; a file's owner proves who queued it. */
-export const DROP_DIRECTORY = "queue/drop";
+export const DROP_DIRECTORY = "drop";
 
 /** The longest envelope taken, in bytes: millions of recipients of ordinary length. */
 export const ENVELOPE_MAX = 64 << 20;

@@ -79,12 +79,14 @@ class Lspawn {
     }
   }
 
-  /** Lets all workers go. */
-  end(): void {
-    for (const { process: worker, idle } of this.#workers.values()) {
+  /** Lets all workers go; resolves when they have gone. */
+  async end(): Promise<void> {
+    const workers = [...this.#workers.values()];
+    for (const { process: worker, idle } of workers) {
       if (idle) clearTimeout(idle);
       worker.end();
     }
+    await Promise.all(workers.map(({ process: worker }) => worker.exited));
   }
 
   #whose(local: string): Nughde {
@@ -156,9 +158,6 @@ if (import.meta.main) {
     home: ".",
     owner: ids.uid.qmailq,
     spawn: (delivery, done) => lspawn.spawn(delivery, done),
-    finished: () => {
-      lspawn.end();
-      process.exit(EXIT.ok);
-    },
+    finished: () => void lspawn.end().then(() => process.exit(EXIT.ok)),
   });
 }

@@ -44,8 +44,10 @@ class Rspawn {
     return worker;
   }
 
-  end(): void {
+  /** Lets the worker go; resolves when it has gone. */
+  async end(): Promise<void> {
     this.#worker?.end();
+    await this.#worker?.exited;
   }
 }
 
@@ -59,9 +61,6 @@ if (import.meta.main) {
     owner: ids.uid.qmailq,
     spawn: ({ sender, local, host, message }, done) =>
       rspawn.worker().start([host, sender, `${local}@${host}`], message, done),
-    finished: () => {
-      rspawn.end();
-      process.exit(EXIT.ok);
-    },
+    finished: () => void rspawn.end().then(() => process.exit(EXIT.ok)),
   });
 }

@@ -39,6 +39,8 @@ export class WorkerProcess {
   readonly #pending = new Map<number, Pending>();
   readonly #crashed: Report;
   #lastId = 0;
+  /** Resolves when the process has gone. */
+  readonly exited: Promise<void>;
 
   /** `crashed` is reported for deliveries under way when the process dies. */
   constructor(options: WorkerOptions, crashed: Report) {
@@ -52,8 +54,11 @@ export class WorkerProcess {
         ...(options.owner ?? {}),
       },
     );
-    // Without a listener a failed start would end us; the link closes in that case too.
-    this.#child.on("error", () => {});
+    this.exited = new Promise((resolve) => {
+      this.#child.on("exit", () => resolve());
+      // A failed start: the link closes in that case too.
+      this.#child.on("error", () => resolve());
+    });
     this.#link = new Link(this.#child.stdio[3] as Socket, {
       frame: (type, id, payload) => this.#frame(type, id, payload),
       close: () => {
@@ -62,10 +67,6 @@ export class WorkerProcess {
         options.gone();
       },
     });
-  }
-
-  get pid(): number | undefined {
-    return this.#child.pid;
   }
 
   /** Deliveries under way. */

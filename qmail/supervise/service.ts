@@ -2,8 +2,6 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import type { Socket } from "node:net";
-import { READY_LINE } from "./ready.ts";
 import { actionFor, brake, type Event, type State } from "./transitions.ts";
 
 /** A service that does not say when it is ready counts as up when it has lived this long. */
@@ -15,6 +13,8 @@ export interface ServiceContext {
   readonly name: string;
   /** Directory with `run` and perhaps `notification-fd`, `down`, `timeout-kill`. */
   readonly directory: string;
+  /** Descriptor for standard input, to which the daemon says that it is ready. */
+  readonly inputFd: number;
   /** Descriptor for standard output and error. */
   readonly logFd: number;
   /** Milliseconds. */
@@ -92,21 +92,16 @@ export class Service {
   }
 
   #spawn(): void {
-    const { directory, logFd, now } = this.#context;
+    const { directory, inputFd, logFd, now } = this.#context;
     if (this.#started) this.restarts++;
     this.#started = true;
     const child = spawn("./run", [], {
       cwd: directory,
       // A group of its own, so that all its processes can be reached together.
       detached: true,
-      stdio: ["pipe", logFd, logFd],
+      stdio: [inputFd, logFd, logFd],
     });
     this.#child = child;
-    const input = child.stdin as Socket | null;
-    input?.on("error", () => {});
-    input?.on("data", (chunk: Buffer) => {
-      if (chunk.toString("latin1").includes(READY_LINE)) this.handle("ready");
-    });
     child.on("error", () => this.#exited(child));
     child.on("exit", () => this.#exited(child));
     const since = now();
@@ -118,7 +113,6 @@ export class Service {
   #exited(child: ChildProcess): void {
     if (this.#child !== child) return;
     this.#child = null;
-    child.stdin?.destroy();
     this.handle("exit");
   }
 

@@ -7,12 +7,13 @@
 
 import { spawnSync } from "node:child_process";
 import { chmodSync, constants, existsSync, openSync, readdirSync, rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server, Socket } from "node:net";
 import { EXIT } from "../exit.ts";
 import { lockExclusive } from "../files/lock.ts";
 import { CONTROL_SOCKET, type Request, type Response } from "./control.ts";
 import { LogWriter } from "./log-writer.ts";
 import { processInfo } from "./procfs.ts";
+import { READY_LINE } from "./ready.ts";
 import { Service } from "./service.ts";
 import { type Started, writeState } from "./state.ts";
 
@@ -32,18 +33,20 @@ class Supervisor {
 
   constructor() {
     const names = serviceNames();
-    const fifos = names.map((name) => ({ name, fd: makeFifo(`run/log.${name}`) }));
+    this.#services = names.map((name) => {
+      const inputFd = makeFifo(`run/ready.${name}`);
+      const service = new Service({
+        name,
+        directory: `service/${name}`,
+        inputFd,
+        logFd: makeFifo(`run/log.${name}`),
+        now: Date.now,
+        changed: () => this.#changed(),
+      });
+      onLine(`run/ready.${name}`, READY_LINE, () => service.handle("ready"));
+      return service;
+    });
     this.#logs = new LogWriter(names);
-    this.#services = fifos.map(
-      ({ name, fd }) =>
-        new Service({
-          name,
-          directory: `service/${name}`,
-          logFd: fd,
-          now: Date.now,
-          changed: () => this.#changed(),
-        }),
-    );
     this.#server = createServer((socket) => this.#serve(socket));
   }
 
@@ -198,6 +201,16 @@ function makeFifo(path: string): number {
   const { status, stderr } = spawnSync("mkfifo", ["-m", "600", path], { encoding: "utf8" });
   if (status !== 0) throw new Error(`cannot make the FIFO "${path}": ${stderr}`);
   return openSync(path, constants.O_RDWR);
+}
+
+/** Calls `happened` whenever something with `line` in it is written to the FIFO `path`. */
+function onLine(path: string, line: string, happened: () => void): void {
+  // Opened once more: not blocking is a property of the opening, and the service's must block.
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const socket = new Socket({ fd, readable: true, writable: false });
+  socket.on("data", (chunk: Buffer) => {
+    if (chunk.toString("latin1").includes(line)) happened();
+  });
 }
 
 async function main(home: string | undefined): Promise<void> {

@@ -1,0 +1,233 @@
+/** The command table. Each action brings its options into form, loads its command, and calls it. */
+
+import { readFileSync } from "node:fs";
+import { type CAC, cac } from "cac";
+import { UsageError } from "../commands/output.ts";
+import { EXIT } from "../qmail/exit.ts";
+import { type ConfigFlags, loadConfig, loadHome } from "./config.ts";
+import { makeOutput } from "./output.ts";
+import { nearest } from "./suggest.ts";
+
+/** What cac hands to an action: flags as they were written, numbers already cast. */
+type Flags = Readonly<Record<string, unknown>>;
+
+/** Runs the command line `args`. Resolves with the exit code; throws CommandError. */
+export async function runCommand(args: readonly string[]): Promise<number> {
+  const cli = table();
+  try {
+    cli.parse(["node", "qmailctl", ...args], { run: false });
+    if (cli.options.help || cli.options.version) return EXIT.ok;
+    if (!cli.matchedCommand) return noCommand(cli);
+    await cli.runMatchedCommand();
+  } catch (error) {
+    if ((error as Error).name === "CACError") throw usage(cli, error as Error);
+    throw error;
+  }
+  return Number(process.exitCode ?? EXIT.ok);
+}
+
+function table(): CAC {
+  const cli = cac("qmailctl");
+  cli.option(
+    "--config <file>",
+    "The config file (default: qmailctl.config.ts here, if there is one)",
+  );
+  cli.option("--home <dir>", "The qmail home (default: the config file's, else /var/qmail)");
+  cli.option("--json", "Print one JSON document");
+  installCommands(cli);
+  runningCommands(cli);
+  mailCommands(cli);
+  cli.help();
+  cli.version(version());
+  return cli;
+}
+
+function installCommands(cli: CAC): void {
+  cli
+    .command("install", "Install a mail server, or bring one to what the config says")
+    .option("--host <name>", "The host's full name")
+    .option("--sandbox", "Everything under --home, as yourself, without root")
+    .option("--listen <address:port>", "Where SMTP listens")
+    .option("--dry-run", "Only show what would change")
+    .option("--force", "Overwrite files that were edited by hand")
+    .option("--yes", "Never ask (for scripts)")
+    .example("  qmailctl install --host mail.example.com")
+    .action(async (flags: Flags) => {
+      const config = await loadConfig(configFlags(flags));
+      const { install } = await import("../commands/install.ts");
+      await install({
+        config,
+        dryRun: flags.dryRun === true,
+        force: flags.force === true,
+        output: makeOutput(flags.json === true),
+      });
+    });
+  cli
+    .command("try", "Install a sandbox, start it, and send it a first message")
+    .action(async (flags: Flags) => {
+      const config = await loadConfig(configFlags(flags));
+      const { tryOut } = await import("../commands/try.ts");
+      await tryOut({ config, output: makeOutput(flags.json === true) });
+    });
+}
+
+function runningCommands(cli: CAC): void {
+  cli
+    .command("start", "Start the mail server")
+    .option("--foreground", "Stay, until told to stop")
+    .action(async (flags: Flags) => {
+      const { start } = await import("../commands/start.ts");
+      await start({ ...(await common(flags)), foreground: flags.foreground === true });
+    });
+  cli
+    .command("stop", "Stop it, letting deliveries under way finish")
+    .action(async (flags: Flags) => {
+      const { stop } = await import("../commands/stop.ts");
+      await stop(await common(flags));
+    });
+  cli.command("restart", "Stop and start").action(async (flags: Flags) => {
+    const { restart } = await import("../commands/restart.ts");
+    await restart(await common(flags));
+  });
+  cli
+    .command("status", "Show processes and queue; exits with 3 when nothing runs")
+    .alias("stat")
+    .action(async (flags: Flags) => {
+      const { status } = await import("../commands/status.ts");
+      await status(await common(flags));
+    });
+  cli
+    .command("flush", "Try everything in the queue now")
+    .alias("doqueue")
+    .action(async (flags: Flags) => {
+      const { flush } = await import("../commands/signal.ts");
+      await flush(await common(flags));
+    });
+  cli
+    .command("reload", "Read locals, virtualdomains and the SMTP controls again")
+    .alias("hup")
+    .action(async (flags: Flags) => {
+      const { reload } = await import("../commands/signal.ts");
+      await reload(await common(flags));
+    });
+}
+
+function mailCommands(cli: CAC): void {
+  cli
+    .command("queue <action>", "list: show what is in the queue")
+    .action(async (action: string, flags: Flags) => {
+      if (action !== "list") throw unknown("queue action", action, ["list"]);
+      const { queueList } = await import("../commands/queue/list.ts");
+      await queueList(await common(flags));
+    });
+  cli
+    .command("log", "Show what the daemons say")
+    .option("--follow", "Go on showing what comes")
+    .option("--lines <n>", "So many lines (default: 50)")
+    .option("--service <name>", "Only this service")
+    .action(async (flags: Flags) => {
+      const { log } = await import("../commands/log.ts");
+      await log({
+        ...(await common(flags)),
+        follow: flags.follow === true,
+        lines: wholeNumber("lines", flags.lines, 50),
+        ...(flags.service === undefined ? {} : { service: String(flags.service) }),
+      });
+    });
+  cli
+    .command("send [...to]", "Send a message: built from flags, or read from standard input")
+    .option("--from <address>", "The sender")
+    .option("--to <address>", "A recipient (may be repeated)")
+    .option("--subject <text>", "The subject")
+    .option("--body <text>", "The text (default: standard input)")
+    .example("  qmailctl send --to you@mail.example.com --subject hello --body 'hello there'")
+    .action(async (to: readonly string[], flags: Flags) => {
+      const { send } = await import("../commands/send.ts");
+      await send({
+        ...(await common(flags)),
+        to: [...to, ...texts(flags.to)],
+        input: process.stdin,
+        ...text("from", flags.from),
+        ...text("subject", flags.subject),
+        ...text("body", flags.body),
+      });
+    });
+}
+
+async function common(flags: Flags) {
+  return { home: await loadHome(configFlags(flags)), output: makeOutput(flags.json === true) };
+}
+
+function configFlags(flags: Flags): ConfigFlags {
+  return {
+    ...text("config", flags.config),
+    ...text("home", flags.home),
+    ...text("host", flags.host),
+    ...text("listen", flags.listen),
+    ...(flags.sandbox === undefined ? {} : { sandbox: flags.sandbox === true }),
+  };
+}
+
+/** cac turns what looks like a number into one. */
+function text<K extends string>(name: K, value: unknown): Partial<Record<K, string>> {
+  if (value === undefined) return {};
+  if (Array.isArray(value)) throw new UsageError(`--${name} can be given only once`);
+  return { [name]: String(value) } as Partial<Record<K, string>>;
+}
+
+function texts(value: unknown): string[] {
+  if (value === undefined) return [];
+  return (Array.isArray(value) ? value : [value]).map(String);
+}
+
+function wholeNumber(name: string, value: unknown, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value === "number" && Number.isInteger(value) && value > 0) return value;
+  throw new UsageError(`--${name} needs a whole number, not "${String(value)}"`);
+}
+
+function noCommand(cli: CAC): number {
+  const [word] = cli.args;
+  if (word !== undefined) throw unknown("command", word, commandNames(cli));
+  cli.outputHelp();
+  return EXIT.ok;
+}
+
+function unknown(what: string, word: string, known: readonly string[]): UsageError {
+  const meant = nearest(word, known);
+  const hint = meant ? `did you mean "${meant}"?` : `there is: ${known.join(", ")}`;
+  return new UsageError(`there is no ${what} "${word}"`, [hint]);
+}
+
+function usage(cli: CAC, { message }: Error): UsageError {
+  const name = cli.matchedCommandName;
+  const option = /Unknown option `(--?[^`]+)`/.exec(message)?.[1];
+  const help = `see qmailctl ${name ?? ""} --help`.replace("  ", " ");
+  if (option === undefined) return new UsageError(message, [help]);
+  const known = [...(cli.matchedCommand?.options ?? []), ...cli.globalCommand.options].flatMap(
+    ({ names }) => names.map((each) => `--${each}`),
+  );
+  const meant = nearest(option, known);
+  return new UsageError(`there is no option "${option}"`, [
+    meant ? `did you mean "${meant}"?` : help,
+  ]);
+}
+
+function commandNames(cli: CAC): string[] {
+  return cli.commands.flatMap(({ name, aliasNames }) => [
+    name.split(" ")[0] as string,
+    ...aliasNames,
+  ]);
+}
+
+/** Sources lie one level below package.json, compiled files two. */
+function version(): string {
+  for (const path of ["../package.json", "../../package.json"]) {
+    try {
+      return JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8")).version;
+    } catch {
+      // Not there: the other.
+    }
+  }
+  return "unknown";
+}

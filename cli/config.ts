@@ -1,0 +1,179 @@
+/** Finding, loading and checking the config file, and what flags say over it. */
+
+import { existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Config, type ConfigInput, configSchema } from "../commands/config.ts";
+import { CommandError, UsageError } from "../commands/output.ts";
+import { EXIT } from "../qmail/exit.ts";
+import { nearest } from "./suggest.ts";
+
+const FILE_NAME = "qmailctl.config.ts";
+const DEFAULT_HOME = "/var/qmail";
+
+/** What the command line can say in place of the config file. */
+export interface ConfigFlags {
+  readonly config?: string;
+  readonly home?: string;
+  readonly host?: string;
+  readonly sandbox?: boolean;
+  readonly listen?: string;
+}
+
+interface Loaded {
+  readonly input: ConfigInput;
+  /** Null when there is no config file. */
+  readonly file: string | null;
+}
+
+/** The whole config: the file that holds, flags over it, defaults under it. Throws CommandError. */
+export async function loadConfig(flags: ConfigFlags): Promise<Config> {
+  const { input, file } = await loadInput(flags);
+  const { home, host, sandbox, listen } = flags;
+  const merged: ConfigInput = {
+    ...input,
+    ...(home === undefined ? {} : { home: resolve(home) }),
+    ...(host === undefined ? {} : { host }),
+    ...(sandbox === undefined ? {} : { sandbox }),
+  };
+  if (listen !== undefined) {
+    merged.services = { ...input.services, smtp: { ...input.services?.smtp, listen } };
+  }
+  check(merged, file ?? "the command line");
+  return complete(merged, file ? dirname(file) : process.cwd());
+}
+
+/** Only where the mail server is: for commands that work on an installed one. */
+export async function loadHome(flags: ConfigFlags): Promise<string> {
+  if (flags.home !== undefined) return resolve(flags.home);
+  return (await loadConfig(flags)).home;
+}
+
+async function loadInput(flags: ConfigFlags): Promise<Loaded> {
+  const named = flags.config ?? (process.env.QMAILCTL_CONFIG || undefined);
+  const file = resolve(named ?? FILE_NAME);
+  if (!existsSync(file)) {
+    if (named === undefined) return { input: {}, file: null };
+    const by = flags.config === undefined ? "QMAILCTL_CONFIG" : "--config";
+    throw new UsageError(`there is no config file "${file}" (named by ${by})`);
+  }
+  return { input: await importConfig(file), file };
+}
+
+async function importConfig(file: string): Promise<ConfigInput> {
+  let module: { default?: ConfigInput };
+  try {
+    module = await import(pathToFileURL(file).href);
+  } catch (error) {
+    throw new CommandError(`cannot load ${file}: ${(error as Error).message}`, {
+      code: EXIT.hard,
+      cause: error,
+    });
+  }
+  if (module.default === undefined) {
+    throw new CommandError(`${file} exports no config`, {
+      code: EXIT.hard,
+      hints: ["write: export default defineConfig({ ... })"],
+    });
+  }
+  return module.default;
+}
+
+/** Throws a CommandError that names each wrong field, what was found, and what is allowed. */
+function check(input: ConfigInput, where: string): void {
+  const result = configSchema.safeParse(input);
+  if (result.success) return;
+  const lines = result.error.issues.flatMap((issue) => {
+    if (issue.code === "unrecognized_keys") {
+      return issue.keys.map((key) => unknownField([...issue.path, key]));
+    }
+    // The message of a key is in the issues of the issue.
+    const message = issue.code === "invalid_key" ? issue.issues[0]?.message : issue.message;
+    const found = issue.code === "invalid_key" ? issue.path.at(-1) : valueAt(input, issue.path);
+    return `${pathText(issue.path)}: found ${show(found)}; allowed: ${message}`;
+  });
+  throw new CommandError(`the config is wrong (${where})`, { code: EXIT.hard, hints: lines });
+}
+
+function unknownField(path: readonly PropertyKey[]): string {
+  const known = fieldsAt(path.slice(0, -1));
+  const meant = nearest(String(path.at(-1)), known);
+  const suggestion = meant ? `did you mean "${meant}"?` : `allowed: ${known.join(", ")}`;
+  return `${pathText(path)}: there is no such field; ${suggestion}`;
+}
+
+/** The names of the fields of the object at `path` of the schema. */
+function fieldsAt(path: readonly PropertyKey[]): string[] {
+  let schema: unknown = configSchema;
+  for (const key of path) {
+    schema = (shapeOf(schema) ?? {})[String(key)];
+  }
+  return Object.keys(shapeOf(schema) ?? {});
+}
+
+function shapeOf(schema: unknown): Record<string, unknown> | null {
+  const { shape, unwrap } = schema as { shape?: Record<string, unknown>; unwrap?: () => unknown };
+  if (shape) return shape;
+  return unwrap ? shapeOf((schema as { unwrap(): unknown }).unwrap()) : null;
+}
+
+function pathText(path: readonly PropertyKey[]): string {
+  const text = path.map((key) =>
+    typeof key === "number"
+      ? `[${key}]`
+      : /^\w+$/.test(String(key))
+        ? `.${String(key)}`
+        : `["${String(key)}"]`,
+  );
+  return text.join("").replace(/^\./, "") || "the config";
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  let at = value;
+  for (const key of path) at = (at as Record<PropertyKey, unknown> | undefined)?.[key];
+  return at;
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "function") return "a function";
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+/** Everything that was left out, filled in. `directory` is what a relative home is relative to. */
+function complete(input: ConfigInput, directory: string): Config {
+  const sandbox = input.sandbox ?? false;
+  const smtp = input.services?.smtp ?? {};
+  const defaultListen = sandbox ? "127.0.0.1:2525" : ":25";
+  const list = <T>(value: T | T[]): T[] => (Array.isArray(value) ? value : [value]);
+  const { local, remote } = input.concurrency ?? {};
+  const control: Record<string, string[]> = {
+    ...(local === undefined ? {} : { concurrencylocal: [String(local)] }),
+    ...(remote === undefined ? {} : { concurrencyremote: [String(remote)] }),
+  };
+  for (const [name, value] of Object.entries(input.control ?? {})) {
+    control[name] = list(value).map(String);
+  }
+  return {
+    home: resolve(directory, input.home ?? DEFAULT_HOME),
+    sandbox,
+    host: input.host ?? null,
+    locals: input.locals ?? null,
+    rcpthosts: input.rcpthosts ?? null,
+    aliases: Object.fromEntries(
+      Object.entries(input.aliases ?? {}).map(([name, lines]) => [name, list(lines)]),
+    ),
+    defaultDelivery: input.defaultDelivery ?? "home",
+    routes: input.routes ?? {},
+    smtp:
+      smtp.enabled === false
+        ? null
+        : {
+            listen: list(smtp.listen ?? defaultListen),
+            concurrency: smtp.concurrency ?? 1000,
+            relayFrom: smtp.relayFrom ?? [],
+          },
+    control,
+  };
+}

@@ -1,0 +1,56 @@
+/** How results reach a person or a script. */
+
+import kleur from "kleur";
+import type { Column, CommandError, Output } from "../commands/output.ts";
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what colours are made of
+const COLOURS = /\u001b\[[0-9;]*m/g;
+
+/** Output for a person, or, with `json`, only the documents that commands give to `data`. */
+export function makeOutput(json: boolean): Output {
+  return {
+    json,
+    line(text = "") {
+      if (!json) process.stdout.write(`${text}\n`);
+    },
+    table(columns, rows) {
+      if (!json) process.stdout.write(formatTable(columns, rows));
+    },
+    data(value) {
+      if (json) process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+    },
+    note(text) {
+      process.stderr.write(`${text}\n`);
+    },
+  };
+}
+
+/** The rows under their titles, columns as wide as their widest cell. */
+export function formatTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+): string {
+  const all = [columns.map(({ title }) => kleur.bold(title)), ...rows];
+  const widths = columns.map((_, at) => Math.max(...all.map((row) => width(row[at] ?? ""))));
+  const lines = all.map((row) =>
+    columns
+      .map(({ align }, at) => {
+        const cell = row[at] ?? "";
+        const space = " ".repeat((widths[at] ?? 0) - width(cell));
+        return align === "right" ? space + cell : cell + space;
+      })
+      .join("  ")
+      .trimEnd(),
+  );
+  return `${lines.join("\n")}\n`;
+}
+
+/** What went wrong, and the ways on. */
+export function reportError({ message, hints }: CommandError): void {
+  const lines = [`${kleur.red("qmailctl:")} ${message}`, ...hints.map((hint) => `  ${hint}`)];
+  process.stderr.write(`${lines.join("\n")}\n`);
+}
+
+function width(cell: string): number {
+  return cell.replace(COLOURS, "").length;
+}

@@ -1,0 +1,189 @@
+/**
+ * The config file: one typed value that describes one mail server. This module is the package's
+ * public face: `import { defineConfig } from "qmailctl"`.
+ */
+
+import { z } from "zod";
+import { BOOT_SCRIPTS } from "./boot-scripts.ts";
+
+/** What a delivery does with a message: a line of a .qmail file (dot-qmail(5)). */
+export type Instruction = string;
+
+export interface SmtpService {
+  /** False: no SMTP service. Default: true. */
+  enabled?: boolean;
+  /**
+   * Where to listen: `"127.0.0.1:2525"`, `"[::1]:25"`, `":25"` for all addresses; or several.
+   * Default: `":25"`, in a sandbox `"127.0.0.1:2525"`.
+   */
+  listen?: string | string[];
+  /** Connections at once. Default: 1000. */
+  concurrency?: number;
+  /**
+   * Addresses and networks that may send to any domain, as `"192.168.1.0/24"` or `"::1"`.
+   * Default: none. Everybody else may send to `rcpthosts` only.
+   */
+  relayFrom?: string[];
+}
+
+/** One mail server. Every field may be left out. */
+export interface ConfigInput {
+  /** The qmail home, relative to this file. Default: `"/var/qmail"`. */
+  home?: string;
+  /** True: everything under `home` and as the user who installs; no root, no system users. Default: false. */
+  sandbox?: boolean;
+  /** The host's full name; control/me. Default: what is installed already, else found by reverse DNS. */
+  host?: string;
+  /** Domains whose mail is delivered on this machine; control/locals. Default: the host. */
+  locals?: string[];
+  /** Domains that SMTP accepts mail for; `.example.com` means everything below. Default: `locals`. */
+  rcpthosts?: string[];
+  /**
+   * Addresses that are no system users: name to delivery instructions, in ~alias/.qmail-NAME. `"steve"` or
+   * `"&steve@example.com"` forwards, `"./Maildir/"` and `"./Mailbox"` store below ~alias, `"|program"` runs, `""`
+   * is the default delivery. postmaster, mailer-daemon and root are made in any case.
+   */
+  aliases?: Record<string, Instruction | Instruction[]>;
+  /**
+   * What happens to mail of users without a .qmail file: a boot script (`"home"`, `"proc"`, `"binm1"`, `"binm2"`, `"binm3"`,
+   * each also with `"+df"`) or a delivery instruction like `"./Maildir/"`. Default: `"home"`, which is `./Mailbox`.
+   */
+  defaultDelivery?: string;
+  /** Static routes; control/smtproutes: domain to `"relay"`, `"relay:port"`, or `""` for "by MX". `".example.com"`, `""` match more. */
+  routes?: Record<string, string>;
+  services?: {
+    /** Mail from other hosts. */
+    smtp?: SmtpService;
+  };
+  /** Deliveries at once. */
+  concurrency?: {
+    /** control/concurrencylocal. Default: 10. */
+    local?: number;
+    /** control/concurrencyremote. Default: 20. */
+    remote?: number;
+  };
+  /** Any control file by its name (qmail-control(5)): one line, or a list of lines. */
+  control?: Record<string, string | number | string[]>;
+}
+
+/** Types the config file for the editor; returns `config` as it is. */
+export function defineConfig(config: ConfigInput): ConfigInput {
+  return config;
+}
+
+/** A checked config: nothing left out but the host, which may have to be found out. */
+export interface Config {
+  /** Absolute. */
+  readonly home: string;
+  readonly sandbox: boolean;
+  readonly host: string | null;
+  readonly locals: readonly string[] | null;
+  readonly rcpthosts: readonly string[] | null;
+  readonly aliases: Readonly<Record<string, readonly Instruction[]>>;
+  readonly defaultDelivery: string;
+  readonly routes: Readonly<Record<string, string>>;
+  readonly smtp: {
+    readonly listen: readonly string[];
+    readonly concurrency: number;
+    readonly relayFrom: readonly string[];
+  } | null;
+  readonly control: Readonly<Record<string, readonly string[]>>;
+}
+
+const DOMAIN = /^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/i;
+const ALIAS = /^[^\s/@\0]+$/;
+const CONTROL_NAME = /^[a-z][a-z0-9._-]*$/i;
+const LISTEN = /^(\[[0-9a-f:.]+\]|[0-9a-z.-]*):([0-9]{1,5})$/i;
+const NETWORK = /^[0-9a-f:.]+(\/[0-9]{1,3})?$/i;
+
+const A_HOST = 'a full host name with a dot, like "mail.example.com"';
+const A_DOMAIN = 'a domain, like "example.com"';
+const A_LISTEN = 'an address and port, like "127.0.0.1:2525", "[::1]:25" or ":25"';
+const AN_INSTRUCTION = 'one line of a .qmail file, like "steve" or "./Maildir/", or a list of them';
+const A_LINE = "one line of text, a number, or a list of lines";
+
+const oneLine = (allowed: string) =>
+  z.string({ error: allowed }).refine((text) => !/[\n\0]/.test(text), { error: allowed });
+const matching = (pattern: RegExp, allowed: string) =>
+  z.string({ error: allowed }).regex(pattern, { error: allowed });
+const list = <T extends z.ZodType>(item: T, allowed: string) =>
+  z.array(item, { error: `a list, each ${allowed}` });
+const oneOrMore = <T extends z.ZodType>(item: T, allowed: string) =>
+  z.union([item, z.array(item)], { error: allowed });
+const count = (allowed: string) =>
+  z.number({ error: allowed }).int({ error: allowed }).min(1, { error: allowed });
+const flag = z.boolean({ error: "true or false" });
+
+const host = matching(DOMAIN, A_HOST).refine((name) => name.includes("."), { error: A_HOST });
+const domain = matching(DOMAIN, A_DOMAIN);
+const wildcard = matching(
+  new RegExp(`^\\.?${DOMAIN.source.slice(1)}`, "i"),
+  `${A_DOMAIN} or ".example.com"`,
+);
+const listen = matching(LISTEN, A_LISTEN).refine((at) => Number(at.split(":").at(-1)) < 65536, {
+  error: A_LISTEN,
+});
+const network = matching(NETWORK, 'an address or network, like "192.168.1.0/24"');
+
+/** The check of a config file, field by field; each error message says what is allowed there. */
+export const configSchema = z.strictObject(
+  {
+    home: oneLine("a path").min(1, { error: "a path" }).optional(),
+    sandbox: flag.optional(),
+    host: host.optional(),
+    locals: list(domain, A_DOMAIN).optional(),
+    rcpthosts: list(wildcard, `${A_DOMAIN} or ".example.com"`).optional(),
+    aliases: z
+      .record(
+        matching(ALIAS, "a name without space, slash and @"),
+        oneOrMore(oneLine(AN_INSTRUCTION), AN_INSTRUCTION),
+        { error: "names with their delivery instructions" },
+      )
+      .optional(),
+    defaultDelivery: oneLine("a boot script or a delivery instruction")
+      .refine((text) => BOOT_SCRIPTS.includes(text) || /^[./|&]/.test(text), {
+        error: `one of ${BOOT_SCRIPTS.join(", ")}; or a delivery instruction, like "./Maildir/"`,
+      })
+      .optional(),
+    routes: z
+      .record(z.string(), oneLine('a relay, like "relay.example.com:587", or ""'), {
+        error: "domains with their relays",
+      })
+      .optional(),
+    services: z
+      .strictObject(
+        {
+          smtp: z
+            .strictObject(
+              {
+                enabled: flag.optional(),
+                listen: oneOrMore(listen, A_LISTEN).optional(),
+                concurrency: count("a number of connections, 1 or more").optional(),
+                relayFrom: list(network, 'an address or network, like "192.168.1.0/24"').optional(),
+              },
+              { error: "the fields enabled, listen, concurrency, relayFrom" },
+            )
+            .optional(),
+        },
+        { error: "services by name: smtp" },
+      )
+      .optional(),
+    concurrency: z
+      .strictObject(
+        {
+          local: count("a number of deliveries, 1 or more").optional(),
+          remote: count("a number of deliveries, 1 or more").optional(),
+        },
+        { error: "the fields local and remote" },
+      )
+      .optional(),
+    control: z
+      .record(
+        matching(CONTROL_NAME, "the name of a control file"),
+        z.union([oneLine(A_LINE), z.number(), z.array(oneLine(A_LINE))], { error: A_LINE }),
+        { error: "control files with their lines" },
+      )
+      .optional(),
+  },
+  { error: "an object: export default defineConfig({ ... })" },
+);

@@ -1,0 +1,90 @@
+/** Step 5: the boot scripts, the chosen one as rc, and the services that the supervisor runs. */
+
+import { rmSync } from "node:fs";
+import { BOOT_SCRIPTS } from "../boot-scripts.ts";
+import type { Config } from "../config.ts";
+import { type FileRow, fileRow, type InstallContext, type Row, read, type Step } from "./step.ts";
+import { shellQuote, template } from "./templates.ts";
+import { hierRow } from "./users.ts";
+
+export const boot: Step = {
+  title: "boot scripts and services",
+  rows(context) {
+    const { config, home } = context;
+    const QMAIL = home;
+    const files: FileRow[] = BOOT_SCRIPTS.map((name) => {
+      return { name: `boot/${name}`, mode: 0o755, content: template(`boot/${name}`, { QMAIL }) };
+    });
+    files.push({ name: "rc", mode: 0o755, content: rc(config) });
+    files.push(...service("qmail-send", template("service/qmail-send", { QMAIL })));
+    const smtpd = smtpdArguments(config);
+    if (smtpd) {
+      files.push(
+        ...service("qmail-smtpd", template("service/qmail-smtpd", { QMAIL, ARGUMENTS: smtpd })),
+      );
+    }
+    const rows: Row[] = serviceDirectories(context, smtpd !== null);
+    rows.push(...files.map((file) => fileRow(context, file)));
+    if (!smtpd) rows.push(absentRow(context, "service/qmail-smtpd/run"));
+    return rows;
+  },
+};
+
+function rc(config: Config): string {
+  const { defaultDelivery, home } = config;
+  if (BOOT_SCRIPTS.includes(defaultDelivery)) {
+    return template(`boot/${defaultDelivery}`, { QMAIL: home });
+  }
+  return template("rc", { QMAIL: home, DELIVERY: shellQuote(defaultDelivery) });
+}
+
+/** A service whose daemon says when it is ready. */
+function service(name: string, run: string): FileRow[] {
+  return [
+    { name: `service/${name}/run`, mode: 0o755, content: run },
+    { name: `service/${name}/notification-fd`, mode: 0o644, content: "0\n" },
+  ];
+}
+
+/** The command line of qmail-smtpd; null when the service is not wanted. */
+function smtpdArguments({ smtp }: Config): string | null {
+  if (!smtp) return null;
+  const args = [
+    ...smtp.listen.flatMap((at) => ["--listen", at]),
+    "--concurrency",
+    String(smtp.concurrency),
+    ...(smtp.relayFrom.length > 0 ? ["--relay-from", smtp.relayFrom.join(",")] : []),
+  ];
+  return args.map(shellQuote).join(" ");
+}
+
+function serviceDirectories(context: InstallContext, smtp: boolean): Row[] {
+  const names = smtp ? ["qmail-send", "qmail-smtpd"] : ["qmail-send"];
+  return names.map((name) =>
+    hierRow(context, {
+      path: `service/${name}`,
+      type: "directory",
+      owner: "root",
+      group: "qmail",
+      mode: 0o755,
+    }),
+  );
+}
+
+/** A file that must not be there any more; kept when a person has edited it. */
+function absentRow(context: InstallContext, name: string): Row {
+  const path = context.path(name);
+  return {
+    name,
+    inspect: () => (read(path) === null ? null : "not wanted any more"),
+    apply() {
+      rmSync(path);
+      context.forget(name);
+    },
+    edits() {
+      const actual = read(path);
+      const keep = actual !== null && !context.wroteLast(name, actual) && !context.force;
+      return keep ? ["(the service is not in the config file)"] : null;
+    },
+  };
+}

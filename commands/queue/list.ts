@@ -1,0 +1,63 @@
+/** `qmailctl queue list`: every message in the queue, with who waits for it. */
+
+import {
+  type QueuedMessage,
+  type QueuedRecipient,
+  readQueue,
+} from "../../qmail/queue/queue-read.ts";
+import { CommandError, type Output } from "../output.ts";
+import { checkInstalled } from "../supervisor.ts";
+import { duration } from "../time.ts";
+
+/** Shows the queue of the mail server in `home`. */
+export async function queueList({ home, output }: { home: string; output: Output }): Promise<void> {
+  checkInstalled(home);
+  try {
+    const messages = [...readQueue(`${home}/queue`)].sort((a, b) => a.birth - b.birth);
+    output.data(messages.map(toJson));
+    if (messages.length === 0) output.line("The queue is empty.");
+    else print(messages, output);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== "EACCES") throw error;
+    throw new CommandError(`cannot read the queue: ${message}`, {
+      hints: ["the queue is closed to others: run it as root"],
+      cause: error,
+    });
+  }
+}
+
+function toJson(message: QueuedMessage) {
+  const { id, size, birth, sender, state, bouncing, recipients } = message;
+  return { id, size, birth: new Date(birth).toISOString(), sender, state, bouncing, recipients };
+}
+
+function print(messages: readonly QueuedMessage[], output: Output): void {
+  const now = Date.now();
+  output.table(
+    [
+      { title: "id" },
+      { title: "age", align: "right" },
+      { title: "size", align: "right" },
+      { title: "from" },
+      { title: "to" },
+      { title: "state" },
+    ],
+    messages.flatMap((message) => {
+      const { id, size, birth, sender, recipients } = message;
+      const age = duration(Math.max(0, Math.floor((now - birth) / 1000)));
+      const first = [id, age, String(size), `<${sender}>`];
+      return (recipients.length > 0 ? recipients : [null]).map((recipient, at) => [
+        ...(at === 0 ? first : ["", "", "", ""]),
+        recipient?.address ?? "",
+        state(message, recipient),
+      ]);
+    }),
+  );
+}
+
+function state(message: QueuedMessage, recipient: QueuedRecipient | null): string {
+  if (message.state === "todo") return "new";
+  if (!recipient) return message.bouncing ? "bouncing" : "done";
+  return `${recipient.channel}, ${recipient.done ? "done" : "waiting"}`;
+}

@@ -1,0 +1,148 @@
+/** `qmailctl start`: starts the supervisor in the background and waits until every service is ready. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import kleur from "kleur";
+import { EXIT } from "../qmail/exit.ts";
+import { readIds } from "../qmail/ids.ts";
+import { programPath } from "../qmail/programs.ts";
+import type { Response, ServiceStatus } from "../qmail/supervise/control.ts";
+import { endLeftovers } from "./leftovers.ts";
+import { tailLog } from "./log/files.ts";
+import { CommandError, type Output } from "./output.ts";
+import { askSupervisor, checkInstalled } from "./supervisor.ts";
+
+/** So long the services may take to become ready. */
+const READY_MS = 20_000;
+const LOOK_MS = 20;
+/** Lines of a service's log that explain why it does not start. */
+const LOG_LINES = 5;
+
+export interface StartOptions {
+  readonly home: string;
+  /** Stay until told to stop, with the supervisor as our child. */
+  readonly foreground?: boolean;
+  readonly output: Output;
+}
+
+/** Starts the mail server in `home`. Throws CommandError when a service does not become ready; nothing runs then. */
+export async function start({ home, foreground = false, output }: StartOptions): Promise<void> {
+  checkInstalled(home);
+  checkAllowed(home);
+  const running = await askSupervisor(home, { type: "status" });
+  if (running) {
+    output.data({ already: true, ...running });
+    output.line(`The mail server in ${home} runs already (supervisor ${running.pid}).`);
+    return;
+  }
+  await endLeftovers(home, output);
+  const supervisor = launch(home, foreground);
+  const response = await ready(home, supervisor);
+  if (!response.ok) throw await failure(home, response);
+  for (const { name, pid } of response.services) {
+    output.line(`${kleur.green("✓")} ${name} (pid ${pid})`);
+  }
+  output.data({ already: false, ...response });
+  output.line(`The mail server in ${home} is running.`);
+  if (foreground) await stay(supervisor.child);
+}
+
+function checkAllowed(home: string): void {
+  let sandbox: boolean;
+  try {
+    sandbox = readIds(home).sandbox;
+    accessSync(join(home, "run"), constants.W_OK);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== "EACCES" && code !== "EPERM") throw new CommandError(message, { cause: error });
+    throw notRoot(home);
+  }
+  if (!sandbox && process.getuid?.() !== 0) throw notRoot(home);
+}
+
+function notRoot(home: string): CommandError {
+  return new CommandError(`cannot start the mail server in ${home}: not its owner`, {
+    code: EXIT.hard,
+    hints: ["run it as root, or as the user who installed it: sudo qmailctl start"],
+  });
+}
+
+interface Launched {
+  readonly child: ChildProcess;
+  /** What the supervisor said before it could do its work. */
+  readonly errors: () => string;
+}
+
+function launch(home: string, foreground: boolean): Launched {
+  const directory = mkdtempSync(join(tmpdir(), "qmailctl-start-"));
+  const file = join(directory, "errors");
+  const fd = openSync(file, "a", 0o600);
+  const child = spawn(process.execPath, [programPath("supervise/supervise"), home], {
+    // A terminal that closes must not take the mail server with it.
+    detached: !foreground,
+    stdio: ["ignore", "ignore", fd],
+    env: { PATH: process.env.PATH ?? "/usr/bin:/bin:/usr/sbin:/sbin" },
+  });
+  closeSync(fd);
+  let text: string | null = null;
+  const errors = () => {
+    text ??= readFileSync(file, "utf8").trim();
+    rmSync(directory, { recursive: true, force: true });
+    return text;
+  };
+  if (!foreground) child.unref();
+  return { child, errors };
+}
+
+async function ready(home: string, { child, errors }: Launched): Promise<Response> {
+  const until = Date.now() + READY_MS;
+  try {
+    while (child.exitCode === null && child.signalCode === null && Date.now() < until) {
+      const response = await askSupervisor(home, { type: "wait", timeout: until - Date.now() });
+      if (response) return response;
+      await sleep(LOOK_MS);
+    }
+  } finally {
+    errors();
+  }
+  throw new CommandError(`the supervisor did not start: ${errors() || "it said nothing"}`);
+}
+
+/** Ends what was begun and says which service did not become ready, and what it said. */
+async function failure(home: string, { services }: Response): Promise<CommandError> {
+  await askSupervisor(home, { type: "stop" });
+  const failed = services.filter(({ state }) => state !== "up");
+  const [worst] = failed.toSorted((a, b) => b.failures - a.failures) as [ServiceStatus];
+  const said = tailLog(home, { service: worst.name, lines: LOG_LINES }).map(({ text }) => text);
+  return new CommandError(
+    `${worst.name} does not start${worst.failures > 1 ? ": it keeps dying" : ""}`,
+    {
+      hints: [
+        ...(said.length > 0 ? ["its last words:", ...said.map((line) => `  ${line}`)] : []),
+        "nothing is left running",
+      ],
+    },
+  );
+}
+
+/** Passes on signals, and ends with the supervisor. */
+function stay(child: ChildProcess): Promise<void> {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => child.kill("SIGTERM"));
+  }
+  return new Promise((resolve) => {
+    if (child.exitCode !== null) resolve();
+    child.on("exit", () => resolve());
+  });
+}

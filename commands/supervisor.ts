@@ -1,0 +1,29 @@
+/** What the commands that deal with the supervisor share. */
+
+import { existsSync } from "node:fs";
+import { ask, NotRunningError, type Request, type Response } from "../qmail/supervise/control.ts";
+import { CommandError } from "./output.ts";
+
+/** Throws unless a mail server is installed in `home`. */
+export function checkInstalled(home: string): void {
+  if (existsSync(`${home}/service/qmail-send/run`)) return;
+  throw new CommandError(`no mail server is installed in ${home}`, {
+    hints: ["install one: qmailctl install", "or say where it is: --home DIR, --config FILE"],
+  });
+}
+
+/** The supervisor's answer; null when none runs. Throws CommandError when we may not ask. */
+export async function askSupervisor(home: string, request: Request): Promise<Response | null> {
+  checkInstalled(home);
+  try {
+    return await ask(home, request);
+  } catch (error) {
+    if (error instanceof NotRunningError) return null;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== "EACCES" && code !== "EPERM") throw error;
+    throw new CommandError(`cannot reach the supervisor in ${home}: ${message}`, {
+      hints: ["run it as the user who started the mail server, or as root"],
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,23 @@
+/** How times are told to a person. */
+
+/** Seconds in the two largest units that matter: "45s", "3m 20s", "2d 4h". */
+export function duration(seconds: number): string {
+  const units = [
+    [86_400, "d"],
+    [3600, "h"],
+    [60, "m"],
+    [1, "s"],
+  ] as const;
+  const first = units.findIndex(([size]) => seconds >= size);
+  if (first < 0) return "0s";
+  let rest = seconds;
+  return units
+    .slice(first, first + 2)
+    .map(([size, unit]) => {
+      const amount = Math.floor(rest / size);
+      rest -= amount * size;
+      return amount > 0 ? `${amount}${unit}` : "";
+    })
+    .filter(Boolean)
+    .join(" ");
+}

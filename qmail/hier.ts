@@ -1,0 +1,84 @@
+/**
+ * The installation as data: every directory and queue file with its owner, group and mode. Install
+ * makes it so, and tests compare it with qmail's published table (C qmail: hier.c).
+ *
+ * Ours besides qmail's: drop, run, service, log. Without doc, man and cat: nothing is put there.
+ */
+
+import type { QmailGroup, QmailUser } from "./ids.ts";
+import { SPLIT } from "./queue/fmtqfn.ts";
+
+export interface HierEntry {
+  /** Relative to the qmail home; "." is the home. */
+  readonly path: string;
+  readonly type: "directory" | "file" | "fifo";
+  readonly owner: QmailUser | "root";
+  readonly group: QmailGroup;
+  readonly mode: number;
+  /** For a file: so many zero bytes when it is made. */
+  readonly size?: number;
+}
+
+function directory(
+  path: string,
+  owner: HierEntry["owner"],
+  mode: number,
+  group: QmailGroup = "qmail",
+): HierEntry {
+  return { path, type: "directory", owner, group, mode };
+}
+
+function split(path: string, owner: QmailUser, mode: number): HierEntry[] {
+  const numbers = Array.from({ length: SPLIT }, (_, number) => number);
+  return [
+    directory(path, owner, mode),
+    ...numbers.map((number) => directory(`${path}/${number}`, owner, mode)),
+  ];
+}
+
+/** Every entry, parents before what is in them. */
+export const HIER: readonly HierEntry[] = [
+  directory(".", "root", 0o755),
+  directory("control", "root", 0o755),
+  directory("users", "root", 0o755),
+  directory("bin", "root", 0o755),
+  directory("boot", "root", 0o755),
+  directory("alias", "alias", 0o2755),
+
+  directory("queue", "qmailq", 0o750),
+  directory("queue/pid", "qmailq", 0o700),
+  directory("queue/intd", "qmailq", 0o700),
+  directory("queue/todo", "qmailq", 0o750),
+  directory("queue/bounce", "qmails", 0o700),
+  ...split("queue/mess", "qmailq", 0o750),
+  ...split("queue/info", "qmails", 0o700),
+  ...split("queue/local", "qmails", 0o700),
+  ...split("queue/remote", "qmails", 0o700),
+  directory("queue/lock", "qmailq", 0o750),
+  {
+    path: "queue/lock/tcpto",
+    type: "file",
+    owner: "qmailr",
+    group: "qmail",
+    mode: 0o644,
+    size: 1024,
+  },
+  {
+    path: "queue/lock/sendmutex",
+    type: "file",
+    owner: "qmails",
+    group: "qmail",
+    mode: 0o600,
+    size: 0,
+  },
+  { path: "queue/lock/trigger", type: "fifo", owner: "qmails", group: "qmail", mode: 0o622 },
+
+  // Anybody may leave a message, nobody may look; files get the group qmail.
+  directory("drop", "qmailq", 0o3733),
+  directory("run", "root", 0o755),
+  // Through here only the network daemons reach the queue server.
+  directory("run/net", "qmailq", 0o710, "nofiles"),
+  directory("run/local", "qmailq", 0o755),
+  directory("service", "root", 0o755),
+  directory("log", "root", 0o755),
+];

@@ -1,0 +1,104 @@
+/** Reading the queue directory, as it is while the daemons work on it: what vanishes meanwhile is no error. */
+
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { parseTodo } from "./envelope.ts";
+import { fmtqfn, isMessId, type MessId, SPLIT } from "./fmtqfn.ts";
+
+export interface QueuedRecipient {
+  /** Null as long as the message is not preprocessed. */
+  readonly channel: "local" | "remote" | null;
+  readonly address: string;
+  readonly done: boolean;
+}
+
+export interface QueuedMessage {
+  readonly id: MessId;
+  /** Bytes of the mess file. */
+  readonly size: number;
+  /** Milliseconds since 1970: when it came to qmail-send, or into todo. */
+  readonly birth: number;
+  readonly sender: string;
+  readonly state: "preprocessed" | "todo";
+  /** A bounce has been begun. */
+  readonly bouncing: boolean;
+  readonly recipients: readonly QueuedRecipient[];
+}
+
+const CHANNELS = ["local", "remote"] as const;
+
+/** Every message in the queue directory `queue`, one at a time. Throws when we may not read it. */
+export function* readQueue(queue: string): IterableIterator<QueuedMessage> {
+  for (let split = 0; split < SPLIT; split++) {
+    for (const id of ids(`${queue}/info/${split}`)) {
+      const message = preprocessed(queue, id);
+      if (message) yield message;
+    }
+  }
+  for (const id of ids(`${queue}/todo`)) {
+    const message = unprocessed(queue, id);
+    if (message) yield message;
+  }
+}
+
+/** How many messages there are, and how many of them are not preprocessed yet. Throws when we may not read. */
+export function countQueue(queue: string): { messages: number; todo: number } {
+  let messages = 0;
+  for (let split = 0; split < SPLIT; split++) messages += ids(`${queue}/mess/${split}`).length;
+  return { messages, todo: ids(`${queue}/todo`).length };
+}
+
+function ids(directory: string): MessId[] {
+  return readdirSync(directory).filter(isMessId);
+}
+
+function preprocessed(queue: string, id: MessId): QueuedMessage | null {
+  const info = read(`${queue}/${fmtqfn("info", id)}`);
+  const size = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false })?.size;
+  if (!info || size === undefined) return null;
+  return {
+    id,
+    size,
+    birth: info.mtimeMs,
+    sender: info.bytes.toString("latin1", 1, info.bytes.indexOf(0)),
+    state: "preprocessed",
+    bouncing: statSync(`${queue}/${fmtqfn("bounce", id)}`, { throwIfNoEntry: false }) !== undefined,
+    recipients: CHANNELS.flatMap((channel) => channelRecipients(queue, id, channel)),
+  };
+}
+
+function channelRecipients(
+  queue: string,
+  id: MessId,
+  channel: "local" | "remote",
+): QueuedRecipient[] {
+  const file = read(`${queue}/${fmtqfn(channel, id)}`);
+  const records = file ? file.bytes.toString("latin1").split("\0").slice(0, -1) : [];
+  return records.map((record) => {
+    return { channel, address: record.slice(1), done: record[0] === "D" };
+  });
+}
+
+function unprocessed(queue: string, id: MessId): QueuedMessage | null {
+  const todo = read(`${queue}/${fmtqfn("todo", id)}`);
+  const size = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false })?.size;
+  if (!todo || size === undefined) return null;
+  const { sender, recipients } = parseTodo(todo.bytes);
+  return {
+    id,
+    size,
+    birth: todo.mtimeMs,
+    sender,
+    state: "todo",
+    bouncing: false,
+    recipients: recipients.map((address) => ({ channel: null, address, done: false })),
+  };
+}
+
+function read(path: string): { bytes: Buffer; mtimeMs: number } | null {
+  try {
+    return { bytes: readFileSync(path), mtimeMs: statSync(path).mtimeMs };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
