@@ -4,14 +4,12 @@
  * keeps for each uid.
  */
 
-import { fstatSync, readSync } from "node:fs";
 import { EXIT } from "../exit.ts";
 import { GroupSync } from "../files/groupsync.ts";
 import { qmailHome } from "../home.ts";
 import { localQueue } from "../queue/local-queue.ts";
-import type { Message } from "../spawn/message.ts";
-import { bufferMessage } from "../spawn/message.ts";
 import type { Report } from "../spawn/report.ts";
+import { stdinMessage } from "../spawn/stdin-message.ts";
 import { serveWork } from "../spawn/worker.ts";
 import type { Instruction } from "./dotqmail.ts";
 import { DotQmailError } from "./dotqmail.ts";
@@ -19,7 +17,6 @@ import type { LocalRequest } from "./environment.ts";
 import { DeliveryFailure } from "./failure.ts";
 import { checkHome, deliverLocal, findInstructions, type LocalContext } from "./local.ts";
 
-const CHUNK = 64 * 1024;
 const USAGE =
   "qmail-local: usage: qmail-local [ -nN ] user homedir local dash ext domain sender aliasempty";
 
@@ -80,34 +77,6 @@ function printInstructions(request: LocalRequest): Report {
   const lines = instructions.map(describe).filter((line) => line !== "");
   const did = `did ${count("maildir", "mbox")}+${count("forward")}+${count("program")}`;
   return { status: "K", text: `${[...lines, did].join("\n")}\n` };
-}
-
-/** Descriptor 0: a file is read piece by piece, as often as needed; a pipe once, into memory. */
-function stdinMessage(): Message {
-  const stat = fstatSync(0);
-  if (!stat.isFile()) return bufferMessage(readPipe());
-  return {
-    size: stat.size,
-    async *chunks() {
-      for (let at = 0; ; ) {
-        const chunk = Buffer.allocUnsafe(CHUNK);
-        const count = readSync(0, chunk, 0, CHUNK, at);
-        if (count === 0) return;
-        yield chunk.subarray(0, count);
-        at += count;
-      }
-    },
-  };
-}
-
-function readPipe(): Buffer {
-  const chunks: Buffer[] = [];
-  for (;;) {
-    const chunk = Buffer.allocUnsafe(CHUNK);
-    const count = readSync(0, chunk);
-    if (count === 0) return Buffer.concat(chunks);
-    chunks.push(chunk.subarray(0, count));
-  }
 }
 
 async function main(args: string[]): Promise<number> {

@@ -1,0 +1,105 @@
+/**
+ * Hosts that did not answer: lock/tcpto, the table that qmail-tcpto shows (C qmail: tcpto.c). 64
+ * entries of 16 bytes: IPv4 address, count of time-outs, three bytes, time in seconds (8, little-endian).
+ */
+
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { isIPv4 } from "node:net";
+
+const ENTRY = 16;
+const TABLE = 1024;
+/** A host that timed out twice is left alone for an hour and a bit. */
+const PAUSE_SECONDS = 3840;
+/** Time-outs closer together than this are one. */
+const TOGETHER_SECONDS = 120;
+const COUNT_MAX = 10;
+
+export class Tcpto {
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** True when `ip` should not be tried now. Without the table, or for IPv6, nobody is remembered. */
+  shouldSkip(ip: string, now: number): boolean {
+    const entry = this.#find(ip)?.entry;
+    if (!entry || (entry[4] as number) < 2) return false;
+    return now - Number(entry.readBigUInt64LE(8)) < PAUSE_SECONDS;
+  }
+
+  /** Notes how a connection to `ip` went. */
+  note(ip: string, timedOut: boolean, now: number): void {
+    const found = this.#find(ip);
+    if (!found) {
+      if (timedOut && isIPv4(ip)) this.#replaceOldest(ip, now);
+      return;
+    }
+    const { entry, position } = found;
+    const count = entry[4] as number;
+    if (!timedOut && count === 0) return;
+    if (timedOut) {
+      if (count > 0 && now < Number(entry.readBigUInt64LE(8)) + TOGETHER_SECONDS) return;
+      entry.writeBigUInt64LE(BigInt(now), 8);
+    }
+    entry[4] = timedOut ? Math.min(count + 1, COUNT_MAX) : 0;
+    this.#write(entry, position);
+  }
+
+  #find(ip: string): { entry: Buffer; position: number } | null {
+    if (!isIPv4(ip)) return null;
+    const table = this.#read();
+    const bytes = Buffer.from(ip.split(".").map(Number));
+    for (let position = 0; position < table.length; position += ENTRY) {
+      const entry = table.subarray(position, position + ENTRY);
+      if (entry.subarray(0, 4).equals(bytes)) return { entry, position };
+    }
+    return null;
+  }
+
+  /** The first entry that says nothing, else the oldest, makes room. */
+  #replaceOldest(ip: string, now: number): void {
+    const table = this.#read();
+    let best = 0;
+    let oldest: bigint | null = null;
+    for (let position = 0; position < table.length; position += ENTRY) {
+      const count = table[position + 4] as number;
+      const time = count === 0 ? 0n : table.readBigUInt64LE(position + 8);
+      if (oldest === null || time < oldest) {
+        oldest = time;
+        best = position;
+      }
+    }
+    const entry = Buffer.alloc(ENTRY);
+    Buffer.from(ip.split(".").map(Number)).copy(entry);
+    entry[4] = 1;
+    entry.writeBigUInt64LE(BigInt(now), 8);
+    if (table.length > 0) this.#write(entry, best);
+  }
+
+  #read(): Buffer {
+    const table = Buffer.alloc(TABLE);
+    return this.#open("r", table.subarray(0, 0), (fd) => {
+      const count = readSync(fd, table, 0, TABLE, 0);
+      return table.subarray(0, count - (count % ENTRY));
+    });
+  }
+
+  #write(entry: Buffer, position: number): void {
+    this.#open("r+", 0, (fd) => writeSync(fd, entry, 0, ENTRY, position));
+  }
+
+  /** The table only saves time: trouble with it is no trouble. */
+  #open<T>(flags: string, otherwise: T, action: (fd: number) => T): T {
+    try {
+      const fd = openSync(this.#path, flags);
+      try {
+        return action(fd);
+      } finally {
+        closeSync(fd);
+      }
+    } catch {
+      return otherwise;
+    }
+  }
+}
