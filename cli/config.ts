@@ -53,7 +53,9 @@ async function loadInput(flags: ConfigFlags): Promise<Loaded> {
   const named = flags.config ?? (process.env.QMAILCTL_CONFIG || undefined);
   const file = resolve(named ?? FILE_NAME);
   if (!existsSync(file)) {
-    if (named === undefined) return { input: {}, file: null };
+    if (named === undefined) {
+      return { input: installedConfig(resolve(flags.home ?? DEFAULT_HOME)), file: null };
+    }
     const by = flags.config === undefined ? "QMAILCTL_CONFIG" : "--config";
     throw new UsageError(`there is no config file "${file}" (named by ${by})`);
   }
@@ -155,8 +157,10 @@ function complete(input: ConfigInput, directory: string): Config {
   for (const [name, value] of Object.entries(input.control ?? {})) {
     control[name] = list(value).map(String);
   }
+  const home = resolve(directory, input.home ?? DEFAULT_HOME);
   return {
-    home: resolve(directory, input.home ?? DEFAULT_HOME),
+    input: { ...input, home },
+    home,
     sandbox,
     host: input.host ?? null,
     locals: input.locals ?? null,

@@ -73,6 +73,8 @@ export function defineConfig(config: ConfigInput): ConfigInput {
 
 /** A checked config: nothing left out but the host, which may have to be found out. */
 export interface Config {
+  /** What was said, before anything was filled in. */
+  readonly input: ConfigInput;
   /** Absolute. */
   readonly home: string;
   readonly sandbox: boolean;

@@ -5,7 +5,7 @@ import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type FileOwner, writeFileAtomic } from "../../qmail/files/atomic.ts";
 import { type Ids, type QmailGroup, type QmailUser, readIds, sandboxIds } from "../../qmail/ids.ts";
-import type { Config } from "../config.ts";
+import type { Config, ConfigInput } from "../config.ts";
 
 /** How a row stands. `edited`: a person changed what install had written; it is left alone. */
 export type RowState = "ok" | "changed" | "edited";
@@ -28,9 +28,26 @@ export interface Step {
 
 const REGISTRY = ".qmailctl.json";
 
+/** What install remembers from one run to the next. */
 interface Registry {
   /** SHA-256 of each file as install wrote it last, by path. */
   files: Record<string, string>;
+  /** The config, for a run without config file. */
+  config: ConfigInput;
+}
+
+function readRegistry(home: string): Registry {
+  try {
+    const { files = {}, config = {} } = JSON.parse(readFileSync(join(home, REGISTRY), "utf8"));
+    return { files, config };
+  } catch {
+    return { files: {}, config: {} };
+  }
+}
+
+/** The config that the mail server in `home` was installed with last; empty when there is none. */
+export function installedConfig(home: string): ConfigInput {
+  return readRegistry(home).config;
 }
 
 /** One run of install. */
@@ -45,7 +62,7 @@ export class InstallContext {
     this.config = config;
     this.home = config.home;
     this.force = force;
-    this.#registry = this.#readRegistry();
+    this.#registry = { ...readRegistry(config.home), config: config.input };
   }
 
   path(name: string): string {
@@ -94,15 +111,6 @@ export class InstallContext {
     const owner = this.owner("root", "qmail");
     if (!owner || read(path)?.toString() === text) return;
     writeFileAtomic(path, text, { mode: 0o644, owner });
-  }
-
-  #readRegistry(): Registry {
-    try {
-      const value = JSON.parse(readFileSync(this.path(REGISTRY), "utf8"));
-      return { files: value.files ?? {} };
-    } catch {
-      return { files: {} };
-    }
   }
 }
 

@@ -22,9 +22,6 @@ const SHELL = "/bin/false";
 export const users: Step = {
   title: "users, groups and directories",
   rows(context) {
-    const accounts = context.config.sandbox
-      ? [sandboxMark(context)]
-      : [...QMAIL_GROUPS.map(groupRow), ...QMAIL_USERS.map((name) => userRow(context, name))];
     const service = context.config.smtp ? ["qmail-send", "qmail-smtpd"] : ["qmail-send"];
     const logs = service.map((name): HierEntry => {
       return {
@@ -35,8 +32,13 @@ export const users: Step = {
         mode: 0o750,
       };
     });
-    const [home, ...rest] = [...HIER, ...logs].map((entry) => hierRow(context, entry));
-    return [home as Row, ...accounts, ...rest];
+    const entries = [...HIER, ...logs].map((entry) => hierRow(context, entry));
+    if (!context.config.sandbox) {
+      const groups = QMAIL_GROUPS.map(groupRow);
+      return [...groups, ...QMAIL_USERS.map((name) => userRow(context, name)), ...entries];
+    }
+    const [home, ...rest] = entries;
+    return [home as Row, sandboxMark(context), ...rest];
   },
 };
 
@@ -131,7 +133,6 @@ export function hierRow(context: InstallContext, entry: HierEntry): Row {
       const found = stat(path);
       if (!found) return "missing";
       if (!isType(found, entry.type)) return `not a ${entry.type}`;
-      // The home is made before the users; the others wait for them.
       return modeTrouble(path, entry.mode, owner());
     },
     async apply() {
