@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Config, type ConfigInput, configSchema } from "../commands/config.ts";
+import { installedConfig } from "../commands/install/step.ts";
 import { CommandError, UsageError } from "../commands/output.ts";
 import { EXIT } from "../qmail/exit.ts";
 import { nearest } from "./suggest.ts";
