@@ -20,7 +20,7 @@ import { type Started, writeState } from "./state.ts";
 /** The mail system itself: started first, stopped last. */
 const MAIL_SYSTEM = "qmail-send";
 /** A service with more short lives in a row than this keeps dying. */
-const FAILURES_MAX = 2;
+const FAILURES_MAX = 1;
 
 export const LOCK_FILE = "run/supervise.lock";
 

@@ -143,25 +143,43 @@ export function smtpMessage(from: string, to: string, body: string): string[] {
 }
 
 /** Resolves with the texts of the files in `directory` when there are at least `count`. */
-export async function arrived(directory: string, count: number, seconds = 20): Promise<string[]> {
-  const names = () => readdirSync(directory).sort();
-  if (names().length < count) {
-    const watcher = watch(directory);
-    const expired = AbortSignal.timeout(seconds * 1000);
-    try {
-      await new Promise<void>((resolve, reject) => {
-        const look = () => {
-          if (names().length >= count) resolve();
-        };
-        watcher.on("change", look);
-        expired.addEventListener("abort", () =>
-          reject(new Error(`${names().length} of ${count} messages in ${directory}`)),
-        );
-        look();
-      });
-    } finally {
-      watcher.close();
+export function arrived(directory: string, count: number, seconds = 20): Promise<string[]> {
+  return arrivedUntil(directory, (texts) => texts.length >= count, seconds);
+}
+
+/** Resolves with the texts of the files in `directory` when they are `enough`. */
+export async function arrivedUntil(
+  directory: string,
+  enough: (texts: readonly string[]) => boolean,
+  seconds = 20,
+): Promise<string[]> {
+  const known = new Map<string, string>();
+  const texts = () => {
+    for (const name of readdirSync(directory)) {
+      if (!known.has(name)) known.set(name, readFileSync(join(directory, name), "latin1"));
     }
+    return [...known.values()];
+  };
+  const watcher = watch(directory);
+  const expired = AbortSignal.timeout(seconds * 1000);
+  let done = false;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const look = () => {
+        // Events that were on their way still come after the watcher is closed.
+        if (done || !enough(texts())) return;
+        done = true;
+        resolve();
+      };
+      watcher.on("change", look);
+      expired.addEventListener("abort", () => {
+        if (!done) reject(new Error(`only ${known.size} messages in ${directory}`));
+        done = true;
+      });
+      look();
+    });
+  } finally {
+    watcher.close();
   }
-  return names().map((name) => readFileSync(join(directory, name), "latin1"));
+  return texts();
 }

@@ -1,0 +1,191 @@
+/** What goes wrong, and what a person reads then. */
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { test } from "node:test";
+import { arrived, makeSite, qmailctl, run, smtp, smtpMessage } from "./_site.ts";
+
+const isRoot = process.getuid?.() === 0;
+
+/** Field of the config → what is said about it. */
+const WRONG: readonly (readonly [Record<string, unknown>, RegExp])[] = [
+  [{ host: "mail" }, /host: found "mail"; allowed: a full host name with a dot/],
+  [{ hots: "x.test" }, /hots: there is no such field; did you mean "host"\?/],
+  [{ locals: "x.test" }, /locals: found "x\.test"; allowed: a list/],
+  [{ locals: ["a b"] }, /locals\[0\]: found "a b"; allowed: a domain/],
+  [
+    { aliases: { "a/b": "x" } },
+    /aliases.*found "a\/b"; allowed: a name without space, slash and @/,
+  ],
+  [{ aliases: { a: 5 } }, /aliases\.a: found 5; allowed: one line of a \.qmail file/],
+  [{ defaultDelivery: "prok" }, /defaultDelivery: found "prok"; allowed: one of home, home\+df/],
+  [
+    { services: { smtp: { listen: "2525" } } },
+    /services\.smtp\.listen: found "2525"; allowed: an address and port/,
+  ],
+  [{ services: { smtp: { port: 25 } } }, /services\.smtp\.port: there is no such field/],
+  [{ concurrency: { local: 0 } }, /concurrency\.local: found 0; allowed: a number of deliveries/],
+  [{ control: { "../x": "y" } }, /control.*found "\.\.\/x"; allowed: the name of a control file/],
+];
+
+for (const [fields, expected] of WRONG) {
+  test(`config ${JSON.stringify(fields)} is refused before anything is touched`, async () => {
+    await using site = await makeSite(fields);
+    const { code, stderr } = await site.ctl("install");
+    assert.equal(code, 100);
+    assert.match(stderr, expected);
+    assert.ok(!existsSync(site.home));
+  });
+}
+
+test("a config file that is missing, broken or empty", async () => {
+  await using site = await makeSite();
+  const file = join(site.directory, "other.config.ts");
+  const missing = await qmailctl(["--config", file, "status"]);
+  assert.equal(missing.code, 100);
+  assert.match(
+    missing.stderr,
+    /there is no config file ".*other\.config\.ts" \(named by --config\)/,
+  );
+
+  writeFileSync(file, "export default {{{");
+  const broken = await qmailctl(["--config", file, "status"]);
+  assert.equal(broken.code, 100);
+  assert.match(broken.stderr, /cannot load .*other\.config\.ts/);
+
+  writeFileSync(file, "export const config = {};");
+  const empty = await qmailctl(["status"], { env: { ...process.env, QMAILCTL_CONFIG: file } });
+  assert.match(empty.stderr, /exports no config\n {2}write: export default defineConfig/);
+});
+
+test("unknown commands, actions and options are named, with a suggestion", async () => {
+  const cases = [
+    [["instal"], /there is no command "instal"\n {2}did you mean "install"\?/],
+    [["frobnicate"], /there is no command "frobnicate"\n {2}there is: install/],
+    [["queue", "lst"], /there is no queue action "lst"\n {2}did you mean "list"\?/],
+    [["install", "--hots", "x"], /there is no option "--hots"\n {2}did you mean "--host"\?/],
+    [["log", "--lines", "many"], /--lines needs a whole number, not "many"/],
+  ] as const;
+  for (const [args, expected] of cases) {
+    const { code, stderr } = await qmailctl(args);
+    assert.equal(code, 100, args.join(" "));
+    assert.match(stderr, expected);
+  }
+});
+
+test("nothing installed: every command says so", async () => {
+  await using site = await makeSite();
+  for (const args of [["start"], ["status"], ["queue", "list"], ["log"], ["flush"]]) {
+    const { code, stderr } = await site.ctl(...args);
+    assert.equal(code, 111, args.join(" "));
+    assert.match(stderr, /no mail server is installed in .*\n {2}install one: qmailctl install/);
+  }
+});
+
+test("a busy port: start names it, and leaves nothing running", async () => {
+  await using site = await makeSite();
+  const other = createServer().listen(site.port, "127.0.0.1");
+  await once(other, "listening");
+  await site.ok("install");
+  const { code, stderr } = await site.ctl("start");
+  other.close();
+  assert.equal(code, 111);
+  assert.match(stderr, /qmail-smtpd does not start/);
+  assert.match(
+    stderr,
+    new RegExp(`cannot listen on 127\\.0\\.0\\.1:${site.port}: another program does`),
+  );
+  assert.match(stderr, /nothing is left running/);
+  assert.equal((await site.ctl("status")).code, 3);
+  // The port is free again: now it starts.
+  await site.ok("start");
+});
+
+test("a file in the way of the home", async () => {
+  await using site = await makeSite();
+  writeFileSync(site.home, "");
+  const { code, stderr } = await site.ctl("install");
+  assert.equal(code, 111);
+  assert.match(
+    stderr,
+    /install: step 1, users, groups and directories: .*is in the way|ENOTDIR|not a directory/,
+  );
+});
+
+test("missing permission: neither root nor a sandbox", {
+  skip: !isRoot && "needs root to become another user",
+}, async () => {
+  await using site = await makeSite();
+  chmodSync(site.directory, 0o755);
+  const as = (...args: string[]) =>
+    run(
+      "setpriv",
+      ["--reuid=65534", "--regid=65534", "--clear-groups", process.execPath, ...args],
+      {
+        cwd: "/",
+      },
+    );
+  const launcher = new URL("../../cli/qmailctl.js", import.meta.url).pathname;
+  const whole = await as(
+    launcher,
+    "install",
+    "--home",
+    "/tmp/qmailctl-nowhere",
+    "--host",
+    "x.test",
+  );
+  assert.equal(whole.code, 100);
+  assert.match(
+    whole.stderr,
+    /not root\n {2}run it as root.*\n {2}or install all of it under one directory/,
+  );
+
+  const sandbox = await as(launcher, "--config", site.config, "install");
+  assert.equal(sandbox.code, 111);
+  assert.match(sandbox.stderr, /permission denied/);
+});
+
+test("a full disk: install says so, SMTP refuses for now, nothing is left in the queue", {
+  skip: !isRoot && "needs root to mount a small filesystem",
+}, async () => {
+  await using site = await makeSite();
+  mkdirSync(site.home);
+  const mounted = await run("mount", [
+    "-t",
+    "tmpfs",
+    "-o",
+    "size=40k,mode=755",
+    "tmpfs",
+    site.home,
+  ]);
+  assert.equal(mounted.code, 0, mounted.stderr);
+  try {
+    const { code, stderr } = await site.ctl("install");
+    assert.equal(code, 111);
+    assert.match(
+      stderr,
+      /ENOSPC[\s\S]*the disk is full: make room\n {2}what was done so far is whole/,
+    );
+
+    await run("mount", ["-o", "remount,size=3m", site.home]);
+    await site.ok("install");
+    await site.ok("start");
+    await smtp(site.port, smtpMessage("", "you@mail.example.test", "before"));
+    await arrived(join(site.home, "alias/you/Maildir/new"), 1);
+    await run("dd", ["if=/dev/zero", `of=${site.home}/fill`, "bs=1k"]);
+    const big = "x".repeat(70).concat("\r\n").repeat(1000);
+    const answers = await smtp(site.port, smtpMessage("", "you@mail.example.test", big));
+    assert.match(answers[5] ?? "", /^451 qq write error or disk full \(#4\.3\.0\)\r\n/);
+    assert.deepEqual(JSON.parse(await site.ok("status", "--json")).queue, { messages: 0, todo: 0 });
+
+    await run("rm", [`${site.home}/fill`]);
+    await smtp(site.port, smtpMessage("", "you@mail.example.test", "after"));
+    await arrived(join(site.home, "alias/you/Maildir/new"), 2);
+  } finally {
+    await site.ctl("stop");
+    await run("umount", [site.home]);
+  }
+});
