@@ -21,6 +21,8 @@ import type { LogSink } from "./send/qmail-send.ts";
 
 /** While more of the log than this waits for the logger, no work is begun. */
 const LOG_MAX = 1 << 20;
+/** Lines of so many milliseconds go to the logger together: it is not woken for each. */
+const LOG_MS = 20;
 
 type Owner = { readonly uid: number; readonly gid: number };
 
@@ -87,6 +89,7 @@ class LoggerSink implements LogSink {
   readonly #input: Writable;
   readonly #ended: Promise<void>;
   #leaving = false;
+  #text = "";
 
   constructor(child: ChildProcess) {
     this.#input = child.stdin as Writable;
@@ -108,13 +111,20 @@ class LoggerSink implements LogSink {
   }
 
   write(text: string): void {
-    this.#input.write(text, "latin1");
+    if (this.#text === "") setTimeout(() => this.#flush(), LOG_MS);
+    this.#text += text;
   }
 
   end(): Promise<void> {
     this.#leaving = true;
+    this.#flush();
     this.#input.end();
     return this.#ended;
+  }
+
+  #flush(): void {
+    if (this.#text !== "") this.#input.write(this.#text, "latin1");
+    this.#text = "";
   }
 }
 
@@ -124,7 +134,7 @@ class StdoutSink implements LogSink {
   #text = "";
 
   write(text: string): void {
-    if (this.#text === "") setImmediate(() => this.#flush());
+    if (this.#text === "") setTimeout(() => this.#flush(), LOG_MS);
     this.#text += text;
   }
 

@@ -13,6 +13,9 @@ import { Session } from "./session.ts";
 /** At the end, messages that are coming in get so long to be finished. */
 const END_MS = 30_000;
 
+/** Lines of so many milliseconds are written together. */
+const LOG_MS = 20;
+
 export interface ListenAddress {
   /** Undefined: all addresses. */
   readonly host: string | undefined;
@@ -174,7 +177,7 @@ export class SmtpServer {
 
   /** The lines of one turn leave in one write. */
   #log(line: string): void {
-    if (this.#logText === "") setImmediate(() => this.#flushLog());
+    if (this.#logText === "") setTimeout(() => this.#flushLog(), LOG_MS);
     this.#logText += line;
   }
 

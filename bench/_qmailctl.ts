@@ -1,0 +1,36 @@
+/** This system as a sandbox in a directory of its own, with its own sync of every message. */
+
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { MailServer } from "./_postfix.ts";
+
+const LAUNCHER = fileURLToPath(new URL("../cli/qmailctl.js", import.meta.url));
+
+/** Sets up a sandbox below `directory`, `concurrency` local deliveries at once. */
+export function makeQmailctl(directory: string, port: number, concurrency: number): MailServer {
+  const config = join(directory, "qmailctl.config.ts");
+  const value = {
+    home: "./qmail",
+    sandbox: true,
+    host: "bench.test",
+    aliases: { bench: "./bench/Maildir/" },
+    services: { smtp: { listen: `127.0.0.1:${port}` } },
+    concurrency: { local: concurrency },
+  };
+  writeFileSync(config, `export default ${JSON.stringify(value)};\n`);
+  const qmailctl = (verb: string) =>
+    execFileSync(process.execPath, [LAUNCHER, "--config", config, verb], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+  qmailctl("install");
+  return {
+    name: "qmailctl",
+    port,
+    recipient: "bench@bench.test",
+    maildir: join(directory, "qmail/alias/bench/Maildir/new"),
+    start: () => void qmailctl("start"),
+    stop: () => void qmailctl("stop"),
+  };
+}
