@@ -9,6 +9,7 @@ import {
   closeSync,
   fdatasync,
   fstatSync,
+  ftruncateSync,
   linkSync,
   openSync,
   unlinkSync,
@@ -22,6 +23,7 @@ import type { GroupSync } from "../files/groupsync.ts";
 import { EnvelopeError, formatTodo, parseEnvelope } from "./envelope.ts";
 import { fmtqfn, type MessId, splitOf } from "./fmtqfn.ts";
 import { DEATH_SECONDS } from "./protocol.ts";
+import type { Spares } from "./spares.ts";
 
 const dataSync = promisify(fdatasync);
 
@@ -43,6 +45,8 @@ export interface Queued {
   readonly size: number;
   /** Content of the todo file. */
   readonly todo: Buffer;
+  /** When the files were made, in milliseconds since 1970. */
+  readonly made: number;
 }
 
 /** Trouble with the exit code of qmail-queue that says it. */
@@ -60,6 +64,8 @@ export interface IntakeContext {
   /** True when syncing a new file makes its name durable too (`fsyncCarriesName`); mess/N is synced otherwise. */
   readonly fsyncCarriesName?: boolean;
   readonly sync: GroupSync;
+  /** Files of earlier messages to write anew. */
+  readonly spares?: Spares;
   /** Seconds since 1970. */
   readonly now: () => number;
 }
@@ -74,6 +80,9 @@ export class Intake {
   #size = 0;
   #id: MessId | null = null;
   #messFd = -1;
+  /** The files are those of an earlier message. */
+  #reused = false;
+  #made = 0;
   #madeIntd = false;
   #failure: QueueError | null = null;
 
@@ -125,7 +134,7 @@ export class Intake {
       this.#release(intdFd);
       intdFd = -1;
       await this.#syncTodo(id);
-      return { id, size: this.#size, todo };
+      return { id, size: this.#size, todo, made: this.#made };
     } catch (error) {
       this.#remove();
       if (intdFd >= 0) closeSync(intdFd);
@@ -140,9 +149,9 @@ export class Intake {
   }
 
   #write(): void {
-    if (this.#messFd < 0) this.#create();
+    if (this.#messFd < 0 && !this.#reuse()) this.#create();
     if (this.#chunks.length === 0) return;
-    let wanted = this.#buffered;
+    const wanted = this.#buffered;
     this.#size += wanted;
     const chunks = this.#chunks;
     this.#chunks = [];
@@ -151,8 +160,20 @@ export class Intake {
     if (done === wanted) return;
     // A short write: rare enough to join what is left.
     const rest = Buffer.concat(chunks).subarray(done);
-    wanted -= done;
-    for (let at = 0; at < wanted; ) at += writeSync(this.#messFd, rest, at);
+    for (let at = 0; at < rest.length; ) at += writeSync(this.#messFd, rest, at);
+  }
+
+  /** Writes over the files of a message that is done; false when there are none. */
+  #reuse(): boolean {
+    const spare = this.#context.spares?.take();
+    if (!spare) return false;
+    const path = `${this.#context.queue}/${fmtqfn("mess", spare.id)}`;
+    this.#messFd = call(QQ.messFile, "open a spare mess file", () => openSync(path, "r+"));
+    this.#id = spare.id;
+    this.#made = spare.made;
+    this.#reused = true;
+    this.#madeIntd = true;
+    return true;
   }
 
   /** The mess file is made under pid/ first, because its name is its own inode number. */
@@ -164,6 +185,7 @@ export class Intake {
       const id = String(fstatSync(this.#messFd, { bigint: true }).ino);
       call(QQ.messFile, "link into mess", () => linkSync(pid, `${queue}/${fmtqfn("mess", id)}`));
       this.#id = id;
+      this.#made = this.#started * 1000;
     } finally {
       call(QQ.pidFile, "unlink from pid", () => unlinkSync(pid));
     }
@@ -182,11 +204,13 @@ export class Intake {
 
   #writeIntd(id: MessId, todo: Buffer): number {
     const path = `${this.#context.queue}/${fmtqfn("intd", id)}`;
-    const fd = call(QQ.intdFile, "create a file in intd", () => openSync(path, "wx", 0o644));
+    const flags = this.#reused ? "r+" : "wx";
+    const fd = call(QQ.intdFile, "create a file in intd", () => openSync(path, flags, 0o644));
     this.#madeIntd = true;
     try {
       call(QQ.writeError, "write the envelope", () => {
         for (let at = 0; at < todo.length; ) at += writeSync(fd, todo, at);
+        if (this.#reused) this.#cut(fd, todo.length);
       });
     } catch (error) {
       closeSync(fd);
@@ -195,11 +219,20 @@ export class Intake {
     return fd;
   }
 
+  /** What is left of the earlier message is cut off; written over in place, no block is given back and asked for again. */
+  #cut(intdFd: number, todoSize: number): void {
+    if (fstatSync(intdFd).size > todoSize) ftruncateSync(intdFd, todoSize);
+    if (fstatSync(this.#messFd).size > this.#size) ftruncateSync(this.#messFd, this.#size);
+  }
+
   async #syncTodo(id: MessId): Promise<void> {
-    const { queue, sync } = this.#context;
+    const { queue, sync, spares } = this.#context;
+    const covered = spares?.covered() ?? [];
     try {
       await sync.sync(`${queue}/todo`);
+      spares?.synced(covered);
     } catch (error) {
+      spares?.failed(covered);
       // Not promised to the sender, so it must not stay: it would arrive twice.
       unlinkQuietly(`${queue}/${fmtqfn("todo", id)}`);
       this.#id = id;

@@ -42,9 +42,13 @@ export function* readQueue(queue: string): IterableIterator<QueuedMessage> {
 
 /** How many messages there are, and how many of them are not preprocessed yet. Throws when we may not read. */
 export function countQueue(queue: string): { messages: number; todo: number } {
-  let messages = 0;
-  for (let split = 0; split < SPLIT; split++) messages += ids(`${queue}/mess/${split}`).length;
-  return { messages, todo: ids(`${queue}/todo`).length };
+  // By their todo and info files: a mess file alone may be one that is being written, or a spare.
+  const todo = ids(`${queue}/todo`);
+  const known = new Set(todo);
+  for (let split = 0; split < SPLIT; split++) {
+    for (const id of ids(`${queue}/info/${split}`)) known.add(id);
+  }
+  return { messages: known.size, todo: todo.length };
 }
 
 function ids(directory: string): MessId[] {

@@ -25,10 +25,13 @@ import {
   NETWORK_SOCKET,
   OSSIFIED_SECONDS,
 } from "./protocol.ts";
+import { Spares } from "./spares.ts";
 
 const QUEUE = "queue";
 /** A longer todo file is not sent along: qmail-send reads it. */
 const FRESH_MAX = 64 * 1024;
+/** Files of larger messages are not kept: they would hold the disk's space. */
+const SPARE_SIZE_MAX = 64 * 1024;
 
 class QueueServer {
   readonly #ids: Ids;
@@ -36,6 +39,9 @@ class QueueServer {
   readonly #drops: Drops;
   readonly #send: Link;
   readonly #servers: Server[] = [];
+  readonly #spares = new Spares(QUEUE, Date.now);
+  /** When the files of each message in todo were made, of those that this process has taken in. */
+  readonly #made = new Map<MessId, number>();
   #qp = process.pid;
   #unannounced = false;
 
@@ -45,6 +51,7 @@ class QueueServer {
       queue: QUEUE,
       fsyncCarriesName: fsyncCarriesName(QUEUE),
       sync: new GroupSync(),
+      spares: this.#spares,
       now: () => Math.floor(Date.now() / 1000),
     };
     this.#drops = new Drops(this.#context, ids, (queued) => this.announce(queued));
@@ -74,6 +81,7 @@ class QueueServer {
   }
 
   announce(queued: Queued): void {
+    if (queued.size <= SPARE_SIZE_MAX) this.#made.set(queued.id, queued.made);
     if (this.#send.full || queued.todo.length > FRESH_MAX) {
       // qmail-send is behind: it reads the directory when it has caught up.
       if (this.#unannounced) return;
@@ -118,12 +126,28 @@ class QueueServer {
   }
 
   #clean(type: number, request: number, id: MessId): void {
-    const removed = [
-      this.#unlink(fmtqfn("intd", id)),
-      type === FRAME.cleanMess || this.#unlink(fmtqfn("todo", id)),
-      type === FRAME.cleanTodo || this.#unlink(fmtqfn("mess", id)),
-    ];
-    this.#send.send(FRAME.cleaned, request, removed.every(Boolean) ? "+" : "!");
+    const removed = type === FRAME.cleanAll ? this.#cleanAll(id) : this.#cleanPart(type, id);
+    this.#send.send(FRAME.cleaned, request, removed ? "+" : "!");
+  }
+
+  #cleanPart(type: number, id: MessId): boolean {
+    this.#made.delete(id);
+    const intd = this.#unlink(fmtqfn("intd", id));
+    return this.#unlink(fmtqfn(type === FRAME.cleanTodo ? "todo" : "mess", id)) && intd;
+  }
+
+  /** A message that was delivered straight: its files may serve the next one. */
+  #cleanAll(id: MessId): boolean {
+    const made = this.#made.get(id);
+    this.#made.delete(id);
+    if (made === undefined) {
+      return [fmtqfn("intd", id), fmtqfn("todo", id), fmtqfn("mess", id)]
+        .map((path) => this.#unlink(path))
+        .every(Boolean);
+    }
+    if (!this.#unlink(fmtqfn("todo", id))) return false;
+    this.#spares.offer({ id, made });
+    return true;
   }
 
   /** A file in pid/ lives for a moment: what is old there was left by a crash. */
@@ -149,6 +173,7 @@ class QueueServer {
 
   #exit(): void {
     for (const server of this.#servers) server.close();
+    this.#spares.clear();
     process.exit(EXIT.ok);
   }
 }
