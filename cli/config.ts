@@ -109,7 +109,7 @@ function unknownField(path: readonly PropertyKey[]): string {
 function fieldsAt(path: readonly PropertyKey[]): string[] {
   let schema: unknown = configSchema;
   for (const key of path) {
-    schema = (shapeOf(schema) ?? {})[String(key)];
+    schema = shapeOf(schema)?.[String(key)];
   }
   return Object.keys(shapeOf(schema) ?? {});
 }

@@ -13,7 +13,7 @@ const isOld = major < NEEDED[0] || (major === NEEDED[0] && minor < NEEDED[1]);
 
 if (!isOld) {
   const source = new URL("./main.ts", import.meta.url);
-  const compiled = new URL("./main.js", import.meta.url);
+  const compiled = new URL("../dist/cli/main.js", import.meta.url);
   const main = await import(existsSync(source) ? source.href : compiled.href);
   process.exitCode = await main.main(process.argv.slice(2));
 } else {

@@ -1,6 +1,6 @@
 /**
- * The config file: one typed value that describes one mail server. This module is the package's
- * public face: `import { defineConfig } from "qmailctl"`.
+ * The config file: one typed value that describes one mail server. What this module exports as types is
+ * the package's public face: `import { defineConfig } from "qmailctl"`.
  */
 
 import { z } from "zod";
@@ -66,10 +66,8 @@ export interface ConfigInput {
   control?: Record<string, string | number | string[]>;
 }
 
-/** Types the config file for the editor; returns `config` as it is. */
-export function defineConfig(config: ConfigInput): ConfigInput {
-  return config;
-}
+/** Types the config file for the editor; returns `config` as it is (cli/define-config.js). */
+export declare function defineConfig(config: ConfigInput): ConfigInput;
 
 /** A checked config: nothing left out but the host, which may have to be found out. */
 export interface Config {

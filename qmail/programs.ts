@@ -36,8 +36,6 @@ export const PROGRAMS = {
   multilog: { file: "multilog/multilog", mode: 0o755 },
 } as const satisfies Record<string, Program>;
 
-export type ProgramName = keyof typeof PROGRAMS;
-
 /** The absolute path of the source or compiled file `file` ("send/qmail-send") below qmail/. */
 export function programPath(file: string): string {
   return fileURLToPath(new URL(`./${file}${EXTENSION}`, import.meta.url));

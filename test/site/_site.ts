@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const LAUNCHER = fileURLToPath(new URL("../../cli/qmailctl.js", import.meta.url));
-const CONFIG = new URL("../../commands/config.ts", import.meta.url).href;
+const CONFIG = new URL("../../cli/define-config.js", import.meta.url).href;
 
 export interface Result {
   readonly code: number | null;
