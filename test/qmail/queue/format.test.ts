@@ -1,0 +1,131 @@
+/** The bytes of the queue: names, envelopes, frames' payloads. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { formatTrailer, parseTrailer } from "../../../qmail/queue/drop.ts";
+import {
+  EnvelopeError,
+  formatEnvelope,
+  formatTodo,
+  parseEnvelope,
+  parseTodo,
+} from "../../../qmail/queue/envelope.ts";
+import { fmtqfn, isMessId, splitOf } from "../../../qmail/queue/fmtqfn.ts";
+import {
+  formatFresh,
+  formatResult,
+  parseFresh,
+  parseResult,
+} from "../../../qmail/queue/protocol.ts";
+import { queueFailure } from "../../../qmail/queue/qmail.ts";
+
+const byte = fc.integer({ min: 1, max: 255 }).map((code) => String.fromCharCode(code));
+const address = fc.string({ unit: byte, maxLength: 100 });
+const envelope = fc.record(
+  { sender: address, recipients: fc.array(address, { maxLength: 20 }) },
+  { noNullPrototype: true },
+);
+
+test("an envelope can be read back", () => {
+  fc.assert(
+    fc.property(envelope, (each) => assert.deepEqual(parseEnvelope(formatEnvelope(each)), each)),
+  );
+  assert.equal(
+    formatEnvelope({ sender: "a@b", recipients: ["c@d", "e"] }).toString("latin1"),
+    "Fa@b\0Tc@d\0Te\0\0",
+  );
+});
+
+test("a todo file can be read back", () => {
+  fc.assert(
+    fc.property(envelope, fc.nat(), fc.nat(), (each, uid, pid) => {
+      assert.deepEqual(parseTodo(formatTodo({ ...each, uid, pid })), { ...each, uid, pid });
+    }),
+  );
+  const todo = formatTodo({ uid: 7, pid: 9, sender: "", recipients: ["x@y"] });
+  assert.equal(todo.toString("latin1"), "u7\0p9\0F\0Tx@y\0");
+});
+
+/** Bytes that are no envelope → the reason. */
+const BAD: readonly (readonly [string, "format" | "address"])[] = [
+  ["", "format"],
+  ["F\0", "format"],
+  ["Fa@b\0Tc@d\0", "format"],
+  ["Ta@b\0\0", "format"],
+  ["Fa\0Xb\0\0", "format"],
+  ["Fa\0Tb\0\0x", "format"],
+  [`F${"x".repeat(1003)}\0\0`, "address"],
+  [`Fa\0T${"x".repeat(1003)}\0\0`, "address"],
+];
+
+for (const [bytes, reason] of BAD) {
+  test(`parseEnvelope() refuses ${JSON.stringify(bytes.slice(0, 20))}`, () => {
+    assert.throws(
+      () => parseEnvelope(Buffer.from(bytes, "latin1")),
+      (error) => error instanceof EnvelopeError && error.reason === reason,
+    );
+  });
+}
+
+test("arbitrary bytes never do more than be refused", () => {
+  fc.assert(
+    fc.property(fc.uint8Array(), (bytes) => {
+      for (const parse of [parseEnvelope, parseTodo]) {
+        try {
+          parse(Buffer.from(bytes));
+        } catch (error) {
+          assert.ok(error instanceof EnvelopeError);
+        }
+      }
+    }),
+  );
+});
+
+test("file names, also of inode numbers beyond what a number holds", () => {
+  assert.equal(fmtqfn("mess", "12345"), `mess/${12345 % 23}/12345`);
+  assert.equal(fmtqfn("todo", "12345"), "todo/12345");
+  assert.equal(splitOf("18446744073709551615"), Number(18446744073709551615n % 23n));
+  fc.assert(
+    fc.property(fc.bigInt({ min: 1n, max: 2n ** 64n - 1n }), (ino) => {
+      assert.equal(splitOf(String(ino)), Number(ino % 23n));
+      assert.ok(isMessId(String(ino)));
+    }),
+  );
+  for (const name of ["", "0", "01", "1a", "-1", ".", "123456789012345678901"]) {
+    assert.ok(!isMessId(name), name);
+  }
+});
+
+test("payloads can be read back", () => {
+  assert.deepEqual(parseResult(formatResult(53, 4_000_000_000, "text")), {
+    code: 53,
+    qp: 4_000_000_000,
+    text: "text",
+  });
+  const todo = Buffer.from("u1\0p2\0Fa\0Tb\0", "latin1");
+  assert.deepEqual(parseFresh(formatFresh("18446744073709551615", 99, todo)), {
+    id: "18446744073709551615",
+    size: 99,
+    todo,
+  });
+  assert.deepEqual(parseTrailer(formatTrailer(2 ** 40, 17)), { size: 2 ** 40, envelopeSize: 17 });
+  assert.equal(parseTrailer(Buffer.from("something of another length")), null);
+});
+
+test("exit codes of qmail-queue become what C qmail says of them", () => {
+  const cases = [
+    [11, true, "envelope address too long for qq (#5.1.3)"],
+    [31, true, "mail server permanently rejected message (#5.3.0)"],
+    [35, true, "qq permanent problem (#5.3.0)"],
+    [53, false, "qq write error or disk full (#4.3.0)"],
+    [81, false, "qq internal bug (#4.3.0)"],
+    [99, false, "qq temporary problem (#4.3.0)"],
+  ] as const;
+  for (const [code, permanent, text] of cases) {
+    assert.deepEqual(queueFailure(code), { ok: false, code, permanent, text });
+  }
+  const custom = queueFailure(82, "Dspam is not welcome");
+  assert.deepEqual([custom.permanent, custom.text], [true, "spam is not welcome"]);
+  assert.equal(queueFailure(82, "x").text, "qq temporary problem (#4.3.0)");
+});

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { ConstMap, ConstSet } from "../../../qmail/control/constmap.ts";
+import type { Qmail } from "../../../qmail/queue/qmail.ts";
+import { bounceEntry, bounceSender, injectBounce } from "../../../qmail/send/bounce.ts";
+
+const tables = {
+  envnoathost: "me.test",
+  percenthack: new ConstSet([]),
+  locals: new ConstSet([]),
+  virtualdomains: new ConstMap(["virtual.test:virt"]),
+};
+
+const names = { from: "MAILER-DAEMON", host: "mail.test", doubleTo: "postmaster@mail.test" };
+
+/** Queues a bounce of a message from `sender` and returns it. */
+async function bounce(t: { after(fn: () => void): void }, sender: string) {
+  const directory = mkdtempSync(join(tmpdir(), "qmailctl-bounce-"));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const [textPath, messPath] = [join(directory, "text"), join(directory, "mess")];
+  writeFileSync(textPath, "<joe@x.test>:\nno such user\n\n");
+  writeFileSync(messPath, "Subject: original\n\nbody\n");
+  let text = "";
+  let envelope: [string, readonly string[]] | null = null;
+  const message: Qmail = {
+    full: false,
+    put(bytes) {
+      text += bytes.toString("latin1");
+    },
+    drained: () => Promise.resolve(),
+    abort() {},
+    close(from, to) {
+      envelope = [from, to];
+      return Promise.resolve({ ok: true, qp: 5 });
+    },
+  };
+  const result = await injectBounce(message, { sender, names, now: 0, textPath, messPath });
+  return { result, text, envelope };
+}
+
+test("a bounce, word for word", async (t) => {
+  const { text, envelope } = await bounce(t, "a b@from.test");
+  assert.deepEqual(envelope, ["", ["a b@from.test"]]);
+  assert.equal(
+    text,
+    `Date: 1 Jan 1970 00:00:00 -0000
+From: MAILER-DAEMON@mail.test
+To: "a b"@from.test
+Subject: failure notice
+
+Hi. This is the qmail-send program at mail.test.
+I'm afraid I wasn't able to deliver your message to the following addresses.
+This is a permanent error; I've given up. Sorry it didn't work out.
+
+<joe@x.test>:
+no such user
+
+--- Below this line is a copy of the message.
+
+Return-Path: <"a b"@from.test>
+Subject: original
+
+body
+`,
+  );
+});
+
+test("a double bounce goes to the postmaster", async (t) => {
+  const { text, envelope } = await bounce(t, "");
+  assert.deepEqual(envelope, ["#@[]", ["postmaster@mail.test"]]);
+  assert.match(
+    text,
+    /at mail\.test\.\nI tried to deliver a bounce message to this address, but the bounce bounced!\n\n<joe/,
+  );
+  assert.match(text, /\n--- Below this line is the original bounce\.\n\nReturn-Path: <>\n/);
+});
+
+test("a triple bounce is thrown away", async (t) => {
+  const { result, envelope } = await bounce(t, "#@[]");
+  assert.equal(result, null);
+  assert.equal(envelope, null);
+});
+
+test("bounceSender() takes VERP senders back to their list", () => {
+  assert.equal(bounceSender("list-@x.test-@[]"), "list-@x.test");
+  assert.equal(bounceSender("#@[]"), "#@[]");
+});
+
+test("bounceEntry() names the recipient as the sender knew it, without empty lines inside", () => {
+  assert.equal(bounceEntry(tables, "virt-a@virtual.test", "no\n"), "<a@virtual.test>:\nno\n\n");
+  assert.equal(bounceEntry(tables, "a\nb@x", "no"), "<a_b@x>:\nno\n\n");
+  assert.equal(bounceEntry(tables, "a@x", "one\n\n\ntwo\n"), "<a@x>:\none\n//two\n\n");
+  assert.equal(bounceEntry(tables, "a@x", ""), "<a@x>:\n\n");
+});
