@@ -1,7 +1,7 @@
 /** Addresses in MAIL and RCPT, read as leniently as qmail-smtpd does (qmail-smtpd(8)). Pure. */
 
-/** Longer addresses are a syntax error. */
-const ADDRESS_MAX = 900;
+/** C qmail's limit of 900 counts the NUL behind the address. */
+const ADDRESS_MAX = 899;
 
 export interface ParsedAddress {
   /** Without quotes, source route and angle brackets; byte string. */
@@ -10,51 +10,68 @@ export interface ParsedAddress {
   readonly rest: string;
 }
 
-/** The address in `argument`, as `FROM:<user@host>` or just `user@host`. Null: too long. */
+/**
+ * The address in `argument`, as `FROM:<user@host>`, `<user@host>` or `FROM: user@host`. Null when
+ * there is none, it is too long, or it holds a NUL or CR: the one ends an address in the queue, the
+ * other may end a line elsewhere.
+ */
 export function parseAddress(argument: string): ParsedAddress | null {
   const open = argument.indexOf("<");
   const terminator = open >= 0 ? ">" : " ";
-  let at = open + 1;
-  if (open < 0) {
-    at = argument.indexOf(":") + 1;
-    while (argument[at] === " ") at++;
-  }
-  // A source route: @one,@two:user@host
-  if (argument[at] === "@") {
-    const colon = argument.indexOf(":", at);
-    at = colon < 0 ? argument.length : colon + 1;
-  }
+  const start = open >= 0 ? open + 1 : afterColon(argument);
+  // C qmail would go on with an empty address, which for MAIL means a bounce.
+  if (start === 0) return null;
+  let at = skipSourceRoute(argument, start);
   let address = "";
   let quoted = false;
   for (; at < argument.length; at++) {
     const byte = argument[at] as string;
     if (byte === "\\") address += argument[++at] ?? "";
-    else if (byte === '"') quoted = !quoted;
     else if (byte === terminator && !quoted) break;
+    else if (byte === '"') quoted = !quoted;
     else address += byte;
   }
-  // NUL ends an address everywhere in the queue.
-  if (address.length > ADDRESS_MAX || address.includes("\0")) return null;
-  return { address, rest: argument.slice(at + 1).trim() };
+  if (address.length > ADDRESS_MAX || /[\0\r]/.test(address)) return null;
+  return { address, rest: argument.slice(at + 1) };
+}
+
+function afterColon(argument: string): number {
+  const colon = argument.indexOf(":");
+  let at = colon + 1;
+  while (colon >= 0 && argument[at] === " ") at++;
+  return at;
+}
+
+/** `@one,@two:user@host` is for user@host. */
+function skipSourceRoute(argument: string, at: number): number {
+  if (argument[at] !== "@") return at;
+  const colon = argument.indexOf(":", at);
+  return colon < 0 ? argument.length : colon + 1;
+}
+
+export interface OwnAddresses {
+  readonly isOwn: (ip: string) => boolean;
+  /** What stands for us. */
+  readonly host: string;
 }
 
 /** `user@[1.2.3.4]` as `user@host` when the address is one of ours. */
-export function replaceOwnAddress(
-  address: string,
-  { isOwn, host }: { isOwn: (ip: string) => boolean; host: string },
-): string {
-  const match = /^(.*)@\[([0-9.]+)\]$/s.exec(address);
-  return match && isOwn(match[2] as string) ? `${match[1]}@${host}` : address;
+export function replaceOwnAddress(address: string, { isOwn, host }: OwnAddresses): string {
+  const at = address.lastIndexOf("@");
+  const numbers = /^\[(\d+)\.(\d+)\.(\d+)\.(\d+)\]$/.exec(at < 0 ? "" : address.slice(at + 1));
+  if (!numbers) return address;
+  // 010 is 10 here, as it is to C qmail.
+  const ip = numbers.slice(1).map(Number).join(".");
+  return isOwn(ip) ? address.slice(0, at + 1) + host : address;
 }
 
 /** `KEY=VALUE` words behind an address, keys in capitals. */
-export function parseParameters(rest: string): Map<string, string> {
-  const words = rest.split(" ").filter(Boolean);
-  return new Map(
-    words.map((word) => {
-      const equals = word.indexOf("=");
-      const key = equals < 0 ? word : word.slice(0, equals);
-      return [key.toUpperCase(), equals < 0 ? "" : word.slice(equals + 1)];
-    }),
-  );
+export function parseParameters(rest: string): ReadonlyMap<string, string> {
+  const parameters = new Map<string, string>();
+  for (const word of rest.split(" ")) {
+    const equals = word.indexOf("=");
+    if (equals < 0) parameters.set(word.toUpperCase(), "");
+    else parameters.set(word.slice(0, equals).toUpperCase(), word.slice(equals + 1));
+  }
+  return parameters;
 }

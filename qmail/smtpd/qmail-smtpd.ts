@@ -3,6 +3,7 @@
  * (qmail-smtpd(8)); with `--listen HOST:PORT ...` the service that has all connections in one process.
  */
 
+import { writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
@@ -42,7 +43,12 @@ function parseOptions(args: string[]): ServerOptions {
   }
   const relayFrom = parseRelayFrom(values["relay-from"]);
   if (!relayFrom) throw new UsageError(`"${values["relay-from"]}" is no list of addresses`);
-  return { listen, concurrency, relayFrom, env: process.env };
+  return { listen, concurrency, relayFrom, env: process.env, home: ".", log: writeLog };
+}
+
+function writeLog(lines: string): void {
+  const bytes = Buffer.from(lines, "latin1");
+  for (let at = 0; at < bytes.length; ) at += writeSync(1, bytes, at);
 }
 
 function fail(message: string, code: number): never {
@@ -63,8 +69,9 @@ async function serve(options: ServerOptions): Promise<void> {
   dropPrivilege();
   const program = process.env.QMAILQUEUE;
   const queue = networkQueue(".");
-  process.on("SIGTERM", () => server.end());
-  process.on("SIGINT", () => server.end());
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => void server.end().then(() => process.exit(EXIT.ok)));
+  }
   if (!program) await queue.connect();
   try {
     server.serve(program ? programQueue(program) : queue);
@@ -115,7 +122,7 @@ function oneSession(): void {
     number: process.pid,
     peer: {
       ip: env.TCPREMOTEIP ?? "unknown",
-      host: env.TCPREMOTEHOST ?? null,
+      host: env.TCPREMOTEHOST ?? "unknown",
       info: env.TCPREMOTEINFO ?? null,
     },
     queue: localQueue(home, env),
@@ -127,7 +134,11 @@ function oneSession(): void {
     // What qmail-smtpd says of a session is its replies; a log line would be in the client's way.
     log: () => {},
     write: (reply) => void process.stdout.write(reply, "latin1"),
-    end: () => process.stdin.destroy(),
+    end: () => {
+      clearTimeout(timer);
+      process.stdin.destroy();
+      process.stdout.end();
+    },
     flow: (open) => void (open ? process.stdin.resume() : process.stdin.pause()),
   });
   const timer = setTimeout(
@@ -138,10 +149,8 @@ function oneSession(): void {
     timer.refresh();
     session.receive(chunk);
   });
-  process.stdin.on("close", () => {
-    clearTimeout(timer);
-    session.closed("connection lost");
-  });
+  process.stdin.on("end", () => session.inputEnd());
+  process.stdin.on("close", () => clearTimeout(timer));
   process.stdout.on("error", () => process.stdin.destroy());
   session.greet();
 }

@@ -5,28 +5,29 @@ import { date822 } from "../date822.ts";
 /** Who is at the other end, as a tcpserver says it. */
 export interface Peer {
   readonly ip: string;
-  /** Null when it was not looked up or not found. */
-  readonly host: string | null;
-  /** What an ident server or a login says of the user there. */
+  /** "unknown" when it was not looked up or not found. */
+  readonly host: string;
+  /** What an ident server or a login says of the user there; null when nothing does. */
   readonly info: string | null;
 }
 
 export interface Reception {
   readonly peer: Peer;
-  /** What the client called itself; "" when it did not. */
-  readonly helo: string;
+  /** What the client called itself; null when it did not. */
+  readonly helo: string | null;
   readonly protocol: "SMTP" | "ESMTP";
   readonly by: string;
   /** Seconds since 1970. */
   readonly now: number;
 }
 
+/** The line with its newline; a HELO that only repeats the host's name is left out. */
 export function receivedLine({ peer, helo, protocol, by, now }: Reception): string {
-  const host = peer.host ?? "unknown";
-  const called =
-    helo !== "" && helo.toLowerCase() !== host.toLowerCase() ? ` (HELO ${safe(helo)})` : "";
-  const info = peer.info === null ? "" : `${safe(peer.info)}@`;
-  const from = `${safe(host)}${called} (${info}${safe(peer.ip)})`;
+  const { host, info } = peer;
+  const told = helo !== null && helo.toLowerCase() !== host.toLowerCase();
+  const called = told ? ` (HELO ${safe(helo)})` : "";
+  const user = info === null ? "" : `${safe(info)}@`;
+  const from = `${safe(host)}${called} (${user}${safe(peer.ip)})`;
   return `Received: from ${from}\n  by ${safe(by)} with ${protocol}; ${date822(now)}\n`;
 }
 

@@ -17,6 +17,11 @@ export function ok(): string {
   return "250 ok\r\n";
 }
 
+/** RSET. */
+export function flushed(): string {
+  return "250 flushed\r\n";
+}
+
 export function goAhead(): string {
   return "354 go ahead\r\n";
 }
@@ -36,7 +41,7 @@ export function quit(name: string): string {
 }
 
 export function help(): string {
-  return "214 qmailctl: HELO EHLO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP\r\n";
+  return "214 qmail home page: https://cr.yp.to/qmail.html\r\n";
 }
 
 export function vrfy(): string {
@@ -81,7 +86,7 @@ export function tooManyHops(): string {
 
 /** A newline without its carriage return, or the reverse: such data can smuggle a message through a careless relay. */
 export function bareNewline(): string {
-  return "451 lines must end in CR LF, see RFC 5321 section 2.3.8 (#4.6.0)\r\n";
+  return "451 See https://cr.yp.to/docs/smtplf.html.\r\n";
 }
 
 export function lineTooLong(): string {

@@ -1,9 +1,7 @@
 /** The SMTP service: many connections in one process, as qmaild. */
 
-import { writeSync } from "node:fs";
 import { BlockList, createServer, isIPv6, type Server, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
-import { EXIT } from "../exit.ts";
 import type { QueueDoor } from "../queue/qmail.ts";
 import { readSmtpdControls, type SmtpdControls } from "./controls.ts";
 import * as log from "./log.ts";
@@ -29,6 +27,10 @@ export interface ServerOptions {
   /** Clients that may send to any domain. */
   readonly relayFrom: BlockList;
   readonly env: NodeJS.ProcessEnv;
+  /** The qmail home. */
+  readonly home: string;
+  /** Writes whole lines. */
+  log(lines: string): void;
 }
 
 /** `HOST:PORT`, `[::1]:25` or `:25`; null for anything else. */
@@ -64,7 +66,8 @@ export class SmtpServer {
   #controls: SmtpdControls | null = null;
   #lastSession = 0;
   #logText = "";
-  #ending = false;
+  #ending: Promise<void> | null = null;
+  #ended = () => {};
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -73,15 +76,19 @@ export class SmtpServer {
   /** Binds all addresses; connections wait until `serve`. Rejects with the system's error. */
   async bind(): Promise<void> {
     for (const { host, port } of this.#options.listen) {
-      const server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) =>
-        this.#connected(socket),
-      );
+      const options = { pauseOnConnect: true, noDelay: true, allowHalfOpen: true };
+      const server = createServer(options, (socket) => this.#connected(socket));
       this.#servers.push(server);
       await new Promise<void>((resolve, reject) => {
         server.once("error", reject);
         server.listen({ port, backlog: 511, ...(host === undefined ? {} : { host }) }, resolve);
       });
     }
+  }
+
+  /** The ports that are listened on, in the order of the options. */
+  get ports(): number[] {
+    return this.#servers.map((server) => (server.address() as { port: number }).port);
   }
 
   /** Reads the controls and begins to talk. Throws when they cannot be read. */
@@ -92,32 +99,29 @@ export class SmtpServer {
 
   /** Reads the controls again, for sessions that begin from now on. */
   reread(): void {
-    const controls = readSmtpdControls(".");
+    const controls = readSmtpdControls(this.#options.home);
     this.#controls = controls;
     if (controls.rcpthosts === null) {
       this.#log(log.warning("control/rcpthosts is missing: every recipient is refused"));
     }
   }
 
-  /** Takes no more connections, lets messages under way finish, and ends the process. */
-  end(): void {
-    if (this.#ending) return;
-    this.#ending = true;
-    for (const server of this.#servers) server.close();
-    for (const session of this.#sessions.values()) {
-      if (!session.receiving) session.dismiss(this.#closing(), "going down");
-    }
-    setTimeout(() => this.#exit(), END_MS);
-    this.#exitWhenDone();
-  }
-
-  #exitWhenDone(): void {
-    if (this.#ending && this.#sessions.size === 0) this.#exit();
-  }
-
-  #exit(): void {
-    this.#flushLog();
-    process.exit(EXIT.ok);
+  /** Takes no more connections and lets messages under way finish. Resolves when all is quiet, or late. */
+  end(): Promise<void> {
+    this.#ending ??= new Promise((resolve) => {
+      for (const server of this.#servers) server.close();
+      for (const session of this.#sessions.values()) {
+        if (!session.receiving) session.dismiss(this.#closing(), "going down");
+      }
+      const timer = setTimeout(() => this.#ended(), END_MS);
+      this.#ended = () => {
+        clearTimeout(timer);
+        this.#flushLog();
+        resolve();
+      };
+      if (this.#sessions.size === 0) this.#ended();
+    });
+    return this.#ending;
   }
 
   #closing(): string {
@@ -144,8 +148,9 @@ export class SmtpServer {
     socket.on("close", () => {
       session.closed("connection lost");
       this.#sessions.delete(socket);
-      this.#exitWhenDone();
+      if (this.#sessions.size === 0) this.#ended();
     });
+    socket.on("end", () => session.inputEnd());
     session.greet();
     socket.resume();
   }
@@ -156,7 +161,7 @@ export class SmtpServer {
     const relay = this.#mayRelay(ip) ? "" : null;
     return new Session({
       number: ++this.#lastSession,
-      peer: { ip, host: null, info: null },
+      peer: { ip, host: "unknown", info: null },
       queue,
       controls,
       databytes: Number(env.DATABYTES ?? controls.databytes),
@@ -182,9 +187,9 @@ export class SmtpServer {
   }
 
   #flushLog(): void {
-    const bytes = Buffer.from(this.#logText, "latin1");
+    const text = this.#logText;
     this.#logText = "";
-    for (let at = 0; at < bytes.length; ) at += writeSync(1, bytes, at);
+    if (text !== "") this.#options.log(text);
   }
 }
 

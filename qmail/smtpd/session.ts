@@ -19,6 +19,9 @@ const LINE_MAX = 4096;
 /** Bytes of recipients held for one message: some 20,000 ordinary addresses. */
 const RECIPIENTS_MAX = 1 << 20;
 
+/** Values of BODY= that 8BITMIME knows (RFC 6152). */
+const BODIES = new Set(["7BIT", "8BITMIME"]);
+
 const LF = 10;
 const NOTHING = Buffer.alloc(0);
 
@@ -56,12 +59,15 @@ export class Session {
   readonly #context: SessionContext;
   #input: Buffer = NOTHING;
   #state: "commands" | "data" | "busy" | "ended" = "commands";
-  #helo = "";
+  #helo: string | null = null;
   #esmtp = false;
   #sender: string | null = null;
   #recipients: string[] = [];
   #recipientBytes = 0;
   #incoming: Incoming | null = null;
+  #inputEnded = false;
+  /** The rest of a command line that is too long is thrown away. */
+  #tooLong = false;
 
   constructor(context: SessionContext) {
     this.#context = context;
@@ -81,6 +87,12 @@ export class Session {
     if (this.#state === "ended") return;
     this.#input = this.#input.length > 0 ? Buffer.concat([this.#input, chunk]) : chunk;
     this.#run();
+  }
+
+  /** The client sends no more, but may still listen: what it has sent is answered, then we hang up. */
+  inputEnd(): void {
+    this.#inputEnded = true;
+    if (this.#state !== "busy") this.#hangUp();
   }
 
   /** The client has gone without QUIT. */
@@ -110,11 +122,18 @@ export class Session {
   /** False when no whole line is there. */
   #nextCommand(): boolean {
     const end = this.#input.indexOf(LF);
-    if (end > LINE_MAX || (end < 0 && this.#input.length > LINE_MAX)) {
-      this.dismiss(replies.lineTooLong(), "line too long");
+    if (end < 0) {
+      if (this.#input.length > LINE_MAX) this.#tooLong = true;
+      // Of a line that is too long only its end is still wanted.
+      if (this.#tooLong) this.#input = NOTHING;
       return false;
     }
-    if (end < 0) return false;
+    if (this.#tooLong || end > LINE_MAX) {
+      this.#tooLong = false;
+      this.#input = this.#input.subarray(end + 1);
+      this.#context.write(replies.lineTooLong());
+      return true;
+    }
     const line = this.#input.toString("latin1", 0, end).replace(/\r$/, "");
     this.#input = this.#input.subarray(end + 1);
     const space = line.indexOf(" ");
@@ -148,7 +167,7 @@ export class Session {
         break;
       case "RSET":
         this.#reset();
-        write(replies.ok());
+        write(replies.flushed());
         break;
       case "NOOP":
         write(replies.ok());
@@ -177,14 +196,19 @@ export class Session {
 
   #mail(argument: string): void {
     const { controls, databytes, write } = this.#context;
-    const parsed = argument === "" ? null : parseAddress(argument);
+    const parsed = parseAddress(argument);
     if (!parsed) {
       write(replies.syntax());
       return;
     }
     this.#reset();
-    const size = Number(parseParameters(parsed.rest).get("SIZE") ?? 0);
-    if (databytes > 0 && size > databytes) {
+    const parameters = parseParameters(parsed.rest);
+    const size = parameters.get("SIZE") ?? "0";
+    if (!/^\d+$/.test(size) || !BODIES.has((parameters.get("BODY") ?? "7BIT").toUpperCase())) {
+      write(replies.syntax());
+      return;
+    }
+    if (databytes > 0 && Number(size) > databytes) {
       this.#refuse(replies.tooBig(), { from: parsed.address });
       return;
     }
@@ -202,8 +226,8 @@ export class Session {
       write(replies.wantMail());
       return;
     }
-    const parsed = argument === "" ? null : parseAddress(argument);
-    if (!parsed) {
+    const parsed = parseAddress(argument);
+    if (!parsed || parsed.address === "") {
       write(replies.syntax());
       return;
     }
@@ -316,7 +340,7 @@ export class Session {
       const { qp } = result;
       const rcpts = recipients.length;
       this.#context.log(
-        log.accepted(number, { ip: peer.ip, helo: this.#helo, from, rcpts, bytes, qp }),
+        log.accepted(number, { ip: peer.ip, helo: this.#helo ?? "", from, rcpts, bytes, qp }),
       );
       write(replies.accepted(now(), qp));
     } else this.#refuse(replies.queueFailed(result.permanent, result.text), { from });
@@ -324,9 +348,16 @@ export class Session {
     this.#state = "commands";
     flow(true);
     this.#run();
+    if (this.#inputEnded && !this.receiving) this.#hangUp();
   }
 
   #isEnded(): boolean {
     return this.#state === "ended";
+  }
+
+  #hangUp(): void {
+    if (this.#state === "ended") return;
+    this.closed("end of input");
+    this.#context.end();
   }
 }
