@@ -2,25 +2,26 @@
 
 import { readFileSync } from "node:fs";
 import { type CAC, cac } from "cac";
-import { UsageError } from "../commands/output.ts";
 import { EXIT } from "../qmail/exit.ts";
+import { protect, text, texts, wholeNumber } from "./arguments.ts";
 import { type ConfigFlags, loadConfig, loadHome } from "./config.ts";
+import { commandNames, describeHelp, showHelp } from "./help.ts";
+import { misuse, unknown } from "./mistakes.ts";
 import { makeOutput } from "./output.ts";
-import { nearest } from "./suggest.ts";
 
-/** What cac hands to an action: flags as they were written, numbers already cast. */
+/** What cac hands to an action: flags, numbers marked as text (arguments.ts). */
 type Flags = Readonly<Record<string, unknown>>;
 
 /** Runs the command line `args`. Resolves with the exit code; throws CommandError. */
 export async function runCommand(args: readonly string[]): Promise<number> {
   const cli = table();
   try {
-    cli.parse(["node", "qmailctl", ...args], { run: false });
+    cli.parse(["node", "qmailctl", ...protect(args)], { run: false });
     if (cli.options.help || cli.options.version) return EXIT.ok;
-    if (!cli.matchedCommand) return noCommand(cli);
-    await cli.runMatchedCommand();
+    if (!cli.matchedCommand) noCommand(cli);
+    else await cli.runMatchedCommand();
   } catch (error) {
-    if ((error as Error).name === "CACError") throw usage(cli, error as Error);
+    if ((error as Error).name === "CACError") throw misuse(cli, error as Error);
     throw error;
   }
   return Number(process.exitCode ?? EXIT.ok);
@@ -37,7 +38,10 @@ function table(): CAC {
   installCommands(cli);
   runningCommands(cli);
   mailCommands(cli);
-  cli.help();
+  cli
+    .command("help [command]", "Show what there is, or what a command does")
+    .action((command?: string) => showHelp(cli, command));
+  describeHelp(cli, version());
   cli.version(version());
   return cli;
 }
@@ -110,13 +114,27 @@ function runningCommands(cli: CAC): void {
       const { reload } = await import("../commands/signal.ts");
       await reload(await common(flags));
     });
+  cli
+    .command("pause", "Hold everything as it is: connections wait, nothing leaves")
+    .action(async (flags: Flags) => {
+      const { pause } = await import("../commands/signal.ts");
+      await pause(await common(flags));
+    });
+  cli
+    .command("cont", "Go on after a pause")
+    .alias("continue")
+    .action(async (flags: Flags) => {
+      const { cont } = await import("../commands/signal.ts");
+      await cont(await common(flags));
+    });
 }
 
 function mailCommands(cli: CAC): void {
   cli
-    .command("queue <action>", "list: show what is in the queue")
-    .action(async (action: string, flags: Flags) => {
-      if (action !== "list") throw unknown("queue action", action, ["list"]);
+    .command("queue [action]", "list: show what is in the queue")
+    .action(async (action: string | undefined, flags: Flags) => {
+      if (action !== undefined && action !== "list")
+        throw unknown("queue action", action, ["list"]);
       const { queueList } = await import("../commands/queue/list.ts");
       await queueList(await common(flags));
     });
@@ -145,7 +163,7 @@ function mailCommands(cli: CAC): void {
       const { send } = await import("../commands/send.ts");
       await send({
         ...(await common(flags)),
-        to: [...to, ...texts(flags.to)],
+        to: [...texts(to), ...texts(flags.to)],
         input: process.stdin,
         ...text("from", flags.from),
         ...text("subject", flags.subject),
@@ -168,56 +186,10 @@ function configFlags(flags: Flags): ConfigFlags {
   };
 }
 
-/** cac turns what looks like a number into one. */
-function text<K extends string>(name: K, value: unknown): Partial<Record<K, string>> {
-  if (value === undefined) return {};
-  if (Array.isArray(value)) throw new UsageError(`--${name} can be given only once`);
-  return { [name]: String(value) } as Partial<Record<K, string>>;
-}
-
-function texts(value: unknown): string[] {
-  if (value === undefined) return [];
-  return (Array.isArray(value) ? value : [value]).map(String);
-}
-
-function wholeNumber(name: string, value: unknown, fallback: number): number {
-  if (value === undefined) return fallback;
-  if (typeof value === "number" && Number.isInteger(value) && value > 0) return value;
-  throw new UsageError(`--${name} needs a whole number, not "${String(value)}"`);
-}
-
-function noCommand(cli: CAC): number {
-  const [word] = cli.args;
+function noCommand(cli: CAC): void {
+  const [word] = texts(cli.args);
   if (word !== undefined) throw unknown("command", word, commandNames(cli));
-  cli.outputHelp();
-  return EXIT.ok;
-}
-
-function unknown(what: string, word: string, known: readonly string[]): UsageError {
-  const meant = nearest(word, known);
-  const hint = meant ? `did you mean "${meant}"?` : `there is: ${known.join(", ")}`;
-  return new UsageError(`there is no ${what} "${word}"`, [hint]);
-}
-
-function usage(cli: CAC, { message }: Error): UsageError {
-  const name = cli.matchedCommandName;
-  const option = /Unknown option `(--?[^`]+)`/.exec(message)?.[1];
-  const help = `see qmailctl ${name ?? ""} --help`.replace("  ", " ");
-  if (option === undefined) return new UsageError(message, [help]);
-  const known = [...(cli.matchedCommand?.options ?? []), ...cli.globalCommand.options].flatMap(
-    ({ names }) => names.map((each) => `--${each}`),
-  );
-  const meant = nearest(option, known);
-  return new UsageError(`there is no option "${option}"`, [
-    meant ? `did you mean "${meant}"?` : help,
-  ]);
-}
-
-function commandNames(cli: CAC): string[] {
-  return cli.commands.flatMap(({ name, aliasNames }) => [
-    name.split(" ")[0] as string,
-    ...aliasNames,
-  ]);
+  showHelp(cli, undefined);
 }
 
 /** Sources lie one level below package.json, compiled files two. */

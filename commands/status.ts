@@ -87,8 +87,9 @@ function report(info: ProcessInfo): ProcessReport {
   return { pid: info.pid, title: info.title, user, uptime: Math.floor(uptime(info)) };
 }
 
-function tableRows({ name, state, restarts, processes }: ServiceReport): string[][] {
-  const first = state === "up" ? kleur.green(name) : kleur.yellow(`${name} (${state})`);
+function tableRows({ name, state, paused, restarts, processes }: ServiceReport): string[][] {
+  const standing = paused ? "paused" : state;
+  const first = standing === "up" ? kleur.green(name) : kleur.yellow(`${name} (${standing})`);
   if (processes.length === 0) return [[first, "", "", "", "", String(restarts)]];
   return processes.map(({ title, pid, user, uptime: up }, at) => [
     at === 0 ? first : "",

@@ -16,6 +16,8 @@ export interface ServiceStatus {
   readonly name: string;
   readonly state: "down" | "starting" | "up" | "stopping" | "waiting";
   readonly pid: number | null;
+  /** True between SIGSTOP and SIGCONT. */
+  readonly paused: boolean;
   readonly restarts: number;
   /** Short lives in a row: more than one means that it keeps dying. */
   readonly failures: number;

@@ -29,6 +29,7 @@ export class Service {
   #child: ChildProcess | null = null;
   #timer: NodeJS.Timeout | null = null;
   #failures = 0;
+  #paused = false;
   /** Starts after the first. */
   restarts = 0;
   #started = false;
@@ -54,9 +55,17 @@ export class Service {
     return "pid" in this.#state ? this.#state.pid : null;
   }
 
+  /** True between SIGSTOP and SIGCONT. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
   /** Sends `signal` to the service's first process; false when it does not run. */
   signal(signal: NodeJS.Signals): boolean {
-    return this.#child?.kill(signal) ?? false;
+    const sent = this.#child?.kill(signal) ?? false;
+    if (sent && signal === "SIGSTOP") this.#paused = true;
+    if (sent && signal === "SIGCONT") this.#paused = false;
+    return sent;
   }
 
   handle(event: Event): void {
@@ -113,6 +122,7 @@ export class Service {
   #exited(child: ChildProcess): void {
     if (this.#child !== child) return;
     this.#child = null;
+    this.#paused = false;
     this.handle("exit");
   }
 

@@ -176,8 +176,8 @@ class Supervisor {
     return {
       ok,
       pid: process.pid,
-      services: this.#services.map(({ name, state, pid, restarts, failures }) => {
-        return { name, state: state.name, pid, restarts, failures };
+      services: this.#services.map(({ name, state, pid, paused, restarts, failures }) => {
+        return { name, state: state.name, pid, paused, restarts, failures };
       }),
     };
   }

@@ -1,0 +1,54 @@
+/** `qmailctl help`, `--help`, and `COMMAND --help`. */
+
+import type { CAC } from "cac";
+import { unknown } from "./mistakes.ts";
+
+const WHAT = "a qmail mail server from one package and one typed file";
+
+type Sections = Parameters<NonNullable<Parameters<CAC["help"]>[0]>>[0];
+
+/** Has `cli` answer `--help` in our form. */
+export function describeHelp(cli: CAC, version: string): void {
+  cli.help((sections) => {
+    const { matchedCommand } = cli;
+    const what = matchedCommand ? `${matchedCommand.name}: ${matchedCommand.description}` : WHAT;
+    const [, ...rest] = matchedCommand ? sections : overview(cli, sections);
+    return [{ body: `qmailctl ${version}, ${what}` }, ...rest.map(trimmed)];
+  });
+}
+
+/** Shows what `command` does, or everything. Throws UsageError when there is no such command. */
+export function showHelp(cli: CAC, command: string | undefined): void {
+  const found = cli.commands.find(
+    ({ name, aliasNames }) => name === command || aliasNames.includes(String(command)),
+  );
+  if (command !== undefined && !found) throw unknown("command", command, commandNames(cli));
+  cli.unsetMatchedCommand();
+  if (found) cli.matchedCommand = found;
+  (found ?? cli.globalCommand).outputHelp();
+}
+
+/** Every word that can be typed as a command. */
+export function commandNames(cli: CAC): string[] {
+  return cli.commands.flatMap(({ name, aliasNames }) => [name, ...aliasNames]);
+}
+
+/** cac repeats every command with `--help` behind it: one line says as much. */
+function overview(cli: CAC, sections: Sections): Sections {
+  const rows = cli.commands.map(({ rawName, aliasNames, description }) => {
+    const also = aliasNames.length > 0 ? ` (also: ${aliasNames.join(", ")})` : "";
+    return [rawName, description + also] as const;
+  });
+  const width = Math.max(...rows.map(([name]) => name.length));
+  const commands = rows.map(([name, what]) => `  ${name.padEnd(width)}  ${what}`).join("\n");
+  return [
+    ...sections
+      .filter(({ title = "" }) => !title.startsWith("For more info"))
+      .map((section) => (section.title === "Commands" ? { ...section, body: commands } : section)),
+    { body: "qmailctl COMMAND --help tells more about one." },
+  ];
+}
+
+function trimmed(section: Sections[number]): Sections[number] {
+  return { ...section, body: section.body.replace(/ +$/gm, "") };
+}
