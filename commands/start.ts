@@ -1,6 +1,7 @@
 /** `qmailctl start`: starts the supervisor in the background and waits until every service is ready. */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   accessSync,
   closeSync,
@@ -17,7 +18,7 @@ import kleur from "kleur";
 import { EXIT } from "../qmail/exit.ts";
 import { readIds } from "../qmail/ids.ts";
 import { programPath } from "../qmail/programs.ts";
-import type { Response, ServiceStatus } from "../qmail/supervise/control.ts";
+import { EXIT_BUSY, type Response, type ServiceStatus } from "../qmail/supervise/control.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { tailLog } from "./log/files.ts";
 import { CommandError, type Output } from "./output.ts";
@@ -31,7 +32,7 @@ const LOG_LINES = 5;
 
 export interface StartOptions {
   readonly home: string;
-  /** Stay until told to stop, with the supervisor as our child. */
+  /** Stay until told to stop. */
   readonly foreground?: boolean;
   readonly output: Output;
 }
@@ -47,15 +48,15 @@ export async function start({ home, foreground = false, output }: StartOptions):
     return;
   }
   await endLeftovers(home, output);
-  const supervisor = launch(home, foreground);
-  const response = await ready(home, supervisor);
+  const launched = launch(home, foreground);
+  const response = await ready(home, launched);
   if (!response.ok) throw await failure(home, response);
   for (const { name, pid } of response.services) {
     output.line(`${kleur.green("✓")} ${name} (pid ${pid})`);
   }
   output.data({ already: false, ...response });
   output.line(`The mail server in ${home} is running.`);
-  if (foreground) await stay(supervisor.child);
+  if (foreground) await stay(home, launched.child);
 }
 
 function checkAllowed(home: string): void {
@@ -88,29 +89,33 @@ function launch(home: string, foreground: boolean): Launched {
   const directory = mkdtempSync(join(tmpdir(), "qmailctl-start-"));
   const file = join(directory, "errors");
   const fd = openSync(file, "a", 0o600);
-  const child = spawn(process.execPath, [programPath("supervise/supervise"), home], {
+  const args = [programPath("supervise/supervise"), home, ...(foreground ? ["--alone"] : [])];
+  const child = spawn(process.execPath, args, {
     // A terminal that closes must not take the mail server with it.
-    detached: !foreground,
+    detached: true,
     stdio: ["ignore", "ignore", fd],
     env: { PATH: process.env.PATH ?? "/usr/bin:/bin:/usr/sbin:/sbin" },
   });
   closeSync(fd);
+  child.unref();
   let text: string | null = null;
   const errors = () => {
     text ??= readFileSync(file, "utf8").trim();
     rmSync(directory, { recursive: true, force: true });
     return text;
   };
-  if (!foreground) child.unref();
   return { child, errors };
 }
 
 async function ready(home: string, { child, errors }: Launched): Promise<Response> {
   const until = Date.now() + READY_MS;
   try {
-    while (child.exitCode === null && child.signalCode === null && Date.now() < until) {
+    while (Date.now() < until) {
       const response = await askSupervisor(home, { type: "wait", timeout: until - Date.now() });
       if (response) return response;
+      // Another start was faster: wait for its supervisor.
+      if (child.signalCode !== null) break;
+      if (child.exitCode !== null && child.exitCode !== EXIT_BUSY) break;
       await sleep(LOOK_MS);
     }
   } finally {
@@ -136,13 +141,16 @@ async function failure(home: string, { services }: Response): Promise<CommandErr
   );
 }
 
-/** Passes on signals, and ends with the supervisor. */
-function stay(child: ChildProcess): Promise<void> {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.on(signal, () => child.kill("SIGTERM"));
+/** Stops the mail server when told to end, and ends with it. Whoever runs us in the foreground starts us again. */
+async function stay(home: string, child: ChildProcess): Promise<void> {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+    process.on(signal, () => void askSupervisor(home, { type: "stop" }));
   }
-  return new Promise((resolve) => {
-    if (child.exitCode !== null) resolve();
-    child.on("exit", () => resolve());
-  });
+  child.ref();
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  if (child.exitCode !== EXIT.ok) {
+    throw new CommandError("the supervisor was killed; its services still run", {
+      hints: ["start again: that ends them in order first"],
+    });
+  }
 }

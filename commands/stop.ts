@@ -6,9 +6,11 @@ import { askSupervisor } from "./supervisor.ts";
 
 /** Stops the mail server in `home`. No error when none runs. */
 export async function stop({ home, output }: { home: string; output: Output }): Promise<void> {
-  const response = await askSupervisor(home, { type: "stop" });
-  const left = response ? 0 : await endLeftovers(home, output);
-  const stopped = response !== null || left > 0;
+  const stop = () => askSupervisor(home, { type: "stop" });
+  const asked = await stop();
+  const left = asked ? 0 : await endLeftovers(home, output);
+  // One that was killed just now may have come back meanwhile.
+  const stopped = asked !== null || (await stop()) !== null || left > 0;
   output.data({ stopped });
   output.line(
     stopped ? `The mail server in ${home} is stopped.` : `No mail server runs in ${home}.`,

@@ -3,6 +3,8 @@
 import { connect } from "node:net";
 
 export const CONTROL_SOCKET = "run/supervise";
+/** Exit code of a supervisor that found another one in its home. */
+export const EXIT_BUSY = 75;
 
 export type Request =
   | { readonly type: "status" }
@@ -44,17 +46,22 @@ export function ask(home: string, request: Request): Promise<Response> {
     const socket = connect(CONTROL_SOCKET);
     process.chdir(back);
     let text = "";
+    let response: Response | null = null;
     socket.on("connect", () => socket.write(`${JSON.stringify(request)}\n`));
     socket.on("data", (chunk) => {
       text += String(chunk);
       if (!text.includes("\n")) return;
-      socket.destroy();
-      resolve(JSON.parse(text));
+      response = JSON.parse(text);
+      // A supervisor that stops has gone, with its lock, when the connection ends.
+      if (request.type !== "stop") socket.destroy();
     });
     socket.on("error", (error: NodeJS.ErrnoException) => {
       const none = error.code === "ENOENT" || error.code === "ECONNREFUSED";
       reject(none ? new NotRunningError(`no supervisor runs in ${home}`, { cause: error }) : error);
     });
-    socket.on("close", () => reject(new NotRunningError(`the supervisor in ${home} has gone`)));
+    socket.on("close", () => {
+      if (response) resolve(response);
+      else reject(new NotRunningError(`the supervisor in ${home} has gone`));
+    });
   });
 }

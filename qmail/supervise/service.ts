@@ -1,7 +1,7 @@
 /** One supervised service: its process, its readiness, its log (service directory: HACKING.md). */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeSync } from "node:fs";
 import { actionFor, brake, type Event, type State } from "./transitions.ts";
 
 /** A service that does not say when it is ready counts as up when it has lived this long. */
@@ -111,10 +111,18 @@ export class Service {
       stdio: [inputFd, logFd, logFd],
     });
     this.#child = child;
-    child.on("error", () => this.#exited(child));
+    child.on("error", ({ message }) => {
+      writeSync(logFd, `alert: cannot start ${this.name}: ${message}\n`);
+      this.#exited(child);
+    });
     child.on("exit", () => this.#exited(child));
     const since = now();
-    if (child.pid === undefined) return;
+    if (child.pid === undefined) {
+      // `run` cannot be executed: a short life like any other.
+      this.#child = null;
+      this.#wait();
+      return;
+    }
     const timeout = existsSync(`${directory}/notification-fd`) ? null : ASSUMED_READY_MS;
     this.#enter({ name: "starting", pid: child.pid, since }, timeout);
   }

@@ -3,7 +3,7 @@
  * what a supervisor that was killed has left. A pid counts only with its boot and start time.
  */
 
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { bootId, groupMembers, processInfo } from "./procfs.ts";
 
@@ -25,6 +25,11 @@ interface StateFile {
 export function writeState(started: readonly Started[]): void {
   const state: StateFile = { boot: bootId(), started };
   writeFileAtomic(STATE_FILE, `${JSON.stringify(state)}\n`, { mode: 0o644 });
+}
+
+/** Nothing runs any more in `home`, and nothing shall. */
+export function forgetState(home: string): void {
+  rmSync(`${home}/${STATE_FILE}`, { force: true });
 }
 
 /** What an earlier supervisor of the installation in `home` has started and what still has living processes. */

@@ -1,21 +1,25 @@
 /**
- * The supervisor: `supervise HOME`. Starts the services of HOME/service and the process that writes
+ * The supervisor: `supervise HOME [--alone]`. Starts the services of HOME/service and the process that writes
  * their logs, starts again what dies, and stops everything in order.
  *
- * Its death ends nothing: the services go on, and the next start takes over (state.ts).
+ * Its death ends nothing: the services go on, and the next supervisor, which the keeper starts, ends
+ * them in order and starts its own (keeper.ts, state.ts, leftovers.ts). What they say meanwhile waits in
+ * their FIFOs. `--alone` means without keeper, for those who have a supervisor for the supervisor.
  */
 
 import { spawnSync } from "node:child_process";
-import { chmodSync, constants, existsSync, openSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, constants, existsSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { createServer, type Server, Socket } from "node:net";
 import { EXIT } from "../exit.ts";
 import { lockExclusive } from "../files/lock.ts";
-import { CONTROL_SOCKET, type Request, type Response } from "./control.ts";
+import { CONTROL_SOCKET, EXIT_BUSY, type Request, type Response } from "./control.ts";
+import { Keeper } from "./keeper.ts";
+import { endLeftovers } from "./leftovers.ts";
 import { LogWriter } from "./log-writer.ts";
 import { processInfo } from "./procfs.ts";
 import { READY_LINE } from "./ready.ts";
 import { Service } from "./service.ts";
-import { type Started, writeState } from "./state.ts";
+import { forgetState, type Started, writeState } from "./state.ts";
 
 /** The mail system itself: started first, stopped last. */
 const MAIL_SYSTEM = "qmail-send";
@@ -27,19 +31,24 @@ export const LOCK_FILE = "run/supervise.lock";
 class Supervisor {
   readonly #services: readonly Service[];
   readonly #logs: LogWriter;
+  readonly #keeper: Keeper | null;
   readonly #server: Server;
   readonly #watchers = new Set<() => void>();
+  #inherited: Promise<unknown> = Promise.resolve();
   #stopping: Promise<void> | null = null;
 
-  constructor() {
+  constructor(keeper: Keeper | null) {
+    this.#keeper = keeper;
     const names = serviceNames();
     this.#services = names.map((name) => {
-      const inputFd = makeFifo(`run/ready.${name}`);
+      // A new one: what an earlier service has said of itself does not count.
+      rmSync(`run/ready.${name}`, { force: true });
+      const inputFd = openFifo(`run/ready.${name}`);
       const service = new Service({
         name,
         directory: `service/${name}`,
         inputFd,
-        logFd: makeFifo(`run/log.${name}`),
+        logFd: openFifo(`run/log.${name}`),
         now: Date.now,
         changed: () => this.#changed(),
       });
@@ -56,6 +65,10 @@ class Supervisor {
     }
     await this.#listen();
     this.#logs.start();
+    this.#keeper?.start();
+    this.#inherited = endLeftovers(".", () => {});
+    await this.#inherited;
+    if (this.#stopping) return;
     const [first, ...others] = this.#services;
     if (!first) return;
     first.handle("start");
@@ -71,11 +84,14 @@ class Supervisor {
   }
 
   async #stop(): Promise<void> {
+    await this.#inherited;
     for (const service of this.#services.toReversed()) {
       service.handle("stop");
       await this.#until(() => service.state.name === "down");
     }
+    await this.#keeper?.end();
     await this.#logs.end();
+    forgetState(".");
     rmSync(CONTROL_SOCKET, { force: true });
     // Whoever asked for the stop gets his answer before we go.
     setImmediate(() => process.exit(EXIT.ok));
@@ -132,7 +148,7 @@ class Supervisor {
       }
       const line = text.slice(0, end);
       text = "";
-      void this.#answer(line).then((answer) => socket.end(`${JSON.stringify(answer)}\n`));
+      void this.#answer(line).then((answer) => socket.write(`${JSON.stringify(answer)}\n`));
     });
   }
 
@@ -196,10 +212,11 @@ function serviceNames(): string[] {
  * A FIFO between a service and the writer of its log. We hold it open for both directions, so that
  * either side may die and come back, and what was said meanwhile waits in it.
  */
-function makeFifo(path: string): number {
-  rmSync(path, { force: true });
-  const { status, stderr } = spawnSync("mkfifo", ["-m", "600", path], { encoding: "utf8" });
-  if (status !== 0) throw new Error(`cannot make the FIFO "${path}": ${stderr}`);
+function openFifo(path: string): number {
+  if (!statSync(path, { throwIfNoEntry: false })?.isFIFO()) {
+    const { status, stderr } = spawnSync("mkfifo", ["-m", "600", path], { encoding: "utf8" });
+    if (status !== 0) throw new Error(`cannot make the FIFO "${path}": ${stderr}`);
+  }
   return openSync(path, constants.O_RDWR);
 }
 
@@ -213,21 +230,21 @@ function onLine(path: string, line: string, happened: () => void): void {
   });
 }
 
-async function main(home: string | undefined): Promise<void> {
+async function main([home, alone]: readonly string[]): Promise<void> {
   if (home === undefined) {
-    process.stderr.write("supervise: usage: supervise HOME\n");
+    process.stderr.write("supervise: usage: supervise HOME [--alone]\n");
     process.exit(EXIT.hard);
   }
   process.chdir(home);
   if (!lockExclusive(openSync(LOCK_FILE, "a", 0o600))) {
     process.stderr.write(`supervise: fatal: another supervisor runs in ${home}\n`);
-    process.exit(EXIT.soft);
+    process.exit(EXIT_BUSY);
   }
-  await new Supervisor().run();
+  await new Supervisor(alone === "--alone" ? null : new Keeper(home)).run();
 }
 
 if (import.meta.main) {
   process.title = "qmail-supervise";
   process.umask(0o022);
-  await main(process.argv[2]);
+  await main(process.argv.slice(2));
 }

@@ -65,9 +65,12 @@ test("unknown commands, actions and options are named, with a suggestion", async
   const cases = [
     [["instal"], /there is no command "instal"\n {2}did you mean "install"\?/],
     [["frobnicate"], /there is no command "frobnicate"\n {2}there is: install/],
+    [["help", "strat"], /there is no command "strat"\n {2}did you mean "start"\?/],
+    [["stop", "it"], /qmailctl stop takes no argument "it"\n {2}see qmailctl stop --help/],
+    [["install", "--host"], /a value is missing: --host <name>\n {2}see qmailctl install --help/],
     [["queue", "lst"], /there is no queue action "lst"\n {2}did you mean "list"\?/],
     [["install", "--hots", "x"], /there is no option "--hots"\n {2}did you mean "--host"\?/],
-    [["log", "--lines", "many"], /--lines needs a whole number, not "many"/],
+    [["log", "--lines", "many"], /--lines needs a whole number above 0, not "many"/],
   ] as const;
   for (const [args, expected] of cases) {
     const { code, stderr } = await qmailctl(args);

@@ -1,10 +1,15 @@
-/** SIGKILL of any one process while mail comes in: it is restarted, and every message answered with 250 arrives. */
+/**
+ * SIGKILL of any one process while mail comes in: it is restarted, and every message answered with 250
+ * arrives. That holds for the supervisor and for the keeper that starts it again.
+ */
 
 import assert from "node:assert/strict";
-import { readdirSync, readlinkSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { processInfo } from "../../qmail/supervise/procfs.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { bootId, processInfo } from "../../qmail/supervise/procfs.ts";
 import { arrived, arrivedUntil, makeSite, type Site, smtp, smtpMessage } from "./_site.ts";
 
 const PROCESSES = [
@@ -16,17 +21,29 @@ const PROCESSES = [
   "qmail-smtpd",
   "splogger",
   "multilog",
+  "qmail-supervise",
+  "qmail-keeper",
 ];
 
-/** The pid of this site's process with title `title`; all of them work in the qmail home. */
-function pidOf(site: Site, title: string): number | undefined {
+/** The pids of all processes that work in `home`: all of the mail server do. */
+function pidsIn(home: string): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .find((pid) => {
-      const info = processInfo(pid);
-      return info && titleOf(info) === title && workingDirectory(pid) === site.home;
-    });
+    .filter((pid) => workingDirectory(pid) === home && processInfo(pid));
+}
+
+/** Those with the title `title`. */
+function pidsOf(site: Site, title: string): number[] {
+  return pidsIn(site.home).filter((pid) => titleOf(processInfo(pid) ?? { title: "" }) === title);
+}
+
+/** Waits for what processes do that are not ours. */
+async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let waited = 0; !condition(); waited += 50) {
+    assert.ok(waited < 20_000, what);
+    await sleep(50);
+  }
 }
 
 function titleOf({ title }: { title: string }): string {
@@ -51,6 +68,7 @@ async function sendUntil(site: Site, sender: string, stopped: () => boolean): Pr
       if (/^250 /.test(answers[5] ?? "")) accepted.push(body);
     } catch {
       // Refused or cut off: not accepted.
+      await sleep(10);
     }
   }
   return accepted;
@@ -67,11 +85,12 @@ for (const title of PROCESSES) {
 
     let stop = false;
     const sending = [sendUntil(site, "a", () => stop), sendUntil(site, "b", () => stop)];
-    const pid = pidOf(site, title);
+    const [pid] = pidsOf(site, title);
     assert.ok(pid, `${title} is not running`);
     await arrived(maildir, 10);
     process.kill(pid, "SIGKILL");
-    // The system is whole again when a message sent after the kill arrives.
+    await until(() => pidsOf(site, title).some((each) => each !== pid), `${title} is restarted`);
+    // The system is whole again when messages sent after the kill arrive.
     await arrived(maildir, readdirSync(maildir).length + 30, 30);
     stop = true;
     const accepted = (await Promise.all(sending)).flat();
@@ -86,7 +105,65 @@ for (const title of PROCESSES) {
       },
       30,
     );
-    const again = pidOf(site, title);
-    assert.ok(again && again !== pid, `${title} was not restarted`);
+
+    await site.ok("stop");
+    await until(() => pidsIn(site.home).length === 0, "nothing is left");
   });
 }
+
+/** Kills supervisor and keeper: what a power cut of the terminal, an OOM killer or a bad script may do. */
+async function orphan(site: Site): Promise<void> {
+  for (const title of ["qmail-keeper", "qmail-supervise"]) {
+    for (const pid of pidsOf(site, title)) process.kill(pid, "SIGKILL");
+  }
+  await until(() => pidsOf(site, "qmail-supervise").length === 0, "the supervisor has gone");
+}
+
+test("services that lost supervisor and keeper are ended by start, which says so", async () => {
+  await using site = await makeSite();
+  await site.ok("install");
+  await site.ok("start");
+  await orphan(site);
+  const [before] = pidsOf(site, "qmail-send");
+  assert.ok(before, "the services go on");
+  assert.equal((await site.ctl("status")).code, 3);
+
+  const text = await site.ok("start");
+  assert.match(text, new RegExp(`qmail-send was left by a supervisor that died.*${before}`));
+  assert.equal(processInfo(before), null);
+  await smtp(site.port, smtpMessage("", "you@mail.example.test", "after"));
+  await arrived(join(site.home, "alias/you/Maildir/new"), 1);
+});
+
+test("stop ends them too", async () => {
+  await using site = await makeSite();
+  await site.ok("install");
+  await site.ok("start");
+  await orphan(site);
+  assert.match(await site.ok("stop"), /is stopped/);
+  await until(() => pidsIn(site.home).length === 0, "nothing is left");
+});
+
+test("what a power cut leaves in run/ is no obstacle, and nobody else's process is touched", async () => {
+  await using site = await makeSite();
+  await site.ok("install");
+  await site.ok("start");
+  await site.ok("stop");
+  const state = join(site.home, "run/supervise.state");
+  const bystander = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
+  const pid = Number(bystander.pid);
+  try {
+    for (const boot of ["an earlier one", bootId()]) {
+      const started = [{ service: "qmail-send", pid, startTicks: 1 }];
+      writeFileSync(state, JSON.stringify({ boot, started }));
+      writeFileSync(join(site.home, "run/supervise"), "");
+      assert.doesNotMatch(await site.ok("start"), /was left/);
+      await site.ok("stop");
+    }
+    writeFileSync(state, "half a file");
+    await site.ok("start");
+    assert.ok(processInfo(pid), "the other process lives");
+  } finally {
+    bystander.kill("SIGKILL");
+  }
+});
