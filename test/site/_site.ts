@@ -7,6 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } 
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const LAUNCHER = fileURLToPath(new URL("../../cli/qmailctl.js", import.meta.url));
@@ -140,6 +141,17 @@ export function smtpMessage(from: string, to: string, body: string): string[] {
     `Subject: test\r\n\r\n${body}\r\n.`,
     "QUIT",
   ];
+}
+
+/** Waits for what other processes do and nothing tells us of. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+): Promise<void> {
+  for (let waited = 0; !(await condition()); waited += 50) {
+    assert.ok(waited < 20_000, what);
+    await sleep(50);
+  }
 }
 
 /** Resolves with the texts of the files in `directory` when there are at least `count`. */

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bootId, processInfo } from "../../qmail/supervise/procfs.ts";
-import { arrived, arrivedUntil, makeSite, type Site, smtp, smtpMessage } from "./_site.ts";
+import { arrived, arrivedUntil, makeSite, type Site, smtp, smtpMessage, until } from "./_site.ts";
 
 const PROCESSES = [
   "qmail-send",
@@ -36,14 +36,6 @@ function pidsIn(home: string): number[] {
 /** Those with the title `title`. */
 function pidsOf(site: Site, title: string): number[] {
   return pidsIn(site.home).filter((pid) => titleOf(processInfo(pid) ?? { title: "" }) === title);
-}
-
-/** Waits for what processes do that are not ours. */
-async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let waited = 0; !condition(); waited += 50) {
-    assert.ok(waited < 20_000, what);
-    await sleep(50);
-  }
 }
 
 function titleOf({ title }: { title: string }): string {
