@@ -114,7 +114,12 @@ const count = (allowed: string) =>
   z.number({ error: allowed }).int({ error: allowed }).min(1, { error: allowed });
 const flag = z.boolean({ error: "true or false" });
 
-const host = matching(DOMAIN, A_HOST).refine((name) => name.includes("."), { error: A_HOST });
+/** True for a full host name, as control/me holds it. */
+export function isHostName(text: string): boolean {
+  return text.length <= 253 && text.includes(".") && DOMAIN.test(text);
+}
+
+const host = matching(DOMAIN, A_HOST).refine(isHostName, { error: A_HOST });
 const domain = matching(DOMAIN, A_DOMAIN);
 const wildcard = matching(
   new RegExp(`^\\.?${DOMAIN.source.slice(1)}`, "i"),

@@ -1,5 +1,6 @@
 /** `qmailctl install`: the five steps of an installation, each as rows of desired state against actual state. */
 
+import { dirname } from "node:path";
 import kleur from "kleur";
 import { EXIT } from "../qmail/exit.ts";
 import type { Config } from "./config.ts";
@@ -50,12 +51,18 @@ export async function install(options: InstallOptions): Promise<InstallReport> {
   checkPrivilege(config);
   const context = new InstallContext(config, force);
   const steps: StepReport[] = [];
-  for (const [at, step] of STEPS.entries()) {
-    const report = await runStep(step, context, { dryRun, number: at + 1 });
-    steps.push(report);
-    print(report, { output, dryRun, number: at + 1 });
+  try {
+    for (const [at, step] of STEPS.entries()) {
+      const report = await runStep(step, context, { dryRun, number: at + 1 });
+      steps.push(report);
+      if (!dryRun) await attempt("remember what was written", () => context.save());
+      print(report, { output, dryRun, number: at + 1 });
+    }
+  } catch (error) {
+    // The next run must know the files of this one, too.
+    if (!dryRun) saveIfPossible(context);
+    throw error;
   }
-  if (!dryRun) attempt("remember what was written", () => context.save());
   const states = steps.flatMap(({ rows }) => rows.map(({ state }) => state));
   const report = {
     home: config.home,
@@ -78,6 +85,14 @@ function checkPrivilege(config: Config): void {
       "or install all of it under one directory, as yourself: qmailctl install --sandbox --home DIR",
     ],
   });
+}
+
+function saveIfPossible(context: InstallContext): void {
+  try {
+    context.save();
+  } catch {
+    // The error that is told already is the better one.
+  }
 }
 
 async function runStep(
@@ -143,27 +158,43 @@ function print(
     edited.length > 0 ? kleur.yellow(`${edited.length} edited by hand, left alone`) : "",
     changed.length + edited.length === 0 ? "ok" : "",
   ];
-  output.line(`${number}. ${step}: ${counts.filter(Boolean).join(", ")}`);
-  for (const line of collapse(changed)) output.line(kleur.dim(`     ${line}`));
+  const title = `${number}. ${step}`.padEnd(TITLE_WIDTH);
+  output.line(`${title}  ${counts.filter(Boolean).join(", ")}`);
+  for (const line of collapse(changed, dryRun)) output.line(kleur.dim(`     ${line}`));
   for (const { name, edits } of edited) {
     output.line(`     ${kleur.yellow(name)}`);
     for (const line of edits ?? []) output.line(`       ${line}`);
   }
 }
 
+const TITLE_WIDTH = Math.max(...STEPS.map(({ title }) => title.length)) + "1. ".length;
+
 /** Long lists (the queue has 120 directories) are told in a line per directory. */
-function collapse(rows: readonly RowReport[]): string[] {
+function collapse(rows: readonly RowReport[], dryRun: boolean): string[] {
   const groups = new Map<string, RowReport[]>();
   for (const row of rows) {
-    const key = `${row.name.replace(/\/[^/]*$/, "")} ${row.why}`;
+    // "user alias" goes with the users, "queue/mess/0" with its neighbours.
+    const [kind, name] = row.name.split(" ");
+    const key = `${name === undefined ? dirname(row.name) : kind} ${row.why}`;
     groups.set(key, [...(groups.get(key) ?? []), row]);
   }
   return [...groups.values()].map((group) => {
     const [first] = group as [RowReport];
     const names = group.map(({ name }) => name);
-    if (group.length <= 3) return `${names.join(", ")}: ${first.why}`;
-    return `${first.name} ... ${names.at(-1)} (${group.length}): ${first.why}`;
+    const all = names.length <= 3 ? names.join(", ") : `${first.name} ... ${names.at(-1)}`;
+    const count = names.length <= 3 ? "" : ` (${names.length})`;
+    return `${all}${count}: ${dryRun ? first.why : done(first.why ?? "")}`;
   });
+}
+
+/** What was done about it. */
+function done(why: string): string {
+  const words: Record<string, string> = {
+    missing: "made",
+    "not as it should be": "rewritten",
+    "not wanted any more": "removed",
+  };
+  return words[why] ?? `${why}: put right`;
 }
 
 function summary({ home, dryRun, changed, edited }: InstallReport): string {

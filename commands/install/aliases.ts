@@ -1,6 +1,8 @@
 /** Step 4: the aliases, in ~alias/.qmail-NAME. */
 
-import { chownSync, mkdirSync, statSync } from "node:fs";
+import { chownSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { temporaryName } from "../../qmail/files/atomic.ts";
 import { safeExtension } from "../../qmail/local/dotqmail.ts";
 import { fileRow, type InstallContext, type Row, type Step } from "./step.ts";
 
@@ -39,22 +41,27 @@ function maildirs(context: InstallContext, lines: readonly string[]): string[] {
 }
 
 function maildirRow(context: InstallContext, path: string): Row {
-  const parts = path.split("/");
-  const parents = parts.map((_, at) => parts.slice(0, at + 1).join("/"));
-  const directories = [...parents, ...["cur", "new", "tmp"].map((sub) => `${path}/${sub}`)].map(
-    (directory) => context.path(`alias/${directory}`),
-  );
-  const missing = () =>
-    directories.filter((directory) => !statSync(directory, { throwIfNoEntry: false }));
+  const maildir = context.path(`alias/${path}`);
   return {
     name: `alias/${path}/`,
-    inspect: () => (missing().length > 0 ? "missing" : null),
+    inspect: () => (missing(maildir, context.path("alias")).length > 0 ? "missing" : null),
     apply() {
       const owner = context.owner("alias", "nofiles");
-      for (const directory of missing()) {
-        mkdirSync(directory, { mode: 0o700 });
-        if (owner) chownSync(directory, owner.uid, owner.gid);
+      for (const directory of missing(maildir, context.path("alias"))) {
+        // Named only when it has its owner: a directory of root's would be in the way of deliveries.
+        const temporary = context.path(`alias/${temporaryName()}`);
+        mkdirSync(temporary, { mode: 0o700 });
+        if (owner) chownSync(temporary, owner.uid, owner.gid);
+        renameSync(temporary, directory);
       }
     },
   };
+}
+
+/** The directories that the Maildir lacks, parents first, from `top` down. */
+function missing(maildir: string, top: string): string[] {
+  const parts = maildir.slice(top.length + 1).split("/");
+  const parents = parts.map((_, at) => join(top, ...parts.slice(0, at + 1)));
+  const all = [...parents, ...["cur", "new", "tmp"].map((sub) => join(maildir, sub))];
+  return all.filter((directory) => !statSync(directory, { throwIfNoEntry: false }));
 }

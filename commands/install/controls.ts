@@ -1,13 +1,8 @@
 /** Step 3: the control files, as config-fast and config write them, and what the config file names. */
 
-import { Resolver } from "node:dns/promises";
-import { networkInterfaces } from "node:os";
-import { Control } from "../../qmail/control/control.ts";
 import type { Config } from "../config.ts";
-import { CommandError } from "../output.ts";
-import { fileRow, type InstallContext, type Step } from "./step.ts";
-
-const DNS_TIMEOUT_MS = 3000;
+import { hostName } from "./host-name.ts";
+import { fileRow, type Step } from "./step.ts";
 
 export const controls: Step = {
   title: "control files",
@@ -46,36 +41,4 @@ export function defaultDomain(host: string): string {
 /** config-fast's rule: the last two parts of the host's name. */
 export function plusDomain(host: string): string {
   return host.replace(/^.*\.([^.]*)\.([^.]*)$/, "$1.$2");
-}
-
-/** The configured name, the one installed already, or what reverse DNS says of our addresses. */
-async function hostName(context: InstallContext): Promise<string> {
-  const { host } = context.config;
-  if (host) return host;
-  const installed = new Control(context.home).line("me");
-  if (installed) return installed;
-  const found = await reverseLookup();
-  if (found) return found;
-  throw new CommandError("cannot find out this host's name: DNS has none for its addresses", {
-    hints: [
-      "say it: qmailctl install --host mail.example.com",
-      "or write it into the config file: host",
-    ],
-  });
-}
-
-async function reverseLookup(): Promise<string | null> {
-  const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: 1 });
-  for (const { address, internal } of Object.values(networkInterfaces()).flatMap(
-    (all) => all ?? [],
-  )) {
-    if (internal) continue;
-    try {
-      const [name] = await resolver.reverse(address);
-      if (name?.includes(".")) return name.toLowerCase();
-    } catch {
-      // No name for this address: perhaps for the next.
-    }
-  }
-  return null;
 }

@@ -139,7 +139,7 @@ export function fileRow(context: InstallContext, file: FileRow): Row {
     inspect() {
       const actual = read(path);
       if (actual === null) return "missing";
-      if (!actual.equals(wanted)) return "content";
+      if (!actual.equals(wanted)) return "not as it should be";
       context.remember(file.name, wanted);
       return modeTrouble(path, file.mode, context.owner(file.owner ?? "root", "qmail"));
     },

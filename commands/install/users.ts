@@ -1,23 +1,13 @@
 /** Step 1: groups, users, and the directories of the home and the queue. */
 
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  mkdirSync,
-  openSync,
-  type Stats,
-  statSync,
-  writeSync,
-} from "node:fs";
-import { execa } from "execa";
+import { chmodSync, chownSync, mkdirSync, type Stats, statSync } from "node:fs";
+import { writeFileAtomic } from "../../qmail/files/atomic.ts";
 import { HIER, type HierEntry } from "../../qmail/hier.ts";
-import { QMAIL_GROUPS, QMAIL_USERS, type QmailUser, SANDBOX_MARK } from "../../qmail/ids.ts";
-import { getgrgid, getgrnam, getpwnam } from "../../qmail/users/passwd.ts";
+import { SANDBOX_MARK } from "../../qmail/ids.ts";
 import { CommandError } from "../output.ts";
+import { accountRows, runFirst } from "./accounts.ts";
 import { type InstallContext, modeTrouble, type Row, type Step } from "./step.ts";
-
-const SHELL = "/bin/false";
+import { temporaryRow } from "./temporary.ts";
 
 export const users: Step = {
   title: "users, groups and directories",
@@ -33,81 +23,12 @@ export const users: Step = {
       };
     });
     const entries = [...HIER, ...logs].map((entry) => hierRow(context, entry));
-    if (!context.config.sandbox) {
-      const groups = QMAIL_GROUPS.map(groupRow);
-      return [...groups, ...QMAIL_USERS.map((name) => userRow(context, name)), ...entries];
-    }
+    const temporary = temporaryRow(context);
+    if (!context.config.sandbox) return [...accountRows(context), ...entries, temporary];
     const [home, ...rest] = entries;
-    return [home as Row, sandboxMark(context), ...rest];
+    return [home as Row, sandboxMark(context), ...rest, temporary];
   },
 };
-
-function groupOf(name: QmailUser): "qmail" | "nofiles" {
-  return ["qmailq", "qmailr", "qmails"].includes(name) ? "qmail" : "nofiles";
-}
-
-function groupRow(name: string): Row {
-  return {
-    name: `group ${name}`,
-    inspect: () => (getgrnam(name) ? null : "missing"),
-    apply: () =>
-      runFirst(`make the group ${name}`, [
-        ["groupadd", "-r", name],
-        ["addgroup", "-S", name],
-        ["pw", "groupadd", name],
-      ]),
-  };
-}
-
-function userRow(context: InstallContext, name: QmailUser): Row {
-  const home = name === "alias" ? context.path("alias") : context.home;
-  const group = groupOf(name);
-  return {
-    name: `user ${name}`,
-    inspect() {
-      const user = getpwnam(name);
-      if (!user) return "missing";
-      if (user.home !== home) return `home ${user.home}, not ${home}`;
-      if (user.gid !== getgrnam(group)?.gid) {
-        return `group ${getgrgid(user.gid)?.name ?? user.gid}, not ${group}`;
-      }
-      if (user.uid === 0) return "uid 0, which no part of qmail may have";
-      return null;
-    },
-    apply() {
-      const user = getpwnam(name);
-      if (user) throw conflict(name, this.inspect() ?? "", { home, group });
-      return runFirst(`make the user ${name}`, [
-        ["useradd", "-r", "-M", "-N", "-g", group, "-d", home, "-s", SHELL, name],
-        ["adduser", "-S", "-D", "-H", "-h", home, "-s", SHELL, "-G", group, name],
-        ["pw", "useradd", name, "-g", group, "-d", home, "-s", SHELL],
-      ]);
-    },
-  };
-}
-
-/** An account of that name that is another's, or another installation's, is not ours to change. */
-function conflict(name: string, why: string, want: { home: string; group: string }): CommandError {
-  return new CommandError(`the user "${name}" exists already: ${why}`, {
-    hints: [
-      `if it is left over: usermod -g ${want.group} -d ${want.home} ${name}`,
-      "or install beside it as a sandbox: qmailctl install --sandbox --home DIR",
-    ],
-  });
-}
-
-async function runFirst(what: string, commands: readonly string[][]): Promise<void> {
-  for (const [program, ...args] of commands) {
-    const result = await execa(program as string, args, { reject: false, stdin: "ignore" });
-    if (result.code === "ENOENT") continue;
-    if (result.failed) {
-      throw new CommandError(`cannot ${what}: ${program}: ${result.stderr || result.shortMessage}`);
-    }
-    return;
-  }
-  const known = commands.map(([program]) => program).join(", ");
-  throw new CommandError(`cannot ${what}: this system has none of ${known}`);
-}
 
 /** The file that says to every program that all is one user's. */
 function sandboxMark(context: InstallContext): Row {
@@ -115,11 +36,8 @@ function sandboxMark(context: InstallContext): Row {
   return {
     name: SANDBOX_MARK,
     inspect: () => (stat(path) ? null : "missing"),
-    apply() {
-      const fd = openSync(path, "wx", 0o644);
-      writeSync(fd, "Everything here runs as the owner of this file.\n");
-      closeSync(fd);
-    },
+    apply: () =>
+      writeFileAtomic(path, "Everything here runs as the owner of this file.\n", { mode: 0o644 }),
   };
 }
 
@@ -133,6 +51,7 @@ export function hierRow(context: InstallContext, entry: HierEntry): Row {
       const found = stat(path);
       if (!found) return "missing";
       if (!isType(found, entry.type)) return `not a ${entry.type}`;
+      if (isShort(found, entry)) return "too short";
       return modeTrouble(path, entry.mode, owner());
     },
     async apply() {
@@ -140,7 +59,7 @@ export function hierRow(context: InstallContext, entry: HierEntry): Row {
       if (found && !isType(found, entry.type)) {
         throw new CommandError(`"${path}" is in the way: it is not a ${entry.type}`);
       }
-      if (!found) await make(path, entry);
+      if (!found || isShort(found, entry)) await make(path, entry);
       const ids = owner();
       if (ids) chownSync(path, ids.uid, ids.gid);
       // After chown, which takes the special bits away.
@@ -158,6 +77,10 @@ function isType(found: Stats, type: HierEntry["type"]): boolean {
   return type === "fifo" ? found.isFIFO() : found.isFile();
 }
 
+function isShort(found: Stats, { type, size = 0 }: HierEntry): boolean {
+  return type === "file" && found.size < size;
+}
+
 async function make(path: string, { type, size = 0 }: HierEntry): Promise<void> {
   switch (type) {
     case "directory":
@@ -166,10 +89,7 @@ async function make(path: string, { type, size = 0 }: HierEntry): Promise<void> 
     case "fifo":
       await runFirst(`make the FIFO "${path}"`, [["mkfifo", "-m", "600", path]]);
       break;
-    case "file": {
-      const fd = openSync(path, "wx", 0o600);
-      writeSync(fd, Buffer.alloc(size));
-      closeSync(fd);
-    }
+    case "file":
+      writeFileAtomic(path, Buffer.alloc(size), { mode: 0o600 });
   }
 }

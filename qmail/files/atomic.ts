@@ -3,6 +3,7 @@
  * and the directory synced. A crash leaves the old file or the new one, never a part.
  */
 
+import { randomBytes } from "node:crypto";
 import {
   closeSync,
   fchmodSync,
@@ -31,7 +32,7 @@ export function writeFileAtomic(
 ): void {
   const directory = dirname(path);
   // The temporary file lies in the same directory, since rename cannot cross filesystems.
-  const temporary = join(directory, `.qmailctl.${process.pid}.${counter++}`);
+  const temporary = join(directory, temporaryName());
   const fd = openSync(temporary, "wx", 0o600);
   try {
     try {
@@ -51,7 +52,19 @@ export function writeFileAtomic(
   syncDirectory(directory);
 }
 
-let counter = 0;
+/**
+ * A name for a file in the making. Chance is in it because pids come back, in containers at every start:
+ * what a killed process has left must not be in the way of the next.
+ */
+export function temporaryName(): string {
+  return `.qmailctl.${process.pid}.${randomBytes(6).toString("hex")}`;
+}
+
+/** The process that gave a `temporaryName`; null for any other name. */
+export function temporaryOwner(name: string): number | null {
+  const pid = /^\.qmailctl\.(\d+)\.[0-9a-f]{12}$/.exec(name)?.[1];
+  return pid === undefined ? null : Number(pid);
+}
 
 /** Makes the names in `directory` durable. */
 export function syncDirectory(directory: string): void {

@@ -10,7 +10,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
-const LAUNCHER = fileURLToPath(new URL("../../cli/qmailctl.js", import.meta.url));
+/** What `qmailctl` is. */
+export const LAUNCHER = fileURLToPath(new URL("../../cli/qmailctl.js", import.meta.url));
 const CONFIG = new URL("../../cli/define-config.js", import.meta.url).href;
 
 export interface Result {
