@@ -7,8 +7,10 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const own = `${root}node_modules/node/bin/node`;
+// npm writes it when everything is there: an installation that was interrupted is begun again.
+const whole = `${root}node_modules/.package-lock.json`;
 
-if (!existsSync(own)) {
+if (!existsSync(whole) || !existsSync(own)) {
   console.log("Installing the dependencies (once) ...");
   const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: root,

@@ -30,20 +30,25 @@ export const programs: Step = {
 
 /** The daemons run as users of their own: these must be able to read Node and the code. */
 function checkReadable(path: string): void {
+  const closed = closedToOthers(path);
+  if (closed === null) return;
+  throw new CommandError(
+    `the users of the mail system cannot reach ${path}: "${closed}" is closed to others`,
+    {
+      hints: [
+        "install the package where all can read it: npm install -g qmailctl",
+        `or open the way: chmod o+rx ${shellQuote(closed)}`,
+      ],
+    },
+  );
+}
+
+/** The file `path`, or the directory on the way to it, that other users cannot get through; null when they can. */
+export function closedToOthers(path: string): string | null {
   for (let at = path; ; at = dirname(at)) {
     const stat = statSync(at);
     const needed = stat.isDirectory() ? 0o001 : 0o004;
-    if ((stat.mode & needed) === 0) {
-      throw new CommandError(
-        `the users of the mail system cannot reach ${path}: "${at}" is closed to others`,
-        {
-          hints: [
-            "install the package where all can read it: npm install -g qmailctl",
-            `or open the way: chmod o+x ${shellQuote(at)}`,
-          ],
-        },
-      );
-    }
-    if (at === dirname(at)) return;
+    if ((stat.mode & needed) === 0) return at;
+    if (at === dirname(at)) return null;
   }
 }

@@ -3,7 +3,15 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,6 +47,15 @@ export async function run(
   child.stdin.end(options.input ?? "");
   const [code] = (await once(child, "close")) as [number | null];
   return { code, stdout, stderr };
+}
+
+/** Why a test that needs `programs` is skipped; false when all are there. */
+export function lacks(...programs: readonly string[]): string | false {
+  const directories = (process.env.PATH ?? "").split(":");
+  const missing = programs.filter(
+    (program) => !directories.some((directory) => existsSync(join(directory, program))),
+  );
+  return missing.length > 0 && `needs ${missing.join(", ")}`;
 }
 
 /** Runs `qmailctl` with `args`. */

@@ -1,14 +1,28 @@
 /** What goes wrong, and what a person reads then. */
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { arrived, makeSite, qmailctl, run, smtp, smtpMessage } from "./_site.ts";
+import { arrived, lacks, makeSite, qmailctl, run, smtp, smtpMessage } from "./_site.ts";
 
 const isRoot = process.getuid?.() === 0;
+
+/** Why no small filesystem can be had; false when it can. */
+function cannotMount(): string | false {
+  if (!isRoot) return "needs root to mount a small filesystem";
+  const lacking = lacks("mount", "umount");
+  if (lacking) return lacking;
+  const directory = mkdtempSync(join(tmpdir(), "qmailctl-mount-"));
+  const { status } = spawnSync("mount", ["-t", "tmpfs", "tmpfs", directory]);
+  if (status === 0) spawnSync("umount", [directory]);
+  rmSync(directory, { recursive: true });
+  return status !== 0 && "this system lets nobody mount, as in a container";
+}
 
 /** Field of the config → what is said about it. */
 const WRONG: readonly (readonly [Record<string, unknown>, RegExp])[] = [
@@ -119,7 +133,7 @@ test("a file in the way of the home", async () => {
 });
 
 test("missing permission: neither root nor a sandbox", {
-  skip: !isRoot && "needs root to become another user",
+  skip: isRoot ? lacks("setpriv") : "needs root to become another user",
 }, async () => {
   await using site = await makeSite();
   chmodSync(site.directory, 0o755);
@@ -152,7 +166,7 @@ test("missing permission: neither root nor a sandbox", {
 });
 
 test("a full disk: install says so, SMTP refuses for now, nothing is left in the queue", {
-  skip: !isRoot && "needs root to mount a small filesystem",
+  skip: cannotMount(),
 }, async () => {
   await using site = await makeSite();
   mkdirSync(site.home);
