@@ -54,7 +54,7 @@ function installCommands(cli: CAC): void {
     .option("--listen <address:port>", "Where SMTP listens")
     .option("--dry-run", "Only show what would change")
     .option("--force", "Overwrite files that were edited by hand")
-    .option("--yes", "Never ask (for scripts)")
+    .option("--yes", "For scripts; install never asks anyway")
     .example("  qmailctl install --host mail.example.com")
     .action(async (flags: Flags) => {
       const config = await loadConfig(configFlags(flags));
@@ -161,8 +161,12 @@ function mailCommands(cli: CAC): void {
     .example("  qmailctl send --to you@mail.example.com --subject hello --body 'hello there'")
     .action(async (to: readonly string[], flags: Flags) => {
       const { send } = await import("../commands/send.ts");
+      const options = await common(flags);
+      if (process.stdin.isTTY && flags.body === undefined) {
+        options.output.note("Write the message; Ctrl-D ends it.");
+      }
       await send({
-        ...(await common(flags)),
+        ...options,
         to: [...texts(to), ...texts(flags.to)],
         input: process.stdin,
         ...text("from", flags.from),

@@ -47,7 +47,9 @@ export function formatTable(
 
 /** What went wrong, and the ways on. */
 export function reportError({ message, hints }: CommandError): void {
-  const lines = [`${kleur.red("qmailctl:")} ${message}`, ...hints.map((hint) => `  ${hint}`)];
+  // Standard output decides on colours, but this may go elsewhere.
+  const name = process.stderr.isTTY ? kleur.red("qmailctl:") : "qmailctl:";
+  const lines = [`${name} ${message}`, ...hints.map((hint) => `  ${hint}`)];
   process.stderr.write(`${lines.join("\n")}\n`);
 }
 

@@ -20,6 +20,8 @@ export interface InstallOptions {
   readonly dryRun?: boolean;
   /** Overwrite what a person has edited. */
   readonly force?: boolean;
+  /** Only a line for each step. */
+  readonly brief?: boolean;
   readonly output: Output;
 }
 
@@ -47,7 +49,7 @@ export interface InstallReport {
 
 /** Brings the installation into the state that the config describes. Throws CommandError, with nothing half-written. */
 export async function install(options: InstallOptions): Promise<InstallReport> {
-  const { config, dryRun = false, force = false, output } = options;
+  const { config, dryRun = false, force = false, brief = false, output } = options;
   checkPrivilege(config);
   const context = new InstallContext(config, force);
   const steps: StepReport[] = [];
@@ -56,7 +58,7 @@ export async function install(options: InstallOptions): Promise<InstallReport> {
       const report = await runStep(step, context, { dryRun, number: at + 1 });
       steps.push(report);
       if (!dryRun) await attempt("remember what was written", () => context.save());
-      print(report, { output, dryRun, number: at + 1 });
+      print(report, { output, dryRun, brief, number: at + 1 });
     }
   } catch (error) {
     // The next run must know the files of this one, too.
@@ -148,8 +150,9 @@ const HINTS: Readonly<Record<string, string>> = {
 
 function print(
   { step, rows }: StepReport,
-  { output, dryRun, number }: { output: Output; dryRun: boolean; number: number },
+  options: { output: Output; dryRun: boolean; brief: boolean; number: number },
 ): void {
+  const { output, dryRun, brief, number } = options;
   const changed = rows.filter(({ state }) => state === "changed");
   const edited = rows.filter(({ state }) => state === "edited");
   const word = dryRun ? "would change" : "changed";
@@ -160,7 +163,7 @@ function print(
   ];
   const title = `${number}. ${step}`.padEnd(TITLE_WIDTH);
   output.line(`${title}  ${counts.filter(Boolean).join(", ")}`);
-  for (const line of collapse(changed, dryRun)) output.line(kleur.dim(`     ${line}`));
+  if (!brief) for (const line of collapse(changed, dryRun)) output.line(kleur.dim(`     ${line}`));
   for (const { name, edits } of edited) {
     output.line(`     ${kleur.yellow(name)}`);
     for (const line of edits ?? []) output.line(`       ${line}`);

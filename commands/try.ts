@@ -36,13 +36,13 @@ export async function tryOut({
     );
   }
   const quiet: Output = { ...output, data() {} };
-  const { changed } = await install({ config, output: quiet });
+  const { changed } = await install({ config, brief: true, output: quiet });
   await start({ home: config.home, output: quiet });
   const before = messages(recipient.maildir);
   if (before.length > 0) {
     output.data({ home: config.home, changed, sent: false, message: before[0] });
     output.line(`A message has arrived before: ${before[0]}`);
-    if (!changed) output.line("Nothing had to be done.");
+    output.line(changed ? "No other was sent." : "Nothing had to be done.");
   } else {
     const reply = await sendFirst(listen, config, recipient.address);
     const path = await arrival(recipient.maildir);
@@ -163,16 +163,16 @@ function indent(text: string): string {
 
 function whatNext(port: number, address: string): string[] {
   const commands = [
-    ["npx qmailctl status", "what runs"],
-    ["npx qmailctl log --follow", "what it says"],
-    ["npx qmailctl queue list", "what waits"],
-    [`npx qmailctl send --to ${address} --subject hello --body hi`, "send another"],
-    [`swaks --server 127.0.0.1:${port} --to ${address}`, "the same by SMTP"],
-    ["npx qmailctl stop", "stop it"],
+    ["what runs", "npx qmailctl status"],
+    ["what it says", "npx qmailctl log --follow"],
+    ["what waits", "npx qmailctl queue list"],
+    ["one more", `npx qmailctl send --to ${address} --body hello`],
+    ["the same by SMTP", `swaks --server 127.0.0.1:${port} --to ${address}`],
+    ["the end", "npx qmailctl stop"],
   ] as const;
-  const width = Math.max(...commands.map(([command]) => command.length));
+  const width = Math.max(...commands.map(([what]) => what.length));
   return [
     "What to try next:",
-    ...commands.map(([command, what]) => `  ${command.padEnd(width)}  ${kleur.dim(what)}`),
+    ...commands.map(([what, command]) => `  ${kleur.dim(what.padEnd(width))}  ${command}`),
   ];
 }
