@@ -167,13 +167,13 @@ export async function until(
   what: string,
 ): Promise<void> {
   for (let waited = 0; !(await condition()); waited += 50) {
-    assert.ok(waited < 20_000, what);
+    assert.ok(waited < 60_000, what);
     await sleep(50);
   }
 }
 
 /** Resolves with the texts of the files in `directory` when there are at least `count`. */
-export function arrived(directory: string, count: number, seconds = 20): Promise<string[]> {
+export function arrived(directory: string, count: number, seconds = 60): Promise<string[]> {
   return arrivedUntil(directory, (texts) => texts.length >= count, seconds);
 }
 
@@ -181,7 +181,7 @@ export function arrived(directory: string, count: number, seconds = 20): Promise
 export async function arrivedUntil(
   directory: string,
   enough: (texts: readonly string[]) => boolean,
-  seconds = 20,
+  seconds = 60,
 ): Promise<string[]> {
   const known = new Map<string, string>();
   const texts = () => {

@@ -83,7 +83,7 @@ for (const title of PROCESSES) {
     process.kill(pid, "SIGKILL");
     await until(() => pidsOf(site, title).some((each) => each !== pid), `${title} is restarted`);
     // The system is whole again when messages sent after the kill arrive.
-    await arrived(maildir, readdirSync(maildir).length + 30, 30);
+    await arrived(maildir, readdirSync(maildir).length + 30, 60);
     stop = true;
     const accepted = (await Promise.all(sending)).flat();
     await site.ok("flush");
@@ -95,7 +95,7 @@ for (const title of PROCESSES) {
         const bodies = new Set(texts.map((text) => /message \w+ end/.exec(text)?.[0]));
         return accepted.every((body) => bodies.has(body));
       },
-      30,
+      60,
     );
 
     await site.ok("stop");

@@ -244,7 +244,7 @@ async function mailboxHas(path: string, texts: readonly string[]): Promise<void>
   };
   if (has()) return;
   const watcher = watch(join(path, ".."));
-  const expired = AbortSignal.timeout(20_000);
+  const expired = AbortSignal.timeout(60_000);
   try {
     await new Promise<void>((resolve, reject) => {
       watcher.on("change", () => has() && resolve());
