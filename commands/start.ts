@@ -25,7 +25,7 @@ import { CommandError, type Output } from "./output.ts";
 import { askSupervisor, checkInstalled } from "./supervisor.ts";
 
 /** So long the services may take to become ready. */
-const READY_MS = 20_000;
+const READY_MS = 60_000;
 const LOOK_MS = 20;
 /** Lines of a service's log that explain why it does not start. */
 const LOG_LINES = 5;

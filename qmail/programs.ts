@@ -12,7 +12,7 @@ const EXTENSION = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
 export interface Program {
   /** Source file below qmail/, without extension. */
   readonly file: string;
-  /** Mode of its launcher in $QMAIL/bin (qmail's published table, without the setuid bit). */
+  /** Mode of its launcher in $QMAIL/bin: qmail's, but readable, since it is a script, and never setuid. */
   readonly mode: number;
 }
 

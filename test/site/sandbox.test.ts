@@ -1,11 +1,13 @@
 /** A sandbox from config file to mailbox, as its user sees it. */
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { processInfo } from "../../qmail/supervise/procfs.ts";
-import { arrived, makeSite, smtp, smtpMessage } from "./_site.ts";
+import { arrived, LAUNCHER, makeSite, smtp, smtpMessage } from "./_site.ts";
 
 test("a message goes from SMTP to the Maildir, and every tool answers", async () => {
   await using site = await makeSite();
@@ -90,4 +92,21 @@ test("start twice says that it runs; stop leaves nothing behind; stop twice is n
   for (const pid of pids) assert.equal(processInfo(Number(pid.slice(6))), null, pid);
   await site.ok("stop");
   assert.notEqual((await site.ctl("status")).code, 0);
+});
+
+test("start --foreground stays until it is told to end, and then nothing is left", async () => {
+  await using site = await makeSite();
+  await site.ok("install");
+  const args = [LAUNCHER, "--config", site.config, "start", "--foreground"];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = once(child, "exit");
+  let said = "";
+  for await (const chunk of child.stdout) {
+    said += String(chunk);
+    if (said.includes("is running.")) break;
+  }
+  assert.match(await site.ok("start"), /already/);
+  child.kill("SIGTERM");
+  assert.deepEqual(await ended, [0, null]);
+  assert.equal((await site.ctl("status")).code, 3);
 });
