@@ -37,4 +37,6 @@ export const QQ = {
   internalBug: 81,
   customText: 82,
   badEnvelope: 91,
+  /** Said for a program that could not be started. */
+  cannotExec: 120,
 } as const;

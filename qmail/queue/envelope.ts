@@ -3,7 +3,7 @@
  * (qmail-queue(8), envelopes(5)). Addresses are byte strings without NUL.
  */
 
-/** qmail-queue refuses longer addresses (exit 11). */
+/** qmail-queue refuses an address of so many bytes or more (exit 11). */
 export const ADDRESS_MAX = 1003;
 
 export interface Envelope {
@@ -19,9 +19,9 @@ export interface Todo extends Envelope {
 }
 
 export class EnvelopeError extends Error {
-  /** "format" for anything that is not an envelope, "address" for an address that is too long. */
-  readonly reason: "format" | "address";
-  constructor(reason: "format" | "address", message: string) {
+  /** "format" for what is not an envelope, "address" for an address that is too long, "end" for one cut short. */
+  readonly reason: "format" | "address" | "end";
+  constructor(reason: EnvelopeError["reason"], message: string) {
     super(message);
     this.reason = reason;
   }
@@ -34,17 +34,23 @@ export function formatEnvelope(envelope: Envelope): Buffer {
   return Buffer.from(`${text}\0`, "latin1");
 }
 
-/** The reverse of `formatEnvelope`. Throws EnvelopeError. */
+/** The reverse of `formatEnvelope`. Throws EnvelopeError. What follows the end does not count (C qmail: it is not read). */
 export function parseEnvelope(bytes: Buffer): Envelope {
-  const records = splitRecords(bytes);
-  if (records.pop() !== "") throw new EnvelopeError("format", "envelope does not end in NUL NUL");
-  const [from, ...to] = records;
-  if (from?.[0] !== "F") throw new EnvelopeError("format", "envelope does not begin with F");
-  const recipients = to.map((record) => {
-    if (record[0] !== "T") throw new EnvelopeError("format", "envelope has a record that is not T");
-    return address(record);
-  });
-  return { sender: address(from), recipients };
+  const text = bytes.toString("latin1");
+  const sender = address(text, 0, "F");
+  const recipients: string[] = [];
+  let at = sender.length + 2;
+  while (text[at] !== "\0") {
+    const recipient = address(text, at, "T");
+    recipients.push(recipient);
+    at += recipient.length + 2;
+  }
+  return { sender, recipients };
+}
+
+/** True when the envelope that `bytes` go on with ends in them; `last` is the byte before them. */
+export function endsEnvelope(last: number | undefined, bytes: Buffer): boolean {
+  return (last === 0 && bytes[0] === 0) || bytes.includes("\0\0");
 }
 
 /** `u uid NUL p pid NUL F sender NUL (T recipient NUL)...`, as todo files are. */
@@ -79,18 +85,26 @@ export function parseTodo(bytes: Buffer): Todo {
         throw new EnvelopeError("format", "unknown record type");
     }
   }
-  if (sender === null) throw new EnvelopeError("format", "no sender");
+  if (sender === null) throw new EnvelopeError("end", "no sender");
   return { uid, pid, sender, recipients };
 }
 
 /** NUL-terminated records; the last byte must be the NUL of the last one. */
 function splitRecords(bytes: Buffer): string[] {
   const records = bytes.toString("latin1").split("\0");
-  if (records.pop() !== "") throw new EnvelopeError("format", "record without its NUL");
+  if (records.pop() !== "") throw new EnvelopeError("end", "record without its NUL");
   return records;
 }
 
-function address(record: string): string {
-  if (record.length > ADDRESS_MAX) throw new EnvelopeError("address", "address too long");
-  return record.slice(1);
+/** The address of the record at `at`, which must begin with `letter`. Errors come in the order of the bytes. */
+function address(text: string, at: number, letter: "F" | "T"): string {
+  if (at >= text.length) throw new EnvelopeError("end", "envelope is cut short");
+  if (text[at] !== letter) {
+    throw new EnvelopeError("format", `envelope has a record that does not begin with ${letter}`);
+  }
+  const end = text.indexOf("\0", at);
+  const length = (end < 0 ? text.length : end) - at - 1;
+  if (length >= ADDRESS_MAX) throw new EnvelopeError("address", "address too long");
+  if (end < 0) throw new EnvelopeError("end", "envelope is cut short");
+  return text.slice(at + 1, end);
 }

@@ -12,9 +12,12 @@ export type MessId = string;
 export type SplitDirectory = "mess" | "info" | "local" | "remote";
 export type FlatDirectory = "intd" | "todo" | "bounce";
 
+/** The largest inode number: 2^64 - 1. */
+const ID_MAX = "18446744073709551615";
+
 /** True for a name that can be a message's id: decimal, no leading zero, at most 64 bits. */
 export function isMessId(name: string): name is MessId {
-  return /^[1-9][0-9]{0,19}$/.test(name);
+  return /^[1-9][0-9]{0,19}$/.test(name) && (name.length < 20 || name <= ID_MAX);
 }
 
 /** The subdirectory number for `id`: id modulo 23. */

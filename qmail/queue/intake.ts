@@ -32,6 +32,13 @@ const MEMORY_MAX = 64 * 1024;
 /** A single writev takes no more than 1024 pieces. */
 const CHUNKS_MAX = 500;
 
+/** qmail-queue's exit code for what is wrong with an envelope. */
+export const ENVELOPE_CODES: Readonly<Record<EnvelopeError["reason"], number>> = {
+  address: QQ.addressTooLong,
+  format: QQ.badEnvelope,
+  end: QQ.readError,
+};
+
 /** Who puts a message in. */
 export interface Source {
   readonly uid: number;
@@ -47,6 +54,8 @@ export interface Queued {
   readonly todo: Buffer;
   /** When the files were made, in milliseconds since 1970. */
   readonly made: number;
+  /** qmail-send has found it in todo by itself, and is done with it. */
+  readonly gone: boolean;
 }
 
 /** Trouble with the exit code of qmail-queue that says it. */
@@ -66,6 +75,8 @@ export interface IntakeContext {
   readonly sync: GroupSync;
   /** Files of earlier messages to write anew. */
   readonly spares?: Spares;
+  /** Messages linked into todo that are not announced yet. Who sees them there first and has them removed deletes them here. */
+  readonly entering?: Set<MessId>;
   /** Seconds since 1970. */
   readonly now: () => number;
 }
@@ -118,7 +129,7 @@ export class Intake {
       const todo = this.#todoBytes(envelopeBytes);
       const id = this.#id as MessId;
       intdFd = this.#writeIntd(id, todo);
-      const { queue, sync, fsyncCarriesName } = this.#context;
+      const { queue, sync, fsyncCarriesName, entering } = this.#context;
       await Promise.all([
         dataSync(this.#messFd),
         dataSync(intdFd),
@@ -131,10 +142,12 @@ export class Intake {
       call(QQ.todoFile, "link into todo", () =>
         linkSync(`${queue}/${fmtqfn("intd", id)}`, `${queue}/${fmtqfn("todo", id)}`),
       );
+      entering?.add(id);
       this.#release(intdFd);
       intdFd = -1;
       await this.#syncTodo(id);
-      return { id, size: this.#size, todo, made: this.#made };
+      const gone = entering?.delete(id) === false;
+      return { id, size: this.#size, todo, made: this.#made, gone };
     } catch (error) {
       this.#remove();
       if (intdFd >= 0) closeSync(intdFd);
@@ -197,15 +210,15 @@ export class Intake {
       return formatTodo({ ...envelope, uid: this.#source.uid, pid: this.#qp });
     } catch (error) {
       if (!(error instanceof EnvelopeError)) throw error;
-      const code = error.reason === "address" ? QQ.addressTooLong : QQ.badEnvelope;
-      throw new QueueError(code, error.message, error);
+      throw new QueueError(ENVELOPE_CODES[error.reason], error.message, error);
     }
   }
 
   #writeIntd(id: MessId, todo: Buffer): number {
     const path = `${this.#context.queue}/${fmtqfn("intd", id)}`;
-    const flags = this.#reused ? "r+" : "wx";
-    const fd = call(QQ.intdFile, "create a file in intd", () => openSync(path, flags, 0o644));
+    const fd = call(QQ.intdFile, "create a file in intd", () =>
+      this.#reused ? openSync(path, "r+") : createAnew(path),
+    );
     this.#madeIntd = true;
     try {
       call(QQ.writeError, "write the envelope", () => {
@@ -233,6 +246,7 @@ export class Intake {
       spares?.synced(covered);
     } catch (error) {
       spares?.failed(covered);
+      this.#context.entering?.delete(id);
       // Not promised to the sender, so it must not stay: it would arrive twice.
       unlinkQuietly(`${queue}/${fmtqfn("todo", id)}`);
       this.#id = id;
@@ -269,6 +283,17 @@ export class Intake {
       this.#failure = error as QueueError;
       this.#remove();
     }
+  }
+}
+
+/** The name is ours as mess/N/ID is: a file that has it was left by a crash. */
+function createAnew(path: string): number {
+  try {
+    return openSync(path, "wx", 0o644);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    unlinkSync(path);
+    return openSync(path, "wx", 0o644);
   }
 }
 

@@ -5,7 +5,15 @@
  * the server down the file itself is made durable, and taken in at the next start.
  */
 
-import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { QQ } from "../exit.ts";
@@ -48,6 +56,7 @@ class DropQmail implements Qmail {
         process.umask(umask);
       }
     });
+    if (this.#fd < 0) this.#code = openTrouble(home);
   }
 
   put(bytes: Buffer): void {
@@ -143,5 +152,19 @@ class DropQmail implements Qmail {
     } catch {
       // Taken in or never made; what stays by accident is removed by the queue server in time.
     }
+  }
+}
+
+/** Why no file can be made in drop: the home is not there, the directory is not, or it takes no file. */
+function openTrouble(home: string): number {
+  if (!isDirectory(home)) return QQ.home;
+  return isDirectory(join(home, DROP_DIRECTORY)) ? QQ.pidFile : QQ.queueDir;
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
   }
 }

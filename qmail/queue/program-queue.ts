@@ -24,7 +24,7 @@ class ProgramQmail implements Qmail {
     const pipes = ["pipe", "pipe", "inherit", "ignore", "ignore", "ignore", "pipe"] as const;
     this.#child = spawn(program, [], { env, stdio: [...pipes] });
     this.#ended = new Promise((resolve) => {
-      this.#child.on("error", () => resolve(CANNOT_EXEC));
+      this.#child.on("error", () => resolve(QQ.cannotExec));
       this.#child.on("close", (code) => resolve(code ?? QQ.internalBug));
     });
     // A program that leaves early breaks the pipes: what counts is its exit code.
@@ -68,5 +68,3 @@ class ProgramQmail implements Qmail {
     return this.#child.stdio[fd] as unknown as Writable;
   }
 }
-
-const CANNOT_EXEC = 120;

@@ -3,56 +3,65 @@
  * (qmail-queue(8)). Needs no privilege: see drop.ts.
  */
 
-import { fstatSync, readSync } from "node:fs";
-import { EXIT, QQ } from "../exit.ts";
+import { QQ } from "../exit.ts";
 import { qmailHome } from "../home.ts";
-import { EnvelopeError, parseEnvelope } from "./envelope.ts";
+import { type Envelope, EnvelopeError, endsEnvelope, parseEnvelope } from "./envelope.ts";
+import { ENVELOPE_CODES, QueueError } from "./intake.ts";
 import { localQueue } from "./local-queue.ts";
 import { DEATH_SECONDS, ENVELOPE_MAX } from "./protocol.ts";
+import type { Qmail } from "./qmail.ts";
+import { readDescriptor } from "./read-descriptor.ts";
 
-const CHUNK = 64 * 1024;
+/** Reads both descriptors and queues the message. Returns the exit code. */
+async function queue(message: Qmail): Promise<number> {
+  for await (const bytes of descriptor(0)) message.put(bytes);
+  const { sender, recipients } = await readEnvelope();
+  const result = await message.close(sender, recipients);
+  return result.ok ? QQ.ok : result.code;
+}
 
-/** Reads descriptor `fd` to its end, handing on each piece. Throws on a read error. */
-function readAll(fd: number, take: (bytes: Buffer) => void): void {
-  fstatSync(fd);
-  for (;;) {
-    const buffer = Buffer.allocUnsafe(CHUNK);
-    const read = readSync(fd, buffer);
-    if (read === 0) return;
-    take(buffer.subarray(0, read));
+/** The envelope on descriptor 1: to its end, not further, since the caller may keep the pipe open. */
+async function readEnvelope(): Promise<Envelope> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  let last: number | undefined;
+  for await (const bytes of descriptor(1)) {
+    size += bytes.length;
+    if (size > ENVELOPE_MAX) throw new QueueError(QQ.noMemory, "envelope too long");
+    chunks.push(bytes);
+    if (endsEnvelope(last, bytes)) break;
+    last = bytes.at(-1);
+  }
+  return parseEnvelope(Buffer.concat(chunks));
+}
+
+async function* descriptor(fd: number): AsyncGenerator<Buffer> {
+  try {
+    yield* readDescriptor(fd);
+  } catch (error) {
+    throw new QueueError(QQ.readError, `cannot read descriptor ${fd}`, error);
   }
 }
 
-async function main(): Promise<number> {
-  // QMAILQUEUE names us, or a filter that calls us: to look at it again would be a loop.
-  const message = localQueue(qmailHome(), {}).open();
-  const started = Date.now();
-  try {
-    readAll(0, (bytes) => message.put(bytes));
-    const envelope: Buffer[] = [];
-    let size = 0;
-    readAll(1, (bytes) => {
-      size += bytes.length;
-      if (size > ENVELOPE_MAX) throw new EnvelopeError("format", "envelope too long");
-      envelope.push(bytes);
-    });
-    const { sender, recipients } = parseEnvelope(Buffer.concat(envelope));
-    if (Date.now() - started > DEATH_SECONDS * 1000) {
-      message.abort();
-      return QQ.timeout;
-    }
-    const result = await message.close(sender, recipients);
-    return result.ok ? EXIT.ok : result.code;
-  } catch (error) {
-    message.abort();
-    if (error instanceof EnvelopeError) {
-      return error.reason === "address" ? QQ.addressTooLong : QQ.badEnvelope;
-    }
-    return QQ.readError;
-  }
+function exitCode(error: unknown): number {
+  if (error instanceof QueueError) return error.code;
+  return error instanceof EnvelopeError ? ENVELOPE_CODES[error.reason] : QQ.internalBug;
+}
+
+/** Leaves with `code`, whatever is still to be read; nothing stays behind. */
+function die(message: Qmail, code: number): never {
+  message.abort();
+  process.exit(code);
 }
 
 if (import.meta.main) {
   process.title = "qmail-queue";
-  process.exitCode = await main();
+  // QMAILQUEUE names us, or a filter that calls us: to look at it again would be a loop.
+  const message = localQueue(qmailHome(), {}).open();
+  setTimeout(() => die(message, QQ.timeout), DEATH_SECONDS * 1000);
+  try {
+    process.exit(await queue(message));
+  } catch (error) {
+    die(message, exitCode(error));
+  }
 }

@@ -30,6 +30,8 @@ import { Spares } from "./spares.ts";
 const QUEUE = "queue";
 /** A longer todo file is not sent along: qmail-send reads it. */
 const FRESH_MAX = 64 * 1024;
+/** From one cleaning of pid/ to the next. */
+const CLEAN_PID_MS = 24 * 3600 * 1000;
 /** Files of larger messages are not kept: they would hold the disk's space. */
 const SPARE_SIZE_MAX = 64 * 1024;
 
@@ -43,6 +45,8 @@ class QueueServer {
   /** When the files of each message in todo were made, of those that this process has taken in. */
   readonly #made = new Map<MessId, number>();
   #qp = process.pid;
+  /** Messages linked into todo that qmail-send has not been told of. */
+  readonly #entering = new Set<MessId>();
   #unannounced = false;
 
   constructor(ids: Ids, sendSocket: Socket) {
@@ -52,6 +56,7 @@ class QueueServer {
       fsyncCarriesName: fsyncCarriesName(QUEUE),
       sync: new GroupSync(),
       spares: this.#spares,
+      entering: this.#entering,
       now: () => Math.floor(Date.now() / 1000),
     };
     this.#drops = new Drops(this.#context, ids, (queued) => this.announce(queued));
@@ -81,6 +86,7 @@ class QueueServer {
   }
 
   announce(queued: Queued): void {
+    if (queued.gone) return;
     if (queued.size <= SPARE_SIZE_MAX) this.#made.set(queued.id, queued.made);
     if (this.#send.full || queued.todo.length > FRESH_MAX) {
       // qmail-send is behind: it reads the directory when it has caught up.
@@ -100,6 +106,7 @@ class QueueServer {
     await this.#listen(NETWORK_SOCKET, new Door(this, { uid: uid.qmaild, how: "from network" }));
     await this.#listen(LOCAL_SOCKET, new DropDoor(this));
     this.#cleanPid();
+    setInterval(() => this.#cleanPid(), CLEAN_PID_MS).unref();
     // Behind the opening: a file dropped before it is seen here, one dropped after it is announced.
     await this.#drops.takeAll(() => this.nextQp());
     this.#send.send(FRAME.opened, 0);
@@ -131,15 +138,20 @@ class QueueServer {
   }
 
   #cleanPart(type: number, id: MessId): boolean {
-    this.#made.delete(id);
+    this.#forget(id);
     const intd = this.#unlink(fmtqfn("intd", id));
     return this.#unlink(fmtqfn(type === FRAME.cleanTodo ? "todo" : "mess", id)) && intd;
+  }
+
+  #forget(id: MessId): void {
+    this.#made.delete(id);
+    this.#entering.delete(id);
   }
 
   /** A message that was delivered straight: its files may serve the next one. */
   #cleanAll(id: MessId): boolean {
     const made = this.#made.get(id);
-    this.#made.delete(id);
+    this.#forget(id);
     if (made === undefined) {
       return [fmtqfn("intd", id), fmtqfn("todo", id), fmtqfn("mess", id)]
         .map((path) => this.#unlink(path))

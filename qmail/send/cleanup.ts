@@ -1,8 +1,7 @@
 /** Garbage: mess files that belong to no message, left by a crash while a message came in (C qmail: cleanup_*). */
 
-import { type Dirent, statSync } from "node:fs";
-import { opendir } from "node:fs/promises";
-import { isMessId, type MessId, SPLIT } from "../queue/fmtqfn.ts";
+import { statSync } from "node:fs";
+import { type MessId, SPLIT } from "../queue/fmtqfn.ts";
 import { OSSIFIED_SECONDS } from "../queue/protocol.ts";
 import type { QueueFiles } from "./queue-files.ts";
 
@@ -10,30 +9,36 @@ import type { QueueFiles } from "./queue-files.ts";
 export const SLEEP_CLEANUP = 76_431;
 
 export interface CleanupContext {
-  readonly queue: string;
   readonly files: QueueFiles;
   readonly now: () => number;
   /** Has qmail-clean remove intd and mess of `id`. */
   cleanMess(id: MessId): Promise<void>;
+  /** Waits after the directory could not be read. */
+  pause(directory: string): Promise<void>;
   active(): boolean;
 }
 
 /** Goes once through mess/, removing what is old and has neither info nor todo. */
 export async function cleanup(context: CleanupContext): Promise<void> {
+  const { files, pause, active, cleanMess } = context;
+  const todo = new Set(await files.ids("todo", pause));
   for (let split = 0; split < SPLIT; split++) {
-    for await (const entry of await opendir(`${context.queue}/mess/${split}`)) {
-      if (!context.active()) return;
-      if (isGarbage(context, entry)) await context.cleanMess(entry.name);
+    const info = new Set(await files.ids(`info/${split}`, pause));
+    for (const id of await files.ids(`mess/${split}`, pause)) {
+      if (!active()) return;
+      // Names alone tell of most that they are no garbage.
+      if (!info.has(id) && !todo.has(id) && isGarbage(context, id)) await cleanMess(id);
     }
+    // Others have their turn: a directory can be large.
+    await new Promise(setImmediate);
   }
 }
 
-function isGarbage({ files, now }: CleanupContext, { name }: Dirent): boolean {
-  if (!isMessId(name)) return false;
+function isGarbage({ files, now }: CleanupContext, id: MessId): boolean {
   try {
-    const stat = statSync(files.path("mess", name), { throwIfNoEntry: false });
+    const stat = statSync(files.path("mess", id), { throwIfNoEntry: false });
     if (!stat || now() <= stat.atimeMs / 1000 + OSSIFIED_SECONDS) return false;
-    return files.mtime("info", name) === null && files.mtime("todo", name) === null;
+    return files.mtime("info", id) === null && files.mtime("todo", id) === null;
   } catch {
     return false;
   }

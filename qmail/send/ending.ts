@@ -1,8 +1,10 @@
 /** How a message ends: the bounce if there is one, then its files (C qmail: messdone, injectbounce, addbounce). */
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { QQ } from "../exit.ts";
 import { fmtqfn, type MessId } from "../queue/fmtqfn.ts";
 import { FRAME } from "../queue/protocol.ts";
+import type { QueueResult } from "../queue/qmail.ts";
 import { type BounceNames, bounceEntry, bounceSender, injectBounce } from "./bounce.ts";
 import * as log from "./log.ts";
 import { CHANNELS } from "./log.ts";
@@ -80,8 +82,8 @@ export class Ending {
         if (files.mtime(directory, id) !== null) return 0;
       }
       if (files.mtime("info", id) === null) return 0;
-    } catch {
-      write(log.warning(`unable to stat ${fmtqfn("info", id)}; will try again later`));
+    } catch (error) {
+      write(log.warning(`${(error as Error).message}; will try again later`));
       return again();
     }
     if (!(await this.#bounce(id))) return again();
@@ -98,29 +100,15 @@ export class Ending {
 
   /** Sends the bounce, if there is one to send. False: try again later. */
   async #bounce(id: MessId): Promise<boolean> {
-    const { files, clerk, log: write, names, now } = this.#context;
+    const { files, log: write } = this.#context;
     const path = fmtqfn("bounce", id);
     try {
-      const info = files.info(id);
-      if (!info) return false;
       if (files.mtime("bounce", id) === null) return true;
-      const result = await injectBounce(clerk.message(), {
-        sender: bounceSender(info.sender),
-        names: names(),
-        now: now(),
-        textPath: files.path("bounce", id),
-        messPath: files.path("mess", id),
-      });
-      if (!result) write(log.tripleBounce(path));
-      else if (result.ok) write(log.bounceMsg(id, result.qp));
-      else {
-        write(log.warning("trouble injecting bounce message, will try later"));
-        return false;
-      }
-    } catch {
-      write(log.warning("trouble injecting bounce message, will try later"));
+    } catch (error) {
+      write(log.warning((error as Error).message));
       return false;
     }
+    if (!(await this.#inject(id))) return false;
     try {
       files.unlink("bounce", id);
       return true;
@@ -128,6 +116,30 @@ export class Ending {
       write(log.warning(`unable to unlink ${path}`));
       return false;
     }
+  }
+
+  /** Queues the bounce, or throws away a triple one. False when it could not be queued. */
+  async #inject(id: MessId): Promise<boolean> {
+    const { files, clerk, log: write, names, now } = this.#context;
+    let result: QueueResult | null;
+    try {
+      const info = files.info(id);
+      if (!info) return false;
+      result = await injectBounce(clerk.message(), {
+        sender: bounceSender(info.sender),
+        names: names(),
+        now: now(),
+        textPath: files.path("bounce", id),
+        messPath: files.path("mess", id),
+      });
+    } catch {
+      write(log.INJECT_TROUBLE);
+      return false;
+    }
+    if (!result) write(log.tripleBounce(fmtqfn("bounce", id)));
+    else if (result.ok) write(log.bounceMsg(id, result.qp));
+    else write(result.code === QQ.cannotExec ? log.INJECT_NO_START : log.INJECT_TROUBLE);
+    return result === null || result.ok;
   }
 
   async #clean(type: CleanType, id: MessId): Promise<boolean> {

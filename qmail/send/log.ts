@@ -86,6 +86,9 @@ export function alert(text: string): string {
   return `alert: ${text}\n`;
 }
 
+export const INJECT_TROUBLE = warning("trouble injecting bounce message, will try later");
+export const INJECT_NO_START = warning("unable to start qmail-queue, will try later");
+
 /** A line of qmail-send's log as data; times and tags before it are for the caller to take off. */
 export type LogLine =
   | { readonly type: "new"; readonly id: MessId }

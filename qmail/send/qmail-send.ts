@@ -8,8 +8,9 @@
  * Everything happens in `turn`, which reads the clock once; events only note what came and ask for a turn.
  */
 
-import { openSync } from "node:fs";
+import { openSync, statSync } from "node:fs";
 import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
 import { GroupSync } from "../files/groupsync.ts";
@@ -27,14 +28,19 @@ import * as log from "./log.ts";
 import { CHANNELS, type Channel } from "./log.ts";
 import { Pass } from "./pass.ts";
 import { QueueClerk } from "./queue-clerk.ts";
-import { QueueFiles } from "./queue-files.ts";
-import { type RewriteTables, readTables } from "./rewrite.ts";
+import { QueueFileError, QueueFiles } from "./queue-files.ts";
+import { type RewriteTables, readLocals, readTables, readVirtualdomains } from "./rewrite.ts";
 import { Schedule, SLEEP_SYSFAIL } from "./schedule.ts";
 import { type StraightMessage, StraightQueue, settlement } from "./straight.ts";
 import { Todo } from "./todo.ts";
 
 /** setTimeout cannot wait longer; a turn then finds nothing to do and waits again. */
 const SLEEP_FOREVER = 86_400;
+
+/** So many messages from todo are written down at once; the next wait. */
+const SETTLING_MAX = 100;
+/** A directory that cannot be read is tried again after this time. */
+const PAUSE_MS = 10_000;
 
 const QUEUE = "queue";
 
@@ -91,6 +97,11 @@ export async function qmailSend(connections: Connections): Promise<number> {
     controls = readControls(control);
   } catch {
     return refuse("unable to read controls");
+  }
+  try {
+    statSync(`${QUEUE}/.`);
+  } catch {
+    return refuse("unable to switch to queue directory");
   }
   let mutex: number;
   try {
@@ -165,6 +176,7 @@ class QmailSend {
         this.#straight.has(id) || this.#leavingTodo.has(id) || this.#clerk.removing(id),
       take: (message) => this.#take(message),
       active: () => !this.#deliveries.exiting,
+      full: () => this.#settling.size >= SETTLING_MAX,
     });
     this.#passes = { local: this.#pass("local"), remote: this.#pass("remote") };
     this.#links = {
@@ -211,12 +223,13 @@ class QmailSend {
       },
       close: () => {
         this.#deliveries.disconnect(channel);
-        this.#dying("lost spawn connection");
+        if (this.#connected.has(channel)) this.#dying("lost spawn connection");
+        else this.#abandon("cannot start: hath the daemon spawn no fire?");
       },
     });
   }
 
-  /** A spawner is there. With both, and the schedule read, the doors may open. */
+  /** A spawner is there. With both, the doors may open. */
   #hello(channel: Channel, most: number): void {
     const limit = Math.min(this.#controls.concurrency[channel], most);
     this.#deliveries.connect(channel, this.#links[channel], limit);
@@ -225,19 +238,43 @@ class QmailSend {
   }
 
   async #start(): Promise<void> {
-    this.#schedule.start(now());
     this.#deliveries.status();
+    // Before the doors open: what comes through them must not be taken for something old.
+    const reading = this.#readSchedule();
     this.#todo.watch();
     await this.#clerk.open();
     this.#todo.scan();
     this.#cleanupTime = now();
     sayReady();
     this.#ask();
+    await reading;
+    this.#ask();
+  }
+
+  #readSchedule(): Promise<void> {
+    return this.#schedule.start({
+      now,
+      active: () => !this.#deliveries.exiting,
+      pause: (directory) => this.#pause(directory),
+      slice: () => {
+        this.#ask();
+        return new Promise(setImmediate);
+      },
+    });
+  }
+
+  #pause(directory: string): Promise<void> {
+    this.#sink.write(log.alert(`unable to opendir ${directory}, sleeping...`));
+    return sleep(PAUSE_MS);
   }
 
   #dying(what: string): void {
+    this.#abandon(`oh no! ${what}! dying...`);
+  }
+
+  #abandon(why: string): void {
     if (this.#finishing) return;
-    this.#sink.write(log.alert(`oh no! ${what}! dying...`));
+    this.#sink.write(log.alert(why));
     this.#exit(EXIT.soft);
   }
 
@@ -247,11 +284,19 @@ class QmailSend {
     this.#ask();
   }
 
+  /** SIGHUP renews locals and virtualdomains, both or neither. */
   #reread(): void {
+    const tables: { -readonly [Key in keyof RewriteTables]: RewriteTables[Key] } = {
+      ...this.#tables,
+    };
+    let reading = "locals";
     try {
-      this.#tables = { ...this.#tables, ...rereadTables(this.#control) };
+      tables.locals = readLocals(this.#control);
+      reading = "virtualdomains";
+      tables.virtualdomains = readVirtualdomains(this.#control);
+      this.#tables = tables;
     } catch {
-      this.#sink.write(log.alert("unable to reread controls"));
+      this.#sink.write(log.alert(`unable to reread control/${reading}`));
     }
   }
 
@@ -287,7 +332,7 @@ class QmailSend {
 
   #endMessages(recent: number): void {
     while (this.#schedule.fail.minTime <= recent) {
-      this.#schedule.add(this.#schedule.fail.shift() as MessId, recent);
+      this.#schedule.retry(this.#schedule.fail.shift() as MessId, recent);
     }
     while (this.#schedule.done.minTime <= recent) {
       const id = this.#schedule.done.shift() as MessId;
@@ -302,27 +347,25 @@ class QmailSend {
     this.#cleanupTime = now() + SLEEP_CLEANUP;
     if (this.#cleaning) return;
     this.#cleaning = true;
-    try {
-      await cleanup({
-        queue: QUEUE,
-        files: this.#files,
-        now,
-        cleanMess: (id) => this.#ending.clean(FRAME.cleanMess, id).then(() => {}),
-        active: () => !this.#deliveries.exiting,
-      });
-    } catch {
-      this.#sink.write(log.alert("unable to opendir mess, sleeping..."));
-    }
+    await cleanup({
+      files: this.#files,
+      now,
+      cleanMess: (id) => this.#ending.clean(FRAME.cleanMess, id).then(() => {}),
+      pause: (directory) => this.#pause(directory),
+      active: () => !this.#deliveries.exiting,
+    });
     this.#cleaning = false;
   }
 
   /** A new message: to be tried at once, or to be written down first. */
   async #take(message: StraightMessage): Promise<void> {
-    if (this.#straight.accept(message)) {
+    // What a crash left of its files must not outlive it.
+    if (!this.#files.leftover(message.id) && this.#straight.accept(message)) {
       this.#ask();
       return;
     }
-    await this.#settle(message);
+    void this.#settle(message);
+    while (this.#settling.size >= SETTLING_MAX) await Promise.race(this.#settling);
   }
 
   #startStraight(channel: Channel): boolean {
@@ -333,7 +376,7 @@ class QmailSend {
       id: message.id,
       sender: message.sender,
       recipient,
-      dying: false,
+      dying: now() > message.birth + this.#controls.lifetime,
       done: (status, text) => {
         const next = this.#straight.finished(delivery, status, text);
         if (next === "end") this.#endStraight(message.id);
@@ -361,6 +404,7 @@ class QmailSend {
     const files = settlement(message, now());
     this.#leavingTodo.add(id);
     this.#straight.forget(id);
+    this.#schedule.settling(id);
     try {
       await this.#files.settle(files);
       const cleaned = this.#ending.clean(FRAME.cleanTodo, id);
@@ -368,7 +412,8 @@ class QmailSend {
       if (await cleaned) this.#schedule.settled(files, now());
     } catch (error) {
       // The message is still in todo: the next reading of the directory finds it.
-      this.#sink.write(log.warning(`unable to write info for ${id}: ${(error as Error).message}`));
+      if (!(error instanceof QueueFileError)) throw error;
+      this.#sink.write(log.warning(error.message));
       this.#todo.nextScan = Math.min(this.#todo.nextScan, now() + SLEEP_SYSFAIL);
     }
     this.#leavingTodo.delete(id);
@@ -390,12 +435,6 @@ class QmailSend {
     for (const channel of CHANNELS) this.#links[channel].end();
     this.#finish?.(this.#exitCode);
   }
-}
-
-/** What SIGHUP renews: locals and virtualdomains (qmail-send(8)). */
-function rereadTables(control: Control): Pick<RewriteTables, "locals" | "virtualdomains"> {
-  const { locals, virtualdomains } = readTables(control);
-  return { locals, virtualdomains };
 }
 
 function now(): number {

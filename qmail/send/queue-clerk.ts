@@ -3,6 +3,7 @@
 import type { Socket } from "node:net";
 import { Link } from "../net/link.ts";
 import type { MessId } from "../queue/fmtqfn.ts";
+import { programQueue } from "../queue/program-queue.ts";
 import { FRAME, parseFresh } from "../queue/protocol.ts";
 import type { Qmail } from "../queue/qmail.ts";
 import { QueueLink } from "../queue/queue-link.ts";
@@ -43,9 +44,10 @@ export class QueueClerk {
     });
   }
 
-  /** A message of our own: a bounce. */
+  /** A message of our own, a bounce; through the program that QMAILQUEUE names, when it does. */
   message(): Qmail {
-    return this.#queue.open();
+    const program = process.env.QMAILQUEUE;
+    return (program ? programQueue(program) : this.#queue).open();
   }
 
   /** Removes files of `id`. Resolves with false when something could not be removed. */

@@ -16,15 +16,11 @@ import {
 } from "node:fs";
 import { promisify } from "node:util";
 import type { GroupSync } from "../files/groupsync.ts";
-import {
-  fmtqfn,
-  isMessId,
-  type MessId,
-  SPLIT,
-  type SplitDirectory,
-  splitOf,
-} from "../queue/fmtqfn.ts";
+import { fmtqfn, isMessId, type MessId, splitOf } from "../queue/fmtqfn.ts";
 import { CHANNELS, type Channel } from "./log.ts";
+
+/** Where qmail-send has files of a message. */
+const OURS = ["info", ...CHANNELS, "bounce"] as const;
 
 const dataSync = promisify(fdatasync);
 const fullSync = promisify(fsync);
@@ -46,6 +42,9 @@ export interface Settlement extends Info {
   readonly bounce: string;
 }
 
+/** Trouble with a file; the message is what the log says of it. */
+export class QueueFileError extends Error {}
+
 export class QueueFiles {
   readonly #queue: string;
   readonly #sync: GroupSync;
@@ -59,9 +58,11 @@ export class QueueFiles {
     return `${this.#queue}/${fmtqfn(directory, id)}`;
   }
 
-  /** mtime in seconds; null when the file is not there. Throws on other trouble. */
+  /** mtime in seconds; null when the file is not there. Throws QueueFileError on other trouble. */
   mtime(directory: Parameters<typeof fmtqfn>[0], id: MessId): number | null {
-    const stat = statSync(this.path(directory, id), { throwIfNoEntry: false });
+    const stat = attempt(`unable to stat ${fmtqfn(directory, id)}`, () =>
+      statSync(this.path(directory, id), { throwIfNoEntry: false }),
+    );
     return stat ? Math.floor(stat.mtimeMs / 1000) : null;
   }
 
@@ -72,6 +73,15 @@ export class QueueFiles {
     const text = readFileSync(this.path("info", id), "latin1");
     const end = text.indexOf("\0");
     return text[0] === "F" && end > 0 ? { sender: text.slice(1, end), birth } : null;
+  }
+
+  /** True when something of ours may lie there under `id`: an earlier run was writing it down when it crashed. */
+  leftover(id: MessId): boolean {
+    try {
+      return OURS.some((directory) => this.mtime(directory, id) !== null);
+    } catch {
+      return true;
+    }
   }
 
   /** True when the file was there. Throws on other trouble. */
@@ -90,11 +100,13 @@ export class QueueFiles {
     utimesSync(this.path(channel, id), time, time);
   }
 
-  /** Ids of all files in `directory`, one subdirectory after another. */
-  *ids(directory: SplitDirectory): IterableIterator<MessId> {
-    for (let split = 0; split < SPLIT; split++) {
-      for (const name of readdirSync(`${this.#queue}/${directory}/${split}`)) {
-        if (isMessId(name)) yield name;
+  /** Ids of the files in `directory`, for example "info/3"; tried again until it can be read (`pause`). */
+  async ids(directory: string, pause: (directory: string) => Promise<void>): Promise<MessId[]> {
+    for (;;) {
+      try {
+        return readdirSync(`${this.#queue}/${directory}`).filter(isMessId);
+      } catch {
+        await pause(directory);
       }
     }
   }
@@ -112,11 +124,13 @@ export class QueueFiles {
 
   /**
    * Writes info, local, remote and bounce of a message from todo, durable when this resolves.
-   * What an earlier try left is replaced. Throws on trouble; todo still holds the message then.
+   * What an earlier try left is replaced. Throws QueueFileError; todo still holds the message then.
    */
   async settle(message: Settlement): Promise<void> {
     const { id, records } = message;
-    for (const directory of ["info", ...CHANNELS, "bounce"] as const) this.unlink(directory, id);
+    for (const directory of OURS) {
+      attempt(`unable to unlink ${fmtqfn(directory, id)}`, () => this.unlink(directory, id));
+    }
     const written: Promise<void>[] = [];
     const write = (directory: "info" | "bounce" | Channel, text: string) => {
       if (text) written.push(this.#create(directory, id, { text, birth: message.birth }));
@@ -132,17 +146,22 @@ export class QueueFiles {
     id: MessId,
     { text, birth }: { text: string; birth: number },
   ): Promise<void> {
-    const fd = openSync(this.path(directory, id), "wx", 0o600);
+    const name = fmtqfn(directory, id);
+    const fd = attempt(`unable to create ${name}`, () =>
+      openSync(this.path(directory, id), "wx", 0o600),
+    );
+    const parent = directory === "bounce" ? "bounce" : `${directory}/${splitOf(id)}`;
     try {
-      writeAll(fd, text);
+      attempt(`trouble writing to ${name}`, () => writeAll(fd, text));
       if (directory === "info") futimesSync(fd, birth, birth);
       // With its times: the birth is one.
       await fullSync(fd);
+      await this.#sync.sync(`${this.#queue}/${parent}`);
+    } catch (error) {
+      throw trouble(`trouble fsyncing ${name}`, error);
     } finally {
       closeSync(fd);
     }
-    const parent = directory === "bounce" ? "bounce" : `${directory}/${splitOf(id)}`;
-    await this.#sync.sync(`${this.#queue}/${parent}`);
   }
 }
 
@@ -195,6 +214,19 @@ export class RecipientFile {
   close(): void {
     closeSync(this.#fd);
   }
+}
+
+function attempt<T>(what: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw trouble(what, error);
+  }
+}
+
+/** The first trouble with a file is the one to be told. */
+function trouble(what: string, cause: unknown): QueueFileError {
+  return cause instanceof QueueFileError ? cause : new QueueFileError(what, { cause });
 }
 
 function writeAll(fd: number, text: string): void {

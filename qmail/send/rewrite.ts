@@ -18,15 +18,22 @@ export interface RewriteTables {
 
 /** The tables from the control files. Throws when one cannot be read, or neither locals nor me exists. */
 export function readTables(control: Control): RewriteTables {
-  const locals = control.lines("locals", true);
-  if (!locals)
-    throw new Error("cannot read controls: neither control/locals nor control/me exists");
   return {
     envnoathost: control.lineOr("envnoathost", true, "envnoathost"),
     percenthack: new ConstSet(control.lines("percenthack") ?? []),
-    locals: new ConstSet(locals),
-    virtualdomains: new ConstMap(control.lines("virtualdomains") ?? []),
+    locals: readLocals(control),
+    virtualdomains: readVirtualdomains(control),
   };
+}
+
+export function readLocals(control: Control): ConstSet {
+  const locals = control.lines("locals", true);
+  if (!locals) throw new Error("neither control/locals nor control/me exists");
+  return new ConstSet(locals);
+}
+
+export function readVirtualdomains(control: Control): ConstMap {
+  return new ConstMap(control.lines("virtualdomains") ?? []);
 }
 
 /** Channel and form of the envelope recipient `recipient`. */

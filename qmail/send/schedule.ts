@@ -1,6 +1,6 @@
 /** What is to be tried when: the priority queues (C qmail: pq*). No directory is read while mail flows. */
 
-import type { MessId } from "../queue/fmtqfn.ts";
+import { fmtqfn, type MessId, SPLIT } from "../queue/fmtqfn.ts";
 import * as log from "./log.ts";
 import { CHANNELS, type Channel } from "./log.ts";
 import { Prioq } from "./prioq.ts";
@@ -8,6 +8,19 @@ import type { QueueFiles, Settlement } from "./queue-files.ts";
 
 /** After trouble with the system, the next try is this many seconds later. */
 export const SLEEP_SYSFAIL = 123;
+/** So long the reading of what an earlier run left may hold everything else up. */
+const SLICE_MS = 5;
+
+export interface StartContext {
+  /** Seconds since 1970. */
+  readonly now: () => number;
+  /** False when the reading is to be given up. */
+  active(): boolean;
+  /** Waits after the directory could not be read. */
+  pause(directory: string): Promise<void>;
+  /** A slice has been read. Resolves when the next may be. */
+  slice(): Promise<void>;
+}
 
 export class Schedule {
   readonly #files: QueueFiles;
@@ -18,33 +31,60 @@ export class Schedule {
   readonly done = new Prioq();
   /** Could not be looked at: to be added again. */
   readonly fail = new Prioq();
+  /** While `start` reads: what has left todo meanwhile, and so is not from an earlier run. */
+  #fresh: Set<MessId> | null = null;
+  /** What `start` still finds is due at this time at the latest (SIGALRM). */
+  #latest = Number.POSITIVE_INFINITY;
 
   constructor(files: QueueFiles, log: (line: string) => void) {
     this.#files = files;
     this.#log = log;
   }
 
-  /** All messages that an earlier run left. */
-  start(now: number): void {
-    for (const id of this.#files.ids("info")) this.add(id, now);
+  /**
+   * Adds all messages that an earlier run left, a slice at a time: new mail need not wait for a
+   * million of them. One stat for each; whether a file exists is known from its directory.
+   */
+  async start(context: StartContext): Promise<void> {
+    const { now, active, pause, slice } = context;
+    this.#fresh = new Set();
+    // Died while it wrote info: such a message is still in todo and starts from there.
+    const todo = new Set(await this.#files.ids("todo", pause));
+    let began = performance.now();
+    for (let split = 0; split < SPLIT; split++) {
+      const there = {
+        local: new Set(await this.#files.ids(`local/${split}`, pause)),
+        remote: new Set(await this.#files.ids(`remote/${split}`, pause)),
+      };
+      for (const id of await this.#files.ids(`info/${split}`, pause)) {
+        if (!todo.has(id) && !this.#fresh.has(id)) {
+          const channels = CHANNELS.filter((channel) => there[channel].has(id));
+          this.#add(id, channels, now());
+        }
+        if (performance.now() - began < SLICE_MS) continue;
+        await slice();
+        if (!active()) return;
+        began = performance.now();
+      }
+    }
+    this.#fresh = null;
+    this.#latest = Number.POSITIVE_INFINITY;
   }
 
-  /** A message whose files lie in the queue; its times are those of the files. */
-  add(id: MessId, now: number): void {
+  /** Looks again at a message that could not be looked at. */
+  retry(id: MessId, now: number): void {
     try {
       if (this.#files.mtime("info", id) === null) return;
-      // Died while it wrote info: the message is still in todo and starts from there.
       if (this.#files.mtime("todo", id) !== null) return;
-      const times = CHANNELS.map((channel) => this.#files.mtime(channel, id));
-      for (const [at, channel] of CHANNELS.entries()) {
-        const time = times[at];
-        if (typeof time === "number") this.channel[channel].insert(id, time);
-      }
-      if (times.every((time) => time === null)) this.done.insert(id, now);
-    } catch {
-      this.#log(log.warning(`unable to stat ${id}; will try again later`));
-      this.fail.insert(id, now + SLEEP_SYSFAIL);
+      this.#add(id, CHANNELS, now);
+    } catch (error) {
+      this.#failed(id, now, error);
     }
+  }
+
+  /** The message is leaving todo: what appears of it in the directories is known here. */
+  settling(id: MessId): void {
+    this.#fresh?.add(id);
   }
 
   /** A message that has just left todo. */
@@ -64,6 +104,7 @@ export class Schedule {
   /** Everything is due at `now` (SIGALRM). */
   runAll(now: number): void {
     for (const channel of CHANNELS) this.channel[channel].setAll(now);
+    if (this.#fresh) this.#latest = now;
   }
 
   /** Writes the times of the next tries into the files (at exit). */
@@ -73,10 +114,31 @@ export class Schedule {
         try {
           this.#files.setRetry(channel, id, time);
         } catch {
-          const path = this.#files.path(channel, id);
-          this.#log(log.warning(`unable to utime ${path}; message will be retried too soon`));
+          const name = fmtqfn(channel, id);
+          this.#log(log.warning(`unable to utime ${name}; message will be retried too soon`));
         }
       }
     }
+  }
+
+  /** A message whose files lie in the queue, those of `channels` perhaps; its times are theirs. */
+  #add(id: MessId, channels: readonly Channel[], now: number): void {
+    try {
+      const times = channels.map((channel) => this.#files.mtime(channel, id));
+      for (const [at, channel] of channels.entries()) {
+        const time = times[at];
+        if (typeof time === "number") {
+          this.channel[channel].insert(id, Math.min(time, this.#latest));
+        }
+      }
+      if (times.every((time) => time === null)) this.done.insert(id, now);
+    } catch (error) {
+      this.#failed(id, now, error);
+    }
+  }
+
+  #failed(id: MessId, now: number, error: unknown): void {
+    this.#log(log.warning(`${(error as Error).message}; will try again later`));
+    this.fail.insert(id, now + SLEEP_SYSFAIL);
   }
 }

@@ -17,6 +17,9 @@ import type { StraightMessage } from "./straight.ts";
 /** todo/ is read at least this often, in seconds. */
 export const SLEEP_TODO = 1500;
 
+/** So many names are read from the directory at once. */
+const NAMES = 256;
+
 export interface TodoContext {
   readonly queue: string;
   readonly log: (line: string) => void;
@@ -28,6 +31,8 @@ export interface TodoContext {
   take(message: StraightMessage): Promise<void>;
   /** False when no new message is to be begun. */
   active(): boolean;
+  /** True when so many are being written down that the next must wait. */
+  full(): boolean;
 }
 
 export class Todo {
@@ -57,8 +62,11 @@ export class Todo {
 
   /** A message that the queue server announces; `bytes` is its todo file. */
   fresh(id: MessId, size: number, bytes: Buffer): void {
-    const { active, known } = this.#context;
-    if (active() && !known(id)) void this.#take(id, size, bytes);
+    const { active, known, full } = this.#context;
+    if (!active() || known(id)) return;
+    // The reading of the directory waits as often as it must.
+    if (full()) this.scan();
+    else void this.#take(id, size, bytes);
   }
 
   /** Reads the directory, or reads it again when it is being read. */
@@ -73,7 +81,8 @@ export class Todo {
       this.#again = false;
       this.nextScan = this.#context.now() + SLEEP_TODO;
       try {
-        await this.#read(await opendir(`${this.#context.queue}/todo`));
+        const options = { bufferSize: NAMES };
+        await this.#read(await opendir(`${this.#context.queue}/todo`, options));
       } catch {
         this.#context.log(log.alert("unable to opendir todo, sleeping..."));
         this.nextScan = this.#context.now() + 10;
@@ -95,8 +104,11 @@ export class Todo {
     try {
       bytes = readFileSync(path("todo"));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-      this.#context.log(log.warning(`unable to open ${fmtqfn("todo", id)}`));
+      const { code, syscall } = error as NodeJS.ErrnoException;
+      // Delivered since its name was read.
+      if (code === "ENOENT") return;
+      const what = syscall === "read" ? "trouble reading" : "unable to open";
+      this.#context.log(log.warning(`${what} ${fmtqfn("todo", id)}`));
       return;
     }
     const mess = statSync(path("mess"), { throwIfNoEntry: false });
@@ -124,7 +136,8 @@ export class Todo {
       });
     } catch (error) {
       if (!(error instanceof EnvelopeError)) throw error;
-      write(log.warning(`${error.message} in ${fmtqfn("todo", id)}`));
+      const what = error.reason === "format" ? "unknown record type in" : "trouble reading";
+      write(log.warning(`${what} ${fmtqfn("todo", id)}`));
     }
   }
 }
