@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { formatTrailer, parseTrailer } from "../../../qmail/queue/drop.ts";
 import {
   EnvelopeError,
+  endsEnvelope,
   formatEnvelope,
   formatTodo,
   parseEnvelope,
@@ -48,16 +49,35 @@ test("a todo file can be read back", () => {
 });
 
 /** Bytes that are no envelope → the reason. */
-const BAD: readonly (readonly [string, "format" | "address"])[] = [
-  ["", "format"],
-  ["F\0", "format"],
-  ["Fa@b\0Tc@d\0", "format"],
+const BAD: readonly (readonly [string, EnvelopeError["reason"]])[] = [
+  ["", "end"],
+  ["F\0", "end"],
+  ["Fa@b\0Tc@d\0", "end"],
+  ["Fa@b\0Tc@d", "end"],
   ["Ta@b\0\0", "format"],
   ["Fa\0Xb\0\0", "format"],
-  ["Fa\0Tb\0\0x", "format"],
+  ["\0", "format"],
   [`F${"x".repeat(1003)}\0\0`, "address"],
   [`Fa\0T${"x".repeat(1003)}\0\0`, "address"],
+  [`Fa\0T${"x".repeat(1003)}`, "address"],
 ];
+
+test("what follows the end of an envelope does not count", () => {
+  const parsed = parseEnvelope(Buffer.from("Fa\0Tb\0\0x", "latin1"));
+  assert.deepEqual(parsed, { sender: "a", recipients: ["b"] });
+});
+
+test("endsEnvelope() sees the end, wherever the pieces are cut", () => {
+  fc.assert(
+    fc.property(envelope, fc.nat(), (each, cut) => {
+      const bytes = formatEnvelope(each);
+      const at = cut % (bytes.length + 1);
+      const [head, tail] = [bytes.subarray(0, at), bytes.subarray(at)];
+      assert.equal(endsEnvelope(undefined, head), at === bytes.length);
+      if (at < bytes.length) assert.ok(endsEnvelope(head.at(-1), tail));
+    }),
+  );
+});
 
 for (const [bytes, reason] of BAD) {
   test(`parseEnvelope() refuses ${JSON.stringify(bytes.slice(0, 20))}`, () => {
@@ -92,7 +112,16 @@ test("file names, also of inode numbers beyond what a number holds", () => {
       assert.ok(isMessId(String(ino)));
     }),
   );
-  for (const name of ["", "0", "01", "1a", "-1", ".", "123456789012345678901"]) {
+  for (const name of [
+    "",
+    "0",
+    "01",
+    "1a",
+    "-1",
+    ".",
+    "123456789012345678901",
+    "18446744073709551616",
+  ]) {
     assert.ok(!isMessId(name), name);
   }
 });

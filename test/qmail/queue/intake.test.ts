@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, readFileSync, rmdirSync, statSync } from "node:fs";
+import { chmodSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { GroupSync } from "../../../qmail/files/groupsync.ts";
@@ -74,8 +74,9 @@ test("a message given up leaves nothing, small or long", async () => {
 
 /** What is wrong with the envelope → qmail-queue's exit code. */
 for (const [bytes, code] of [
-  ["", 91],
-  ["Fa\0Tb\0", 91],
+  ["", 54],
+  ["Fa\0Tb\0", 54],
+  ["Xa\0\0", 91],
   [`Fa\0T${"x".repeat(1003)}\0\0`, 11],
 ] as const) {
   test(`an envelope that is refused with ${code} leaves nothing`, async () => {
@@ -102,6 +103,33 @@ for (const [directory, code] of [
     assert.deepEqual(made.files(), []);
   });
 }
+
+test("a file in intd that a crash left is in nobody's way", async () => {
+  using made = makeQueue();
+  const intake = new Intake(context(made.queue), source, 1);
+  // Long enough to have its name in mess before its envelope comes.
+  intake.put(Buffer.alloc(100_000, "x"));
+  const id = made.files()[0]?.split("/").at(-1) as string;
+  writeFileSync(join(made.queue, `intd/${id}`), "old");
+  await intake.commit(envelope);
+  assert.equal(readFileSync(join(made.queue, `todo/${id}`), "latin1"), "u7\0p1\0Fa@b\0Tc@d\0");
+});
+
+test("a message that was seen in todo and removed before it is announced is told to be gone", async () => {
+  using made = makeQueue();
+  const entering = new Set<string>();
+  const sync = new GroupSync();
+  sync.sync = (directory) => {
+    if (directory.endsWith("/todo")) entering.clear();
+    return Promise.resolve();
+  };
+  const gone = async (more: Partial<IntakeContext>) => {
+    return (await new Intake(context(made.queue, more), source, 1).commit(envelope)).gone;
+  };
+  assert.equal(await gone({ entering, sync }), true);
+  assert.equal(await gone({ entering }), false);
+  assert.equal(entering.size, 0);
+});
 
 test("a message that took more than a day is refused", async () => {
   using made = makeQueue();

@@ -33,6 +33,7 @@ import { Link } from "../../../qmail/net/link.ts";
 import { formatTodo, parseTodo } from "../../../qmail/queue/envelope.ts";
 import { fmtqfn, isMessId, type MessId, splitOf } from "../../../qmail/queue/fmtqfn.ts";
 import { networkQueue } from "../../../qmail/queue/network-queue.ts";
+import { LOCAL_SOCKET } from "../../../qmail/queue/protocol.ts";
 import { CHANNELS, type Channel } from "../../../qmail/send/log.ts";
 import { type Delivery, parseDelivery, SPAWN } from "../../../qmail/spawn/protocol.ts";
 
@@ -88,11 +89,14 @@ export class SendRig implements AsyncDisposable {
     writeFileSync(join(this.home, "control", name), text);
   }
 
-  /** Starts qmail-send; both spawners say hello. */
+  /** Starts qmail-send; both spawners say hello. Resolves when the doors of the queue are open. */
   async start(env: NodeJS.ProcessEnv = {}): Promise<void> {
+    const door = join(this.home, LOCAL_SOCKET);
+    rmSync(door, { force: true });
     this.launch(env);
     for (const channel of CHANNELS) this.hello(channel);
     await this.line(/^status: local 0\//);
+    await this.until(() => existsSync(door), "the doors");
   }
 
   launch(env: NodeJS.ProcessEnv = {}): void {
