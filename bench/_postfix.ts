@@ -21,8 +21,13 @@ export function postfixVersion(): string {
   return execFileSync("postconf", ["-d", "-h", "mail_version"], { encoding: "utf8" }).trim();
 }
 
-/** Sets up an instance below `directory`, delivering with virtual(8), `concurrency` at once. */
-export function makePostfix(directory: string, port: number, concurrency: number): MailServer {
+/** Sets up an instance below `directory`, delivering with virtual(8), `concurrency` at once, with `more` in main.cf. */
+export function makePostfix(
+  directory: string,
+  port: number,
+  concurrency: number,
+  more: Readonly<Record<string, string>> = {},
+): MailServer {
   const owner = getpwnam("postfix");
   const nobody = getpwnam("nobody");
   if (!owner || !nobody) throw new Error("Postfix is not installed: apt-get install postfix");
@@ -65,6 +70,7 @@ export function makePostfix(directory: string, port: number, concurrency: number
     smtpd_client_connection_rate_limit: 0,
     maillog_file: join(directory, "maillog"),
     maillog_file_prefixes: directory,
+    ...more,
   };
   const lines = Object.entries(settings).map(([key, value]) => `${key} = ${value}\n`);
   writeFileSync(join(etc, "main.cf"), lines.join(""));

@@ -8,20 +8,25 @@ import type { MailServer } from "./_postfix.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../cli/qmailctl.js", import.meta.url));
 
-/** Sets up a sandbox below `directory`, `concurrency` local deliveries at once. */
-export function makeQmailctl(directory: string, port: number, concurrency: number): MailServer {
+/** Sets up a sandbox below `directory`, `concurrency` local deliveries and `sessions` of SMTP at once. */
+export function makeQmailctl(
+  directory: string,
+  port: number,
+  concurrency: number,
+  sessions = 40,
+): MailServer {
   const config = join(directory, "qmailctl.config.ts");
   const value = {
     home: "./qmail",
     sandbox: true,
     host: "bench.test",
-    aliases: { bench: "./bench/Maildir/" },
-    services: { smtp: { listen: `127.0.0.1:${port}` } },
+    aliases: { bench: "./bench/Maildir/", default: "./bench/Maildir/" },
+    services: { smtp: { listen: `127.0.0.1:${port}`, concurrency: sessions } },
     concurrency: { local: concurrency },
   };
   writeFileSync(config, `export default ${JSON.stringify(value)};\n`);
   const qmailctl = (verb: string) =>
-    execFileSync(process.execPath, [LAUNCHER, "--config", config, verb], {
+    execFileSync(process.execPath, launch(directory, verb), {
       stdio: ["ignore", "ignore", "inherit"],
     });
   qmailctl("install");
@@ -33,4 +38,9 @@ export function makeQmailctl(directory: string, port: number, concurrency: numbe
     start: () => void qmailctl("start"),
     stop: () => void qmailctl("stop"),
   };
+}
+
+/** What Node is started with for `qmailctl ARGS` on the sandbox below `directory`. */
+export function launch(directory: string, ...args: readonly string[]): string[] {
+  return [LAUNCHER, "--config", join(directory, "qmailctl.config.ts"), ...args];
 }

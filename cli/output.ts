@@ -19,6 +19,9 @@ export function makeOutput(json: boolean): Output {
     data(value) {
       if (json) process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
     },
+    dataList(values) {
+      if (json) for (const piece of formatList(values)) process.stdout.write(piece);
+    },
     note(text) {
       process.stderr.write(`${text}\n`);
     },
@@ -31,7 +34,9 @@ export function formatTable(
   rows: readonly (readonly string[])[],
 ): string {
   const all = [columns.map(({ title }) => kleur.bold(title)), ...rows];
-  const widths = columns.map((_, at) => Math.max(...all.map((row) => width(row[at] ?? ""))));
+  const widths = columns.map((_, at) =>
+    all.reduce((widest, row) => Math.max(widest, width(row[at] ?? "")), 0),
+  );
   const lines = all.map((row) =>
     columns
       .map(({ align }, at) => {
@@ -43,6 +48,16 @@ export function formatTable(
       .trimEnd(),
   );
   return `${lines.join("\n")}\n`;
+}
+
+/** A JSON array as `JSON.stringify` would indent it, piece by piece: it may be longer than a string can be. */
+export function* formatList(values: Iterable<unknown>): Generator<string> {
+  let before = "[\n";
+  for (const value of values) {
+    yield before + JSON.stringify(value, null, 2).replace(/^/gm, "  ");
+    before = ",\n";
+  }
+  yield before === "[\n" ? "[]\n" : "\n]\n";
 }
 
 /** What went wrong, and the ways on. */

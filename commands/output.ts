@@ -16,6 +16,8 @@ export interface Output {
   table(columns: readonly Column[], rows: readonly (readonly string[])[]): void;
   /** The one JSON document of this command; prints only when `json`. */
   data(value: unknown): void;
+  /** As `data` for an array of any length; `values` are only asked for when `json`. */
+  dataList(values: Iterable<unknown>): void;
   /** A line on standard error, for what is no result: progress, warnings. */
   note(text: string): void;
 }

@@ -9,14 +9,22 @@ import { CommandError, type Output } from "../output.ts";
 import { checkInstalled } from "../supervisor.ts";
 import { duration } from "../time.ts";
 
+/** So many messages are sorted by age. Of more, nobody reads all: they come as they lie, in blocks of this size. */
+const BLOCK = 10_000;
+
 /** Shows the queue of the mail server in `home`. */
 export async function queueList({ home, output }: { home: string; output: Output }): Promise<void> {
   checkInstalled(home);
   try {
-    const messages = [...readQueue(`${home}/queue`)].sort((a, b) => a.birth - b.birth);
-    output.data(messages.map(toJson));
-    if (messages.length === 0) output.line("The queue is empty.");
-    else print(messages, output);
+    const blocks = inBlocks(readQueue(`${home}/queue`));
+    output.dataList(flat(blocks));
+    if (output.json) return;
+    let empty = true;
+    for (const block of blocks) {
+      print(block, output);
+      empty = false;
+    }
+    if (empty) output.line("The queue is empty.");
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== "EACCES") throw error;
@@ -25,6 +33,24 @@ export async function queueList({ home, output }: { home: string; output: Output
       cause: error,
     });
   }
+}
+
+function* inBlocks(messages: Iterable<QueuedMessage>): Generator<QueuedMessage[]> {
+  let block: QueuedMessage[] = [];
+  let first = true;
+  for (const message of messages) {
+    block.push(message);
+    if (block.length < BLOCK) continue;
+    yield block;
+    block = [];
+    first = false;
+  }
+  if (first) block.sort((a, b) => a.birth - b.birth);
+  if (block.length > 0) yield block;
+}
+
+function* flat(blocks: Iterable<readonly QueuedMessage[]>) {
+  for (const block of blocks) yield* block.map(toJson);
 }
 
 function toJson(message: QueuedMessage) {

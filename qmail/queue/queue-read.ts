@@ -1,6 +1,6 @@
 /** Reading the queue directory, as it is while the daemons work on it: what vanishes meanwhile is no error. */
 
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { parseTodo } from "./envelope.ts";
 import { fmtqfn, isMessId, type MessId, SPLIT } from "./fmtqfn.ts";
 
@@ -28,9 +28,14 @@ const CHANNELS = ["local", "remote"] as const;
 
 /** Every message in the queue directory `queue`, one at a time. Throws when we may not read it. */
 export function* readQueue(queue: string): IterableIterator<QueuedMessage> {
+  const bounce = new Set(ids(`${queue}/bounce`));
   for (let split = 0; split < SPLIT; split++) {
-    for (const id of ids(`${queue}/info/${split}`)) {
-      const message = preprocessed(queue, id);
+    const info = ids(`${queue}/info/${split}`);
+    // What is there is known from the directories: to ask for each name that is not would take longer.
+    const local = new Set(ids(`${queue}/local/${split}`));
+    const remote = new Set(ids(`${queue}/remote/${split}`));
+    for (const id of info) {
+      const message = preprocessed(queue, id, { local, remote, bounce });
       if (message) yield message;
     }
   }
@@ -55,7 +60,10 @@ function ids(directory: string): MessId[] {
   return readdirSync(directory).filter(isMessId);
 }
 
-function preprocessed(queue: string, id: MessId): QueuedMessage | null {
+/** The messages that have a file in these directories. */
+type There = Readonly<Record<"local" | "remote" | "bounce", ReadonlySet<MessId>>>;
+
+function preprocessed(queue: string, id: MessId, there: There): QueuedMessage | null {
   const info = read(`${queue}/${fmtqfn("info", id)}`);
   const size = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false })?.size;
   if (!info || size === undefined) return null;
@@ -65,8 +73,10 @@ function preprocessed(queue: string, id: MessId): QueuedMessage | null {
     birth: info.mtimeMs,
     sender: info.bytes.toString("latin1", 1, info.bytes.indexOf(0)),
     state: "preprocessed",
-    bouncing: statSync(`${queue}/${fmtqfn("bounce", id)}`, { throwIfNoEntry: false }) !== undefined,
-    recipients: CHANNELS.flatMap((channel) => channelRecipients(queue, id, channel)),
+    bouncing: there.bounce.has(id),
+    recipients: CHANNELS.filter((channel) => there[channel].has(id)).flatMap((channel) =>
+      channelRecipients(queue, id, channel),
+    ),
   };
 }
 
@@ -77,9 +87,9 @@ function channelRecipients(
 ): QueuedRecipient[] {
   const file = read(`${queue}/${fmtqfn(channel, id)}`);
   const records = file ? file.bytes.toString("latin1").split("\0").slice(0, -1) : [];
-  return records.map((record) => {
-    return { channel, address: record.slice(1), done: record[0] === "D" };
-  });
+  return records
+    .filter((record) => record[0] === "T" || record[0] === "D")
+    .map((record) => ({ channel, address: record.slice(1), done: record[0] === "D" }));
 }
 
 function unprocessed(queue: string, id: MessId): QueuedMessage | null {
@@ -99,10 +109,18 @@ function unprocessed(queue: string, id: MessId): QueuedMessage | null {
 }
 
 function read(path: string): { bytes: Buffer; mtimeMs: number } | null {
+  let fd: number;
   try {
-    return { bytes: readFileSync(path), mtimeMs: statSync(path).mtimeMs };
+    fd = openSync(path, "r");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw error;
+  }
+  try {
+    const { size, mtimeMs } = fstatSync(fd);
+    const bytes = Buffer.allocUnsafe(size);
+    return { bytes: bytes.subarray(0, readSync(fd, bytes, 0, size, 0)), mtimeMs };
+  } finally {
+    closeSync(fd);
   }
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import kleur from "kleur";
-import { formatTable } from "../../cli/output.ts";
+import { formatList, formatTable } from "../../cli/output.ts";
 
 test("formatTable() aligns columns, colours not counted, without spaces at the end", () => {
   const before = kleur.enabled;
@@ -21,4 +22,19 @@ test("formatTable() aligns columns, colours not counted, without spaces at the e
   } finally {
     kleur.enabled = before;
   }
+});
+
+test("formatList() is JSON.stringify() in pieces", () => {
+  fc.assert(
+    fc.property(fc.array(fc.jsonValue({ maxDepth: 2 }), { maxLength: 5 }), (values) => {
+      const text = [...formatList(values)].join("");
+      assert.equal(text, `${JSON.stringify(values, null, 2)}\n`);
+    }),
+  );
+});
+
+test("formatTable() takes more rows than a function takes arguments", () => {
+  const rows = Array.from({ length: 300_000 }, (_, at) => [String(at), "x"]);
+  const text = formatTable([{ title: "number", align: "right" }, { title: "letter" }], rows);
+  assert.match(text, /\n299999 {2}x\n$/);
 });
