@@ -8,21 +8,27 @@ import type { MailServer } from "./_postfix.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../cli/qmailctl.js", import.meta.url));
 
-/** Sets up a sandbox below `directory`, `concurrency` local deliveries and `sessions` of SMTP at once. */
-export function makeQmailctl(
-  directory: string,
-  port: number,
-  concurrency: number,
-  sessions = 40,
-): MailServer {
+export interface SandboxOptions {
+  /** Local deliveries at once; 0 holds all mail back. */
+  readonly concurrency: number;
+  /** SMTP sessions at once. Default: 40. */
+  readonly sessions?: number;
+  /** What is done with the mail. Default: a Maildir. */
+  readonly delivery?: string;
+}
+
+/** Sets up a sandbox below `directory`. */
+export function makeQmailctl(directory: string, port: number, options: SandboxOptions): MailServer {
+  const { concurrency, sessions = 40, delivery = "./bench/Maildir/" } = options;
   const config = join(directory, "qmailctl.config.ts");
   const value = {
     home: "./qmail",
     sandbox: true,
     host: "bench.test",
-    aliases: { bench: "./bench/Maildir/", default: "./bench/Maildir/" },
+    aliases: { bench: delivery, default: delivery },
     services: { smtp: { listen: `127.0.0.1:${port}`, concurrency: sessions } },
-    concurrency: { local: concurrency },
+    // As a control file: 0 holds all mail back.
+    control: { concurrencylocal: concurrency },
   };
   writeFileSync(config, `export default ${JSON.stringify(value)};\n`);
   const qmailctl = (verb: string) =>

@@ -28,7 +28,10 @@ async function main(): Promise<void> {
   const directory = mkdtempSync(join(values.dir, "qmailctl-large-"));
   const home = join(directory, "qmail");
   // Nothing is delivered: the messages stay in the queue.
-  const server = makeQmailctl(directory, await freePort(), 0, messages);
+  const server = makeQmailctl(directory, await freePort(), {
+    concurrency: 0,
+    sessions: messages,
+  });
   try {
     server.start();
     const before = new Map(processesOf(home).map(({ pid }) => [pid, memory(pid, "VmRSS")]));

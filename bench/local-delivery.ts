@@ -113,7 +113,9 @@ async function main(): Promise<void> {
   for (const name of ["postfix", "qmailctl"]) mkdirSync(join(directory, name));
   const servers: MailServer[] = [];
   try {
-    const ours = makeQmailctl(join(directory, "qmailctl"), await freePort(), CONCURRENCY);
+    const ours = makeQmailctl(join(directory, "qmailctl"), await freePort(), {
+      concurrency: CONCURRENCY,
+    });
     const theirs = makePostfix(join(directory, "postfix"), await freePort(), CONCURRENCY);
     process.stdout.write(describeMachine(directory));
     process.stdout.write("          qmailctl   postfix     ratio   (messages a second)\n");

@@ -128,7 +128,7 @@ async function main(): Promise<void> {
   const directory = mkdtempSync(join(values.dir, "qmailctl-million-"));
   const say = (label: string, text: string) => process.stdout.write(`${label.padEnd(44)}${text}\n`);
   const seconds = (from: number, to = performance.now()) => `${((to - from) / 1000).toFixed(1)} s`;
-  const server = makeQmailctl(directory, await freePort(), 20);
+  const server = makeQmailctl(directory, await freePort(), { concurrency: 20 });
   const home = join(directory, "qmail");
   try {
     process.stdout.write(describeMachine(directory));

@@ -1,6 +1,6 @@
 /**
  * Queue acceptance beside Postfix: messages answered with 250 a second from 20 SMTP sessions, every
- * one synced by both, delivery held back. In turn in one run; then the syncs of our queue server counted.
+ * one synced by both and delivered to nobody. In turn in one run; then the syncs of our queue server counted.
  *
  *   node bench/queue-acceptance.ts [--rounds 5] [--messages 3000] [--dir DIRECTORY]
  *
@@ -56,7 +56,7 @@ async function countSyncs(server: MailServer, directory: string): Promise<string
   await once(strace, "exit");
   const lines = readFileSync(trace, "latin1").split("\n");
   const count = (pattern: RegExp) => lines.filter((line) => pattern.test(line)).length;
-  const files = count(/sync\(\d+<[^>]*\/(mess\/\d+|intd)\/\d+>/);
+  const files = count(/sync\(\d+<[^>]*\/(pid|mess\/\d+|intd)\//);
   const directories = count(/fsync\(\d+<[^>]*\/todo>/);
   const each = (number: number) => (number / messages).toFixed(2);
   return `syncs a message: ${each(files)} of files, ${each(directories)} of directories\n`;
@@ -70,14 +70,17 @@ async function main(): Promise<void> {
   for (const name of ["postfix", "qmailctl"]) mkdirSync(join(directory, name));
   const servers: MailServer[] = [];
   try {
-    // Nothing is delivered: what is measured ends with the 250.
-    const ours = makeQmailctl(join(directory, "qmailctl"), await freePort(), 0);
+    // Delivered to nobody: what is measured ends with the 250.
+    const ours = makeQmailctl(join(directory, "qmailctl"), await freePort(), {
+      concurrency: 20,
+      delivery: "# to nobody",
+    });
     const theirs = makePostfix(join(directory, "postfix"), await freePort(), 20, {
-      defer_transports: "virtual",
+      virtual_transport: "discard:",
     });
     process.stdout.write(describeMachine(directory));
     process.stdout.write(
-      `Postfix ${postfixVersion()}; ${messages} messages of ${SIZE} bytes, ${SESSIONS} sessions, nothing delivered\n`,
+      `Postfix ${postfixVersion()}; ${messages} messages of ${SIZE} bytes, ${SESSIONS} sessions, delivered to nobody\n`,
     );
     for (const server of [ours, theirs]) {
       servers.push(server);

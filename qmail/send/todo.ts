@@ -17,8 +17,8 @@ import type { StraightMessage } from "./straight.ts";
 /** todo/ is read at least this often, in seconds. */
 export const SLEEP_TODO = 1500;
 
-/** So many names are read from the directory at once. */
-const NAMES = 256;
+/** So many messages are taken in one turn: a few milliseconds, then deliveries go on. */
+const NAMES = 64;
 
 export interface TodoContext {
   readonly queue: string;

@@ -16,6 +16,7 @@ async function run(options: Partial<SendOptions>, queue = new FakeQueue()) {
     line: (text = "") => lines.push(text),
     table: () => assert.fail(),
     data: (value) => data.push(value),
+    dataList: () => assert.fail(),
     note: () => assert.fail(),
   };
   const env = { USER: "usr", NAME: "A User" };
