@@ -32,6 +32,52 @@ test("setAll() makes everything due", () => {
   assert.deepEqual([queue.shift(), queue.shift(), queue.shift()].sort(), ["5", "7", "9"]);
 });
 
+/** The square root as qmail-send.c finds it, bit by bit, for 32 bits. */
+function squareroot(x: number): number {
+  let y = 0n;
+  let yy = 0n;
+  for (let j = 15n; j >= 0n; j--) {
+    const y21 = (y << (j + 1n)) + (1n << (j + j));
+    if (y21 > BigInt(x) - yy) continue;
+    y += 1n << j;
+    yy += y21;
+  }
+  return Number(y);
+}
+
+test("nextRetry() is qmail's formula: a square root without a remainder, and a skip of 10 or 20", () => {
+  const age = fc.oneof(
+    fc.nat(0xffffffff),
+    fc.nat(65_535).map((root) => root * root),
+    fc.integer({ min: 1, max: 65_535 }).map((root) => root * root - 1),
+  );
+  fc.assert(
+    fc.property(fc.nat(2_000_000_000), age, (birth, seconds) => {
+      for (const [channel, skip] of [
+        ["local", 10],
+        ["remote", 20],
+      ] as const) {
+        const n = squareroot(seconds) + skip;
+        assert.equal(nextRetry(birth, channel, birth + seconds), birth + n * n);
+      }
+    }),
+  );
+});
+
+test("inode numbers of 64 bits come out of the priority queue as they went in", () => {
+  const ino = fc.bigInt({ min: 1n, max: 2n ** 64n - 1n });
+  fc.assert(
+    fc.property(fc.uniqueArray(ino, { minLength: 1, maxLength: 300 }), (inodes) => {
+      const queue = new Prioq();
+      const ids = inodes.map(String);
+      for (const [at, id] of ids.entries()) queue.insert(id, at);
+      assert.deepEqual([...queue].map(([id]) => id).toSorted(), ids.toSorted());
+      for (const id of ids) assert.equal(queue.shift(), id);
+      assert.equal(queue.shift(), undefined);
+    }),
+  );
+});
+
 /** Tries after: the table of qmail-send's schedule, in seconds after birth. */
 test("the schedule is quadratic: 400, 1600, 3600 s for remote; 100, 400, 900 s for local", () => {
   let tried = 0;
