@@ -39,7 +39,7 @@ import { type Delivery, parseDelivery, SPAWN } from "../../../qmail/spawn/protoc
 
 const CHILD = fileURLToPath(new URL("./_send-child.ts", import.meta.url));
 /** Longer than anything takes on a busy machine. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 /** At the end of a test qmail-send may be in one of its pauses of ten seconds. */
 const GRACE_MS = 3000;
@@ -144,6 +144,18 @@ export class SendRig implements AsyncDisposable {
 
   signal(name: NodeJS.Signals): void {
     this.#child?.kill(name);
+  }
+
+  /**
+   * SIGALRM until a delivery is asked for, or `enough`: a message that is on its way into the schedule
+   * is not due by the first.
+   */
+  alarm(enough = () => false): Promise<void> {
+    return this.until(() => {
+      if (this.#orders.length > 0 || enough()) return true;
+      this.signal("SIGALRM");
+      return false;
+    }, "a delivery after SIGALRM");
   }
 
   /** From now on qmail-send cannot make a file longer than this. */

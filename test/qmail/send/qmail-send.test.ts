@@ -62,7 +62,7 @@ test("a deferral is settled for the schedule, and SIGALRM tries it again at once
   assert.equal(rig.read("info", id), "Fa@from.test\0");
   assert.equal(rig.read("remote", id), "Djoe@far.test\0Tann@far.test\0");
   assert.ok(!rig.exists("local", id));
-  rig.signal("SIGALRM");
+  await rig.alarm();
   const again = await rig.order();
   assert.equal(again.recipient, "ann@far.test");
   again.report("Zstill not\n");
@@ -202,15 +202,14 @@ test("what another qmail left is picked up and finished: todo, info, local, remo
   const tried = new Map<string, string[]>();
   for (let at = 0; at < 1 + 6 + 3 + 1 + 1 + 1; at++) {
     const { messid, sender, recipient, report } = await rig.order();
-    const known = [plain, many, marked, bouncing, torn].includes(messid);
-    const key = known ? messid : `bounce for ${recipient}${sender}`;
+    // A bounce may have the number of a message that has just ended.
+    const key = sender === "" ? `bounce for ${recipient}` : messid;
     tried.set(key, [...(tried.get(key) ?? []), recipient].sort());
     report("Kfine\n");
   }
   assert.deepEqual(
     tried,
     new Map([
-      ...[...tried.keys()].map((key) => [key, tried.get(key)] as const),
       [plain, ["joe@mail.test"]],
       [many, Array.from({ length: 6 }, (_, at) => `r${at}@far.test`)],
       [marked, ["local@mail.test", "one@far.test", "three@far.test"]],
@@ -270,10 +269,9 @@ test("on stopping, what is under way is finished, what is not begun stays in tod
 
   // The next run takes all that up and brings it to its end.
   await rig.start();
-  rig.signal("SIGALRM");
   const ended = () => rig.messages() === 0;
   for (;;) {
-    await rig.until(() => rig.orders > 0 || ended(), "the end of all messages");
+    await rig.alarm(ended);
     if (rig.orders === 0) break;
     (await rig.order()).report("K\n");
   }
