@@ -24,6 +24,8 @@ export interface SendmailContext extends Context {
   readonly name: string;
   /** Runs `program` of the home's bin with our standard input and output, and `variables` added. */
   run(program: string, variables: Readonly<Record<string, string>>): Promise<Outcome>;
+  /** Has qmail-send try its whole queue now; false when we may not ask for that, or nothing runs. */
+  flush(): Promise<boolean>;
 }
 
 const USAGE = "usage: sendmail [ -t ] [ -fsender ] [ -Fname ] [ -bp ] [ -bs ] [ arg ... ]";
@@ -31,7 +33,7 @@ const USAGE = "usage: sendmail [ -t ] [ -fsender ] [ -Fname ] [ -bp ] [ -bs ] [ 
 /** All that any sendmail takes; what is not looked at below has no meaning for qmail. */
 const LETTERS = "A::B:C:D:E::F:GIJ::L:N:O:R:UV:X:b:d::e:f:h:imno:p:q::r:tvx";
 
-const FLUSH_HINT = "qmail sends its queue by itself; to have all tried now: qmailctl flush";
+const FLUSH_HINT = "qmail sends its queue by itself; to have all tried now, as root: sendmail -q";
 
 const NO_NEWALIASES = "qmail has no alias database to rebuild: see dot-qmail(5)";
 
@@ -63,12 +65,19 @@ export async function sendmail(
   if (mode === "p") return await context.run("qmail-qread", {});
   if (mode === "s") return await context.run("qmail-smtpd", sessionEnv(context.env));
   if (mode !== "m") return refused(MODES_REFUSED[mode] ?? `unknown mode "-b${mode}"; ${USAGE}`);
-  if (last("q") !== undefined) return { code: EXIT.ok, message: FLUSH_HINT };
+  const run = last("q");
+  if (run !== undefined) return await runQueue(run, context);
   return await submit(parsed.rest, context, {
     fromHeader: last("t") !== undefined,
     sender: last("fr"),
     name: last("F"),
   });
+}
+
+/** `-q`; an interval behind it asks for a daemon, which qmail-send is anyway. */
+async function runQueue(interval: string, context: SendmailContext): Promise<Outcome> {
+  const flushed = !/^\d/.test(interval) && (await context.flush());
+  return { code: EXIT.ok, message: flushed ? "" : FLUSH_HINT };
 }
 
 interface Submission {
@@ -137,6 +146,15 @@ export function sendmailContext(name: string): SendmailContext {
         );
         child.on("close", (code) => resolve({ code: code ?? EXIT.soft, message: "" }));
       });
+    },
+    async flush() {
+      const { ask } = await import("../supervise/control.ts");
+      const request = { type: "signal", service: "qmail-send", signal: "SIGALRM" } as const;
+      try {
+        return (await ask(context.home, request)).ok;
+      } catch {
+        return false;
+      }
     },
   };
 }

@@ -165,7 +165,11 @@ test("a real installation", { skip }, async (t) => {
       const text = `To: ${USER}@mail.test\nSubject: test\n\nby sendmail\n`;
       const sent = await run("su", [USER, "-c", `${HOME}/bin/sendmail -t`], { input: text });
       assert.equal(sent.code, 0, sent.stderr);
-      await mailboxHas(mailbox, ["by sendmail"]);
+      const session = `HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<${USER}@mail.test>\r\nDATA\r\n\r\nby a session\r\n.\r\nQUIT\r\n`;
+      const bs = await run("su", [USER, "-c", `${HOME}/bin/sendmail -bs`], { input: session });
+      assert.equal(bs.code, 0, bs.stderr);
+      assert.match(bs.stdout, /^220 mail\.test .*\r\n(250 .*\r\n){3}354 .*\r\n250 ok .*\r\n221 /);
+      await mailboxHas(mailbox, ["by sendmail", "by a session"]);
       assert.equal(statSync(mailbox).uid, getpwnam(USER)?.uid);
       const uid = getpwnam(USER)?.uid;
       assert.match(readFileSync(mailbox, "latin1"), new RegExp(`invoked by uid ${uid}\\)`));

@@ -103,7 +103,12 @@ test("local dates", async () => {
 
 test("datemail is sendmail with a local date", async () => {
   const inner = world(home, "To: a@b.c\n\nbody\n");
-  const context = { ...inner, name: "sendmail", run: () => assert.fail() };
+  const context = {
+    ...inner,
+    name: "sendmail",
+    run: () => assert.fail(),
+    flush: () => assert.fail(),
+  };
   const outcome = await inZone("Asia/Kolkata", () => datemail(["-t"], context));
   assert.equal(outcome.code, 0);
   assert.match(inner.fake.message ?? "", /^Date: 9 Sep 2001 07:16:40 \+0530$/m);

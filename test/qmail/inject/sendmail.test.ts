@@ -14,10 +14,16 @@ interface Run {
 
 async function run(
   args: readonly string[],
-  options: { text?: string | readonly string[]; env?: Record<string, string>; name?: string } = {},
+  options: {
+    text?: string | readonly string[];
+    env?: Record<string, string>;
+    name?: string;
+    mayFlush?: boolean;
+  } = {},
 ) {
   const inner = world(home, options.text ?? TEXT, { env: options.env ?? { USER: "usr" } });
   const runs: Run[] = [];
+  let flushes = 0;
   const context: SendmailContext = {
     ...inner,
     name: options.name ?? "sendmail",
@@ -25,11 +31,24 @@ async function run(
       runs.push({ program, variables });
       return { code: 7, message: "" };
     },
+    async flush() {
+      flushes++;
+      return options.mayFlush === true;
+    },
   };
   const outcome = await sendmail(args, context);
   const { message, sender, recipients } = inner.fake;
   const from = /^From: (.*)$/m.exec(message ?? "")?.[1];
-  return { code: outcome.code, error: outcome.message, message, sender, recipients, from, runs };
+  return {
+    code: outcome.code,
+    error: outcome.message,
+    message,
+    sender,
+    recipients,
+    from,
+    runs,
+    flushes,
+  };
 }
 
 const HOST = "host.dom.example";
@@ -151,19 +170,29 @@ test("-bs from inetd keeps what is known of the client", async () => {
   assert.deepEqual(runs, [{ program: "qmail-smtpd", variables: {} }]);
 });
 
-test("-q is answered with a hint", async () => {
-  for (const args of [["-q"], ["-q30m"], ["-qf", "-v"]]) {
-    const { code, error, message } = await run(args);
-    assert.equal(code, 0);
-    assert.match(error, /qmailctl flush/);
-    assert.equal(message, null);
+test("-q has the queue tried now", async () => {
+  for (const args of [["-q"], ["-qf", "-v"], ["-qR@slow.example"]]) {
+    const { code, error, flushes, message } = await run(args, { mayFlush: true });
+    assert.deepEqual([code, error, flushes, message], [0, "", 1, null]);
+  }
+});
+
+test("-q by somebody who may not, and with an interval, is answered with a hint", async () => {
+  for (const args of [["-q"], ["-q30m"]]) {
+    const { code, error, flushes } = await run(args);
+    assert.deepEqual([code, flushes], [0, args[0] === "-q" ? 1 : 0]);
+    assert.match(error, /as root: sendmail -q$/);
   }
 });
 
 test("queue trouble comes through", async () => {
   const fake = new FakeQueue(queueFailure(53));
   const context = { ...world(home, TEXT, { fake }), name: "sendmail" };
-  const outcome = await sendmail(["-t"], { ...context, run: () => assert.fail() });
+  const outcome = await sendmail(["-t"], {
+    ...context,
+    run: () => assert.fail(),
+    flush: () => assert.fail(),
+  });
   assert.deepEqual(outcome, { code: 111, message: "qq write error or disk full (#4.3.0)" });
 });
 
