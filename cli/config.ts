@@ -3,7 +3,12 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Config, type ConfigInput, configSchema } from "../commands/config.ts";
+import {
+  type Config,
+  type ConfigInput,
+  configSchema,
+  type QmailService,
+} from "../commands/config.ts";
 import { installedConfig } from "../commands/install/step.ts";
 import { CommandError, UsageError } from "../commands/output.ts";
 import { EXIT } from "../qmail/exit.ts";
@@ -149,7 +154,6 @@ function complete(input: ConfigInput, directory: string): Config {
   const sandbox = input.sandbox ?? false;
   const smtp = input.services?.smtp ?? {};
   const defaultListen = sandbox ? "127.0.0.1:2525" : ":25";
-  const list = <T>(value: T | T[]): T[] => (Array.isArray(value) ? value : [value]);
   const { local, remote } = input.concurrency ?? {};
   const control: Record<string, string[]> = {
     ...(local === undefined ? {} : { concurrencylocal: [String(local)] }),
@@ -179,6 +183,25 @@ function complete(input: ConfigInput, directory: string): Config {
             concurrency: smtp.concurrency ?? 1000,
             relayFrom: smtp.relayFrom ?? [],
           },
+    qmtp: qmailListener(input.services?.qmtp, { port: 209, sandbox }),
+    qmqp: qmailListener(input.services?.qmqp, { port: 628, sandbox }),
+    hubs: input.client ? list(input.client.hub) : null,
     control,
   };
+}
+
+function qmailListener(
+  service: QmailService | undefined,
+  { port, sandbox }: { port: number; sandbox: boolean },
+): Config["qmtp"] {
+  if (!service) return null;
+  return {
+    listen: list(service.listen ?? (sandbox ? `127.0.0.1:${port + 2000}` : `:${port}`)),
+    concurrency: service.concurrency ?? 1000,
+    relayFrom: service.relayFrom ?? [],
+  };
+}
+
+function list<T>(value: T | T[]): T[] {
+  return Array.isArray(value) ? value : [value];
 }

@@ -26,6 +26,16 @@ export interface SmtpService {
   relayFrom?: string[];
 }
 
+/** A protocol of qmail's own (QMTP, QMQP), for hosts that know each other. */
+export interface QmailService {
+  /** Where to listen, as for SMTP. Default: port 209 for QMTP, 628 for QMQP; in a sandbox 127.0.0.1 and that port plus 2000. */
+  listen?: string | string[];
+  /** Connections at once. Default: 1000. */
+  concurrency?: number;
+  /** Addresses and networks that may send to any domain. QMTP takes mail for `rcpthosts` from all others; QMQP takes none. */
+  relayFrom?: string[];
+}
+
 /** One mail server. Every field may be left out. */
 export interface ConfigInput {
   /** The qmail home, relative to this file. Default: `"/var/qmail"`. */
@@ -54,7 +64,16 @@ export interface ConfigInput {
   services?: {
     /** Mail from other hosts. */
     smtp?: SmtpService;
+    /** Mail from hosts that speak QMTP, as qmail's with a line for us in control/qmtproutes. Default: no such service. */
+    qmtp?: QmailService;
+    /** Mail from null clients, which must be in its `relayFrom`. Default: no such service. */
+    qmqp?: QmailService & { relayFrom: string[] };
   };
+  /**
+   * A null client (mini-qmail): no queue and no daemons, all mail goes by QMQP to the first of these hubs that can be
+   * reached, as `"192.0.2.1"`, `"hub.example.com"` or `"[2001:db8::1]:628"`; control/qmqpservers.
+   */
+  client?: { hub: string | string[] };
   /** Deliveries at once. */
   concurrency?: {
     /** control/concurrencylocal. Default: 10. */
@@ -68,6 +87,12 @@ export interface ConfigInput {
 
 /** Types the config file for the editor; returns `config` as it is (cli/define-config.js). */
 export declare function defineConfig(config: ConfigInput): ConfigInput;
+
+export interface QmailListener {
+  readonly listen: readonly string[];
+  readonly concurrency: number;
+  readonly relayFrom: readonly string[];
+}
 
 /** A checked config: nothing left out but the host, which may have to be found out. */
 export interface Config {
@@ -87,6 +112,10 @@ export interface Config {
     readonly concurrency: number;
     readonly relayFrom: readonly string[];
   } | null;
+  readonly qmtp: QmailListener | null;
+  readonly qmqp: QmailListener | null;
+  /** The hubs of a null client; null for a whole mail server. */
+  readonly hubs: readonly string[] | null;
   readonly control: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -130,6 +159,15 @@ const listen = matching(LISTEN, A_LISTEN).refine((at) => Number(at.split(":").at
 });
 const network = matching(NETWORK, 'an address or network, like "192.168.1.0/24"');
 
+const HUB = /^(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(:[0-9]{1,5})?$/i;
+const A_HUB = 'an address or name, like "192.0.2.1" or "hub.example.com:628"';
+const A_NETWORK = 'an address or network, like "192.168.1.0/24"';
+
+const qmailService = {
+  listen: oneOrMore(listen, A_LISTEN).optional(),
+  concurrency: count("a number of connections, 1 or more").optional(),
+};
+
 /** The check of a config file, field by field; each error message says what is allowed there. */
 export const configSchema = z.strictObject(
   {
@@ -169,8 +207,30 @@ export const configSchema = z.strictObject(
               { error: "the fields enabled, listen, concurrency, relayFrom" },
             )
             .optional(),
+          qmtp: z
+            .strictObject(
+              { ...qmailService, relayFrom: list(network, A_NETWORK).optional() },
+              { error: "the fields listen, concurrency, relayFrom" },
+            )
+            .optional(),
+          qmqp: z
+            .strictObject(
+              { ...qmailService, relayFrom: list(network, A_NETWORK) },
+              { error: "the fields listen, concurrency, and relayFrom, which must be there" },
+            )
+            .optional(),
         },
-        { error: "services by name: smtp" },
+        { error: "services by name: smtp, qmtp, qmqp" },
+      )
+      .optional(),
+    client: z
+      .strictObject(
+        {
+          hub: z.union([matching(HUB, A_HUB), z.array(matching(HUB, A_HUB)).min(1)], {
+            error: A_HUB,
+          }),
+        },
+        { error: "the field hub" },
       )
       .optional(),
     concurrency: z

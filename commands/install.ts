@@ -1,5 +1,6 @@
 /** `qmailctl install`: the five steps of an installation, each as rows of desired state against actual state. */
 
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import kleur from "kleur";
 import { EXIT } from "../qmail/exit.ts";
@@ -13,6 +14,7 @@ import { users } from "./install/users.ts";
 import { CommandError, type Output } from "./output.ts";
 
 const STEPS: readonly Step[] = [users, programs, controls, aliases, boot];
+const CLIENT_STEPS: readonly Step[] = [users, programs, controls];
 
 export interface InstallOptions {
   readonly config: Config;
@@ -51,10 +53,11 @@ export interface InstallReport {
 export async function install(options: InstallOptions): Promise<InstallReport> {
   const { config, dryRun = false, force = false, brief = false, output } = options;
   checkPrivilege(config);
+  if (config.hubs) checkNoServer(config.home);
   const context = new InstallContext(config, force);
   const steps: StepReport[] = [];
   try {
-    for (const [at, step] of STEPS.entries()) {
+    for (const [at, step] of (config.hubs ? CLIENT_STEPS : STEPS).entries()) {
       const report = await runStep(step, context, { dryRun, number: at + 1 });
       steps.push(report);
       if (!dryRun) await attempt("remember what was written", () => context.save());
@@ -74,7 +77,7 @@ export async function install(options: InstallOptions): Promise<InstallReport> {
     steps,
   };
   output.data(report);
-  output.line(summary(report));
+  output.line(summary(report, config.hubs !== null));
   return report;
 }
 
@@ -95,6 +98,15 @@ function saveIfPossible(context: InstallContext): void {
   } catch {
     // The error that is told already is the better one.
   }
+}
+
+/** What is in the queue of a whole mail server would stay there for ever. */
+function checkNoServer(home: string): void {
+  if (!existsSync(`${home}/queue`)) return;
+  throw new CommandError(`cannot make a null client of ${home}: it has a queue`, {
+    code: EXIT.hard,
+    hints: ["choose another home", "or, when the queue is empty, remove what is there"],
+  });
 }
 
 async function runStep(
@@ -200,11 +212,11 @@ function done(why: string): string {
   return words[why] ?? `${why}: put right`;
 }
 
-function summary({ home, dryRun, changed, edited }: InstallReport): string {
+function summary({ home, dryRun, changed, edited }: InstallReport, client: boolean): string {
   if (dryRun)
     return changed
       ? `Nothing was done. Run without --dry-run to change it.`
       : `${home} is as it should be.`;
   const note = edited ? "\nFiles edited by hand were left alone; --force overwrites them." : "";
-  return `${changed ? `The mail server is installed in ${home}.` : `${home} is as it should be: nothing changed.`}${note}`;
+  return `${changed ? `The ${client ? "null client" : "mail server"} is installed in ${home}.` : `${home} is as it should be: nothing changed.`}${note}`;
 }

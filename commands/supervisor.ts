@@ -7,6 +7,9 @@ import { CommandError } from "./output.ts";
 /** Throws unless a mail server is installed in `home`. */
 export function checkInstalled(home: string): void {
   if (existsSync(`${home}/service/qmail-send/run`)) return;
+  if (existsSync(`${home}/control/qmqpservers`)) {
+    throw new CommandError(`${home} is a null client: it has no queue and nothing to run`);
+  }
   throw new CommandError(`no mail server is installed in ${home}`, {
     hints: ["install one: qmailctl install", "or say where it is: --home DIR, --config FILE"],
   });

@@ -25,6 +25,9 @@ export const PROGRAMS = {
   "qmail-smtpd": { file: "smtpd/qmail-smtpd", mode: 0o755 },
   "qmail-local": { file: "local/qmail-local", mode: 0o755 },
   "qmail-remote": { file: "remote/qmail-remote", mode: 0o755 },
+  "qmail-qmqpc": { file: "qmqpd/qmail-qmqpc", mode: 0o755 },
+  "qmail-qmqpd": { file: "qmqpd/qmail-qmqpd", mode: 0o755 },
+  "qmail-qmtpd": { file: "qmtpd/qmail-qmtpd", mode: 0o755 },
   "qmail-qread": { file: "queue/qmail-qread", mode: 0o755 },
   "qmail-qstat": { file: "queue/qmail-qstat", mode: 0o755 },
   forward: { file: "inject/forward", mode: 0o755 },
@@ -34,6 +37,19 @@ export const PROGRAMS = {
   qreceipt: { file: "inject/qreceipt", mode: 0o755 },
   splogger: { file: "multilog/splogger", mode: 0o755 },
   multilog: { file: "multilog/multilog", mode: 0o755 },
+} as const satisfies Record<string, Program>;
+
+/** What install puts into $QMAIL/bin of a null client: its qmail-queue hands mail to a hub. */
+export const CLIENT_PROGRAMS = {
+  "qmail-queue": PROGRAMS["qmail-qmqpc"],
+  "qmail-qmqpc": PROGRAMS["qmail-qmqpc"],
+  "qmail-inject": PROGRAMS["qmail-inject"],
+  sendmail: PROGRAMS.sendmail,
+  forward: PROGRAMS.forward,
+  mailsubj: PROGRAMS.mailsubj,
+  datemail: PROGRAMS.datemail,
+  predate: PROGRAMS.predate,
+  qreceipt: PROGRAMS.qreceipt,
 } as const satisfies Record<string, Program>;
 
 /** The absolute path of the source or compiled file `file` ("send/qmail-send") below qmail/. */

@@ -3,6 +3,7 @@
 import { rmSync } from "node:fs";
 import { BOOT_SCRIPTS } from "../boot-scripts.ts";
 import type { Config } from "../config.ts";
+import { doorArguments, serviceNames } from "./services.ts";
 import { type FileRow, fileRow, type InstallContext, type Row, read, type Step } from "./step.ts";
 import { shellQuote, template } from "./templates.ts";
 import { hierRow } from "./users.ts";
@@ -17,15 +18,16 @@ export const boot: Step = {
     });
     files.push({ name: "rc", mode: 0o755, content: rc(config) });
     files.push(...service("qmail-send", template("service/qmail-send", { QMAIL })));
-    const smtpd = smtpdArguments(config);
-    if (smtpd) {
-      files.push(
-        ...service("qmail-smtpd", template("service/qmail-smtpd", { QMAIL, ARGUMENTS: smtpd })),
-      );
+    const doors = doorArguments(config);
+    for (const [name, args] of Object.entries(doors)) {
+      if (args === null) continue;
+      files.push(...service(name, template(`service/${name}`, { QMAIL, ARGUMENTS: args })));
     }
-    const rows: Row[] = serviceDirectories(context, smtpd !== null);
+    const rows: Row[] = serviceDirectories(context);
     rows.push(...files.map((file) => fileRow(context, file)));
-    if (!smtpd) rows.push(absentRow(context, "service/qmail-smtpd/run"));
+    for (const [name, args] of Object.entries(doors)) {
+      if (args === null) rows.push(absentRow(context, `service/${name}/run`));
+    }
     return rows;
   },
 };
@@ -46,21 +48,8 @@ function service(name: string, run: string): FileRow[] {
   ];
 }
 
-/** The command line of qmail-smtpd; null when the service is not wanted. */
-function smtpdArguments({ smtp }: Config): string | null {
-  if (!smtp) return null;
-  const args = [
-    ...smtp.listen.flatMap((at) => ["--listen", at]),
-    "--concurrency",
-    String(smtp.concurrency),
-    ...(smtp.relayFrom.length > 0 ? ["--relay-from", smtp.relayFrom.join(",")] : []),
-  ];
-  return args.map(shellQuote).join(" ");
-}
-
-function serviceDirectories(context: InstallContext, smtp: boolean): Row[] {
-  const names = smtp ? ["qmail-send", "qmail-smtpd"] : ["qmail-send"];
-  return names.map((name) =>
+function serviceDirectories(context: InstallContext): Row[] {
+  return serviceNames(context.config).map((name) =>
     hierRow(context, {
       path: `service/${name}`,
       type: "directory",

@@ -22,10 +22,14 @@ export const controls: Step = {
 export function controlFiles(config: Config, host: string): Record<string, readonly string[]> {
   const locals = config.locals ?? [host];
   const routes = Object.entries(config.routes).map(([domain, relay]) => `${domain}:${relay}`);
-  return {
+  const names = {
     me: [host],
     defaultdomain: [defaultDomain(host)],
     plusdomain: [plusDomain(host)],
+  };
+  if (config.hubs) return { ...names, qmqpservers: config.hubs, ...config.control };
+  return {
+    ...names,
     locals,
     rcpthosts: config.rcpthosts ?? locals,
     ...(routes.length > 0 ? { smtproutes: routes } : {}),

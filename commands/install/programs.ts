@@ -2,7 +2,7 @@
 
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
-import { PROGRAMS, programPath } from "../../qmail/programs.ts";
+import { CLIENT_PROGRAMS, PROGRAMS, programPath } from "../../qmail/programs.ts";
 import { CommandError } from "../output.ts";
 import { fileRow, type Step } from "./step.ts";
 import { shellQuote, template } from "./templates.ts";
@@ -14,7 +14,8 @@ export const programs: Step = {
     if (!context.config.sandbox) {
       for (const path of [node, programPath("qmail-start")]) checkReadable(path);
     }
-    return Object.entries(PROGRAMS).map(([name, { file, mode }]) =>
+    const wanted = context.config.hubs ? CLIENT_PROGRAMS : PROGRAMS;
+    return Object.entries(wanted).map(([name, { file, mode }]) =>
       fileRow(context, {
         name: `bin/${name}`,
         mode,

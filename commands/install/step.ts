@@ -72,7 +72,7 @@ export class InstallContext {
   /** Null as long as the users do not exist. */
   ids(): Ids | null {
     if (this.#ids) return this.#ids;
-    if (this.config.sandbox) {
+    if (this.config.sandbox || this.config.hubs) {
       this.#ids = sandboxIds(process.getuid?.() ?? 0, process.getgid?.() ?? 0);
       return this.#ids;
     }

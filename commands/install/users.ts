@@ -6,14 +6,18 @@ import { HIER, type HierEntry } from "../../qmail/hier.ts";
 import { SANDBOX_MARK } from "../../qmail/ids.ts";
 import { CommandError } from "../output.ts";
 import { accountRows, runFirst } from "./accounts.ts";
+import { serviceNames } from "./services.ts";
 import { type InstallContext, modeTrouble, type Row, type Step } from "./step.ts";
 import { temporaryRow } from "./temporary.ts";
+
+/** All that a null client has: it needs no users either. */
+const CLIENT_HIER = HIER.filter(({ path }) => [".", "bin", "control"].includes(path));
 
 export const users: Step = {
   title: "users, groups and directories",
   rows(context) {
-    const service = context.config.smtp ? ["qmail-send", "qmail-smtpd"] : ["qmail-send"];
-    const logs = service.map((name): HierEntry => {
+    if (context.config.hubs) return CLIENT_HIER.map((entry) => hierRow(context, entry));
+    const logs = serviceNames(context.config).map((name): HierEntry => {
       return {
         path: `log/${name}`,
         type: "directory",

@@ -11,6 +11,7 @@ import {
   openSync,
   renameSync,
   statSync,
+  existsSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
@@ -27,12 +28,22 @@ import { type Qmail, type QueueDoor, type QueueResult, queueFailure } from "./qm
 
 /**
  * The way into the queue of the installation in `home` for whoever we are; the program in
- * `env.QMAILQUEUE` when there is one.
+ * `env.QMAILQUEUE` when there is one, and in a null client what it has for a qmail-queue.
  */
 export function localQueue(home: string, env: NodeJS.ProcessEnv = process.env): QueueDoor {
-  const program = env.QMAILQUEUE;
-  if (program) return programQueue(program, env);
+  if (env.QMAILQUEUE) return programQueue(env.QMAILQUEUE, env);
+  if (isNullClient(home)) return programQueue(join(home, "bin/qmail-queue"), env);
+  return dropQueue(home);
+}
+
+/** The queue of this machine itself. */
+export function dropQueue(home: string): QueueDoor {
   return { open: () => new DropQmail(home) };
+}
+
+/** A machine without a queue, whose mail goes to a hub (qmail-qmqpc(8)). */
+function isNullClient(home: string): boolean {
+  return !existsSync(join(home, DROP_DIRECTORY)) && existsSync(join(home, "control/qmqpservers"));
 }
 
 class DropQmail implements Qmail {

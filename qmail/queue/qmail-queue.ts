@@ -7,7 +7,7 @@ import { QQ } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { type Envelope, EnvelopeError, endsEnvelope, parseEnvelope } from "./envelope.ts";
 import { ENVELOPE_CODES, QueueError } from "./intake.ts";
-import { localQueue } from "./local-queue.ts";
+import { dropQueue } from "./local-queue.ts";
 import { DEATH_SECONDS, ENVELOPE_MAX } from "./protocol.ts";
 import type { Qmail } from "./qmail.ts";
 import { readDescriptor } from "./read-descriptor.ts";
@@ -57,7 +57,7 @@ function die(message: Qmail, code: number): never {
 if (import.meta.main) {
   process.title = "qmail-queue";
   // QMAILQUEUE names us, or a filter that calls us: to look at it again would be a loop.
-  const message = localQueue(qmailHome(), {}).open();
+  const message = dropQueue(qmailHome()).open();
   setTimeout(() => die(message, QQ.timeout), DEATH_SECONDS * 1000);
   try {
     process.exit(await queue(message));

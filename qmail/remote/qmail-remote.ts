@@ -24,7 +24,7 @@ class CurrentConfig {
     const now = Date.now();
     if (this.#config && now - this.#checked < FRESH_MS) return this.#config;
     this.#checked = now;
-    const stamp = ["smtproutes", "helohost", "me", "timeoutconnect", "timeoutremote"]
+    const stamp = ["qmtproutes", "smtproutes", "helohost", "me", "timeoutconnect", "timeoutremote"]
       .map((name) => statSync(`control/${name}`, { throwIfNoEntry: false })?.mtimeMs)
       .join();
     if (!this.#config || stamp !== this.#stamp) this.#config = readRemoteConfig(".");

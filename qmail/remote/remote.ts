@@ -9,6 +9,7 @@ import { Control } from "../control/control.ts";
 import type { Message } from "../spawn/message.ts";
 import type { Report } from "../spawn/report.ts";
 import { type Exchanger, type Lookup, lookupHost, lookupMx, type MailResolver } from "./mx.ts";
+import { converseQmtp, QMTP_PORT } from "./qmtp-client.ts";
 import { converse, type Outcome } from "./smtp-client.ts";
 import { findRoute, SMTP_PORT } from "./smtproutes.ts";
 import { Tcpto } from "./tcpto.ts";
@@ -23,6 +24,8 @@ export interface RemoteConfig {
   /** Seconds. */
   readonly timeoutRemote: number;
   readonly routes: ConstMap;
+  /** Hosts that are talked to by QMTP. */
+  readonly qmtpRoutes: ConstMap;
   readonly tcpto: Tcpto;
   readonly resolver: MailResolver;
   /** True for addresses of this machine. */
@@ -43,6 +46,7 @@ export function readRemoteConfig(home: string): RemoteConfig {
     timeoutConnect: control.int("timeoutconnect", 60),
     timeoutRemote: control.int("timeoutremote", 1200),
     routes: new ConstMap(control.lines("smtproutes") ?? []),
+    qmtpRoutes: new ConstMap(control.lines("qmtproutes") ?? []),
     tcpto: new Tcpto(join(home, "queue/lock/tcpto")),
     resolver: new Resolver({ timeout: DNS_TIMEOUT_MS, tries: DNS_TRIES }),
     isOwn: isOwnAddress,
@@ -60,11 +64,12 @@ export interface RemoteRequest {
 
 /** Delivers. Never throws for what DNS, the network or the other side do. */
 export async function remote(config: RemoteConfig, request: RemoteRequest): Promise<Outcome> {
-  // latin1 above ASCII: an address that only SMTPUTF8 could carry.
-  if (/[\x80-\xff]/.test([request.sender, ...request.recipients].join(""))) {
+  const quick = findRoute(config.qmtpRoutes, request.host, QMTP_PORT);
+  // latin1 above ASCII: an address that QMTP carries, but SMTP only with SMTPUTF8.
+  if (!quick && /[\x80-\xff]/.test([request.sender, ...request.recipients].join(""))) {
     return failed("D", "Sorry, addresses that need SMTPUTF8 cannot be sent yet. (#5.6.7)\n");
   }
-  const route = findRoute(config.routes, request.host);
+  const route = quick ?? findRoute(config.routes, request.host);
   const port = route?.port ?? SMTP_PORT;
   const lookup = route
     ? await lookupHost(config.resolver, route.host)
@@ -83,10 +88,12 @@ export async function remote(config: RemoteConfig, request: RemoteRequest): Prom
     const socket = await open(config, ip, port);
     if (socket) {
       const { helohost, timeoutRemote: timeout } = config;
+      if (quick) return converseQmtp(socket, { timeout, ...request });
       return converse(socket, { helohost, timeout, ...request });
     }
   }
-  return failed("Z", "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n");
+  const protocol = quick ? "a QMTP" : "an SMTP";
+  return failed("Z", `Sorry, I wasn't able to establish ${protocol} connection. (#4.4.1)\n`);
 }
 
 /** qmail-rspawn's rule: what one recipient's and the message's outcome mean together. */

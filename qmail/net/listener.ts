@@ -1,0 +1,169 @@
+/** Many connections in one process: listens on several addresses, within limits in all and by client. */
+
+import { createServer, type Server, type Socket } from "node:net";
+import { clientOf, type ListenAddress, plainAddress } from "./address.ts";
+
+const BACKLOG = 511;
+/** At the end, what is under way gets so long to be finished. */
+const END_MS = 30_000;
+/** Time between two lines about clients sent away. */
+const SAY_AGAIN_MS = 10_000;
+
+/** One client that is being served. */
+export interface Served {
+  /** To end as soon as nothing is under way. */
+  stop(): void;
+}
+
+export interface ListenerOptions<Address extends ListenAddress> {
+  readonly listen: readonly Address[];
+  /** Connections at once; more are sent away for now. */
+  readonly concurrency: number;
+  /** Connections of one client at once. */
+  readonly perClient: number;
+  /** Clients that `perClient` does not count for. */
+  exempt?(ip: string): boolean;
+  /** A client has come: `ip` is its address. */
+  connected(socket: Socket, at: { readonly ip: string; readonly address: Address }): Served;
+  /** What is said to a client that finds no place; null: nothing, as before a TLS handshake. */
+  busy(address: Address): string | null;
+  /** Something that the administrator should know. */
+  warn(text: string): void;
+}
+
+/** Listens, and keeps account of who is being served. */
+export class Listener<Address extends ListenAddress> {
+  readonly #options: ListenerOptions<Address>;
+  readonly #servers: Server[] = [];
+  readonly #served = new Map<Socket, Served>();
+  readonly #clients = new Map<string, number>();
+  /** Clients that came before `serve`. */
+  #early: [Socket, Address][] | null = [];
+  /** Clients sent away since that was last said, and when it was. */
+  #sentAway = 0;
+  #sentAwaySaid = 0;
+  #ending: (() => void) | null = null;
+
+  constructor(options: ListenerOptions<Address>) {
+    this.#options = options;
+  }
+
+  /** Binds all addresses; nothing is read from clients until `serve`. Throws an Error for a person. */
+  async bind(): Promise<void> {
+    for (const address of this.#options.listen) {
+      const { host, port } = address;
+      const options = { pauseOnConnect: true, noDelay: true, allowHalfOpen: true };
+      const server = createServer(options, (socket) => this.#connected(socket, address));
+      this.#servers.push(server);
+      await new Promise<void>((resolve, reject) => {
+        server.once("error", (error) => reject(bindTrouble(error)));
+        server.listen({ port, backlog: BACKLOG, ...(host === undefined ? {} : { host }) }, resolve);
+      });
+      // Accepting can fail for want of descriptors; those who are here go on.
+      server.on("error", ({ message }) => this.#options.warn(`cannot accept: ${message}`));
+    }
+  }
+
+  /** The ports that were bound, in the order of `listen`. */
+  get ports(): number[] {
+    return this.#servers.map((server) => {
+      const address = server.address();
+      return typeof address === "object" && address ? address.port : 0;
+    });
+  }
+
+  /** How many are being served. */
+  get size(): number {
+    return this.#served.size;
+  }
+
+  /** Begins to talk, with those first who have come already. */
+  serve(): void {
+    const early = this.#early ?? [];
+    this.#early = null;
+    for (const [socket, address] of early) this.#connected(socket, address);
+  }
+
+  /** Takes no more connections; resolves when what is under way is done, or `graceMs` are over. */
+  async end(graceMs = END_MS): Promise<void> {
+    for (const server of this.#servers) server.close();
+    for (const [socket] of this.#early ?? []) socket.destroy();
+    if (this.#served.size === 0) return;
+    const ended = new Promise<void>((resolve) => {
+      this.#ending = resolve;
+    });
+    const timer = setTimeout(() => {
+      for (const socket of this.#served.keys()) socket.destroy();
+    }, graceMs);
+    for (const served of this.#served.values()) served.stop();
+    await ended;
+    clearTimeout(timer);
+  }
+
+  #connected(socket: Socket, address: Address): void {
+    if (this.#early) {
+      this.#early.push([socket, address]);
+      return;
+    }
+    socket.on("error", () => {});
+    const ip = plainAddress(socket.remoteAddress ?? "");
+    // A client that has gone already leaves no address.
+    if (ip === "") socket.destroy();
+    else if (this.#mayCome(ip)) this.#begin(socket, { ip, address });
+    else this.#sendAway(socket, address);
+  }
+
+  #mayCome(ip: string): boolean {
+    const { concurrency, perClient, exempt } = this.#options;
+    if (this.#served.size >= concurrency) {
+      this.#say(`all ${concurrency} connections are in use`);
+      return false;
+    }
+    if ((this.#clients.get(clientOf(ip)) ?? 0) < perClient || exempt?.(ip)) return true;
+    this.#say(`${ip} has its ${perClient} connections already`);
+    return false;
+  }
+
+  #begin(socket: Socket, at: { readonly ip: string; readonly address: Address }): void {
+    const client = clientOf(at.ip);
+    this.#clients.set(client, (this.#clients.get(client) ?? 0) + 1);
+    socket.once("close", () => this.#gone(socket, client));
+    this.#served.set(socket, this.#options.connected(socket, at));
+    socket.resume();
+  }
+
+  #gone(socket: Socket, client: string): void {
+    this.#served.delete(socket);
+    const left = (this.#clients.get(client) ?? 1) - 1;
+    if (left > 0) this.#clients.set(client, left);
+    else this.#clients.delete(client);
+    if (this.#served.size === 0) this.#ending?.();
+  }
+
+  /** To wait would look like a dead server; with a word the client knows to come back. */
+  #sendAway(socket: Socket, address: Address): void {
+    const word = this.#options.busy(address);
+    if (word === null) socket.destroy();
+    else socket.end(word, () => socket.destroy());
+  }
+
+  /** Said now and then only: whoever fills the places could fill the log too. */
+  #say(why: string): void {
+    this.#sentAway++;
+    if (Date.now() - this.#sentAwaySaid < SAY_AGAIN_MS) return;
+    this.#options.warn(`${why}, sent away ${this.#sentAway}`);
+    this.#sentAway = 0;
+    this.#sentAwaySaid = Date.now();
+  }
+}
+
+function bindTrouble(error: NodeJS.ErrnoException & { address?: string; port?: number }): Error {
+  const { code, address = "", port = 0, message } = error;
+  const where = `${address.includes(":") ? `[${address}]` : address}:${port}`;
+  const why: Readonly<Record<string, string>> = {
+    EADDRINUSE: "another program does; stop it, or choose another port",
+    EACCES: "only root may; start as root, or choose a port above 1023",
+    EADDRNOTAVAIL: "this machine has no such address; choose one that it has",
+  };
+  return new Error(`cannot listen on ${where}: ${why[code ?? ""] ?? message}`, { cause: error });
+}

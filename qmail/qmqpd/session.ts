@@ -1,0 +1,92 @@
+/**
+ * One QMQP session, which is one message (https://cr.yp.to/proto/qmqp.html, qmail-qmqpd(8)): a
+ * netstring of netstrings, the message, the sender, and every recipient; one netstring comes back, in
+ * which K, Z or D comes first. Whoever may connect may send to anybody.
+ */
+
+import { type ByteReader, inPieces } from "../net/byte-reader.ts";
+import {
+  formatNetstring,
+  Inside,
+  NetstringError,
+  readComma,
+  readLength,
+  readShortNetstring,
+} from "../net/netstring.ts";
+import {
+  ADDRESS_MAX,
+  Incoming,
+  MESSAGE_MAX,
+  plainAddress,
+  RECIPIENTS_MAX,
+} from "../qmtpd/incoming.ts";
+import * as log from "../qmtpd/log.ts";
+import type { Session, SessionContext } from "../qmtpd/service.ts";
+
+const BAD_ADDRESS = "Dsorry, I can't accept addresses like that (#5.1.3)";
+
+interface Envelope {
+  readonly sender: string;
+  readonly recipients: readonly string[];
+}
+
+export class QmqpSession implements Session {
+  readonly #context: SessionContext;
+  #receiving = false;
+
+  constructor(context: SessionContext) {
+    this.#context = context;
+  }
+
+  get receiving(): boolean {
+    return this.#receiving;
+  }
+
+  /** The one message that there is may still come in. */
+  stop(): void {}
+
+  async run(input: ByteReader): Promise<void> {
+    if (await input.ended()) return;
+    this.#receiving = true;
+    const { client, now, queue } = this.#context;
+    const inside = new Inside(input, await readLength(input, MESSAGE_MAX + RECIPIENTS_MAX));
+    const length = await readLength(inside, MESSAGE_MAX);
+    const incoming = new Incoming({ client, protocol: "QMQP", now: now(), queue });
+    try {
+      for await (const piece of inPieces(inside, length)) await incoming.put(piece);
+      await readComma(inside);
+      const envelope = await readEnvelope(inside);
+      await readComma(input);
+      if (envelope === null) incoming.refuse(BAD_ADDRESS);
+      await this.#finish(incoming, envelope ?? { sender: "", recipients: [] });
+    } finally {
+      incoming.abort();
+      this.#receiving = false;
+    }
+  }
+
+  async #finish(incoming: Incoming, { sender, recipients }: Envelope): Promise<void> {
+    const { id, client, write } = this.#context;
+    const { reply, qp } = await incoming.close(sender, recipients);
+    const what = { ip: client.ip, from: sender, bytes: incoming.bytes };
+    this.#context.log(
+      qp === null
+        ? log.refused(id, { ...what, reply })
+        : log.accepted(id, { ...what, rcpts: recipients.length, qp }),
+    );
+    await write(formatNetstring(reply));
+  }
+}
+
+/** Null when an address is none. */
+async function readEnvelope(inside: Inside): Promise<Envelope | null> {
+  const whole = inside.left;
+  if (whole > RECIPIENTS_MAX) throw new NetstringError("resources", "too many recipients");
+  const next = async () =>
+    plainAddress(await readShortNetstring(inside, { most: ADDRESS_MAX, whole }));
+  const sender = await next();
+  const recipients: (string | null)[] = [];
+  while (inside.left > 0) recipients.push(await next());
+  if (sender === null || recipients.includes(null)) return null;
+  return { sender, recipients: recipients as string[] };
+}

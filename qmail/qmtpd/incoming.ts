@@ -1,0 +1,74 @@
+/** One message on its way from QMTP or QMQP into the queue, until something speaks against it. */
+
+import type { Qmail, QueueDoor } from "../queue/qmail.ts";
+import type { Client } from "./client.ts";
+import { receivedLine } from "./received.ts";
+
+/** A longer address is none (C qmail: the buffers of qmail-qmtpd.c). */
+export const ADDRESS_MAX = 999;
+/** Bytes of the longest message (C qmail's bound on lengths). */
+export const MESSAGE_MAX = 2_000_000_000;
+/** Bytes of all recipients of a message: held until it is queued. 100,000 ordinary addresses fit. */
+export const RECIPIENTS_MAX = 8 << 20;
+
+export interface Reception {
+  readonly client: Client;
+  readonly protocol: "QMTP" | "QMQP";
+  /** Seconds since 1970. */
+  readonly now: number;
+  readonly queue: QueueDoor;
+}
+
+export class Incoming {
+  readonly #now: number;
+  /** Null as soon as it is clear that it will not be queued. */
+  #qmail: Qmail | null;
+  #refusal = "";
+  #bytes = 0;
+
+  constructor(reception: Reception) {
+    this.#now = reception.now;
+    this.#qmail = reception.queue.open();
+    this.#qmail.put(Buffer.from(receivedLine(reception), "latin1"));
+  }
+
+  /** Bytes of the message so far, without what we added. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Adds to the message; resolves when more may come. */
+  async put(bytes: Buffer): Promise<void> {
+    this.#bytes += bytes.length;
+    this.#qmail?.put(bytes);
+    if (this.#qmail?.full) await this.#qmail.drained();
+  }
+
+  /** The message will not be queued, for the reason `reply`, which begins with D or Z; of several the last counts. */
+  refuse(reply: string): void {
+    this.abort();
+    this.#refusal = reply;
+  }
+
+  abort(): void {
+    this.#qmail?.abort();
+    this.#qmail = null;
+  }
+
+  /** Queues the message. Resolves with the reply: K, Z or D and words; and the number in the log. */
+  async close(
+    sender: string,
+    recipients: readonly string[],
+  ): Promise<{ readonly reply: string; readonly qp: number | null }> {
+    if (!this.#qmail) return { reply: this.#refusal, qp: null };
+    const result = await this.#qmail.close(sender, recipients);
+    this.#qmail = null;
+    if (result.ok) return { reply: `Kok ${this.#now} qp ${result.qp}`, qp: result.qp };
+    return { reply: (result.permanent ? "D" : "Z") + result.text, qp: null };
+  }
+}
+
+/** An address as a byte string; null for one that is too long or has a NUL in it. */
+export function plainAddress(bytes: Buffer | null): string | null {
+  return bytes === null || bytes.includes(0) ? null : bytes.toString("latin1");
+}

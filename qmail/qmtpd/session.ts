@@ -1,0 +1,162 @@
+/**
+ * One QMTP session, of any number of messages (https://cr.yp.to/proto/qmtp.txt, qmail-qmtpd(8)): each
+ * is three netstrings, the message, the sender, and a netstring of the recipients' netstrings; each
+ * recipient gets a netstring back, in which K, Z or D comes first.
+ */
+
+import { type ByteReader, inPieces } from "../net/byte-reader.ts";
+import {
+  formatNetstring,
+  Inside,
+  NetstringError,
+  readComma,
+  readLength,
+  readShortNetstring,
+} from "../net/netstring.ts";
+import { ADDRESS_MAX, Incoming, MESSAGE_MAX, plainAddress, RECIPIENTS_MAX } from "./incoming.ts";
+import { CrlfDecoder } from "./line-endings.ts";
+import * as log from "./log.ts";
+import type { Session, SessionContext } from "./service.ts";
+
+const LF = 10;
+const CR = 13;
+/** Answers are written in pieces of about this size. */
+const ANSWERS_BYTES = 16_384;
+
+const NO_GATEWAY = "Dsorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)";
+const BAD_RECIPIENT = "Dsorry, I can't handle that recipient (#5.1.3)";
+const BAD_SENDER = "Dunacceptable sender (#5.1.7)";
+const TOO_BIG = "Dsorry, that message size exceeds my databytes limit (#5.3.4)";
+
+/** What qmtpd needs to know beside what every session does. */
+export interface QmtpContext extends SessionContext {
+  /** Bytes of the largest message, 0 for no limit. */
+  readonly databytes: number;
+  /** Set: any recipient is taken, with this behind it. */
+  readonly relayclient: string | null;
+  /** True when mail for `recipient` is taken from anybody. */
+  allows(recipient: string): boolean;
+}
+
+interface Recipients {
+  readonly taken: readonly string[];
+  /** For each in order its refusal, or null when it shares the fate of the message. */
+  readonly refusals: readonly (string | null)[];
+}
+
+export class QmtpSession implements Session {
+  readonly #context: QmtpContext;
+  #receiving = false;
+  #stopping = false;
+
+  constructor(context: QmtpContext) {
+    this.#context = context;
+  }
+
+  get receiving(): boolean {
+    return this.#receiving;
+  }
+
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  async run(input: ByteReader): Promise<void> {
+    while (!this.#stopping && !(await input.ended())) {
+      this.#receiving = true;
+      await this.#message(input);
+      this.#receiving = false;
+    }
+  }
+
+  async #message(input: ByteReader): Promise<void> {
+    const { client, now, queue } = this.#context;
+    const length = await readLength(input, MESSAGE_MAX);
+    if (length === 0) throw new NetstringError("protocol", "a message without an encoding");
+    const incoming = new Incoming({ client, protocol: "QMTP", now: now(), queue });
+    try {
+      await this.#text(input, { length, incoming });
+      const sender = plainAddress(
+        await readShortNetstring(input, { most: ADDRESS_MAX, whole: MESSAGE_MAX }),
+      );
+      const recipients = await this.#recipients(input);
+      if (recipients.taken.length === 0) incoming.abort();
+      if (sender === null) incoming.refuse(BAD_SENDER);
+      if (this.#isTooBig(incoming.bytes)) incoming.refuse(TOO_BIG);
+      await this.#finish(incoming, { sender: sender ?? "", ...recipients });
+    } finally {
+      incoming.abort();
+    }
+  }
+
+  /** The first byte says which line endings follow: LF, or CR for CR LF. */
+  async #text(
+    input: ByteReader,
+    { length, incoming }: { length: number; incoming: Incoming },
+  ): Promise<void> {
+    const encoding = await input.byte();
+    if (encoding !== LF && encoding !== CR) {
+      throw new NetstringError("protocol", "an unknown encoding");
+    }
+    const decoder = encoding === CR ? new CrlfDecoder() : null;
+    for await (const piece of inPieces(input, length - 1)) {
+      await incoming.put(decoder ? decoder.push(piece) : piece);
+      // The rest is only counted.
+      if (this.#isTooBig(incoming.bytes)) incoming.abort();
+    }
+    if (decoder) await incoming.put(decoder.end());
+    await readComma(input);
+  }
+
+  #isTooBig(bytes: number): boolean {
+    const { databytes } = this.#context;
+    return databytes > 0 && bytes > databytes;
+  }
+
+  async #recipients(input: ByteReader): Promise<Recipients> {
+    const { relayclient } = this.#context;
+    const length = await readLength(input, RECIPIENTS_MAX);
+    const inside = new Inside(input, length);
+    const most = ADDRESS_MAX - (relayclient?.length ?? 0);
+    const taken: string[] = [];
+    const refusals: (string | null)[] = [];
+    while (inside.left > 0) {
+      const bytes = await readShortNetstring(inside, { most, whole: length });
+      const refusal = this.#refusal(bytes);
+      refusals.push(refusal);
+      if (refusal === null) taken.push(plainAddress(bytes) + (relayclient ?? ""));
+    }
+    await readComma(input);
+    return { taken, refusals };
+  }
+
+  #refusal(bytes: Buffer | null): string | null {
+    const { relayclient, allows } = this.#context;
+    if (bytes === null) return BAD_RECIPIENT;
+    if (relayclient === null && !allows(bytes.toString("latin1"))) return NO_GATEWAY;
+    return plainAddress(bytes) === null ? BAD_RECIPIENT : null;
+  }
+
+  async #finish(
+    incoming: Incoming,
+    { sender, taken, refusals }: Recipients & { readonly sender: string },
+  ): Promise<void> {
+    const { id, client, write } = this.#context;
+    const { reply, qp } = await incoming.close(sender, taken);
+    const what = { ip: client.ip, from: sender, bytes: incoming.bytes };
+    if (qp !== null) this.#context.log(log.accepted(id, { ...what, rcpts: taken.length, qp }));
+    const refusal = qp === null && taken.length > 0 ? reply : refusals.find((each) => each);
+    if (refusal) this.#context.log(log.refused(id, { ...what, reply: refusal }));
+    let answers: Buffer[] = [];
+    let size = 0;
+    for (const each of refusals) {
+      const answer = formatNetstring(each ?? reply);
+      answers.push(answer);
+      size += answer.length;
+      if (size < ANSWERS_BYTES) continue;
+      await write(Buffer.concat(answers));
+      [answers, size] = [[], 0];
+    }
+    await write(Buffer.concat(answers));
+  }
+}
