@@ -6,6 +6,8 @@
 
 import { type ByteSource, exactly, inPieces } from "./byte-reader.ts";
 
+/** Bytes of the longest netstring that is read at all (C qmail's bound). */
+export const LENGTH_MAX = 2_000_000_000;
 /** Digits of a length: with more it is no message that anybody could send. */
 const DIGITS_MAX = 10;
 
@@ -51,17 +53,34 @@ export async function readNetstring(source: ByteSource, most: number): Promise<B
   return bytes;
 }
 
-/** As `readNetstring`; but null, when it is over `most`, and then it is read and thrown away. */
-export async function readShortNetstring(
-  source: ByteSource,
-  { most, whole }: { readonly most: number; readonly whole: number },
-): Promise<Buffer | null> {
-  const length = await readLength(source, whole);
+/** As `readNetstring`; but null when it is over `most`, and then it is read and thrown away. */
+export async function readShortNetstring(source: ByteSource, most: number): Promise<Buffer | null> {
+  const length = await readLength(source, LENGTH_MAX);
   let bytes: Buffer | null = null;
   if (length <= most) bytes = await exactly(source, length);
   else for await (const _ of inPieces(source, length));
   await readComma(source);
   return bytes;
+}
+
+/** The netstrings that `bytes` consists of, all at once. Throws NetstringError when it does not. */
+export function parseNetstrings(bytes: Buffer): Buffer[] {
+  const all: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    let length = 0;
+    const start = at;
+    for (; bytes[at] !== COLON; at++) {
+      const byte = bytes[at] ?? 0;
+      if (byte < ZERO || byte > NINE) throw new NetstringError("protocol", "no digit in a length");
+      if (at - start === DIGITS_MAX) throw new NetstringError("protocol", "too many digits");
+      length = length * 10 + (byte - ZERO);
+    }
+    const end = at + 1 + length;
+    if (bytes[end] !== COMMA) throw new NetstringError("protocol", "no comma at the end");
+    all.push(bytes.subarray(at + 1, end));
+    at = end + 1;
+  }
+  return all;
 }
 
 /** The inside of a netstring whose length is known: what reads over its end breaks the protocol. */

@@ -4,22 +4,17 @@
  * which K, Z or D comes first. Whoever may connect may send to anybody.
  */
 
-import { type ByteReader, inPieces } from "../net/byte-reader.ts";
+import { type ByteReader, exactly, inPieces } from "../net/byte-reader.ts";
 import {
   formatNetstring,
   Inside,
+  LENGTH_MAX,
   NetstringError,
+  parseNetstrings,
   readComma,
   readLength,
-  readShortNetstring,
 } from "../net/netstring.ts";
-import {
-  ADDRESS_MAX,
-  Incoming,
-  MESSAGE_MAX,
-  plainAddress,
-  RECIPIENTS_MAX,
-} from "../qmtpd/incoming.ts";
+import { Incoming, plainAddress, RECIPIENTS_MAX } from "../qmtpd/incoming.ts";
 import * as log from "../qmtpd/log.ts";
 import type { Session, SessionContext } from "../qmtpd/service.ts";
 
@@ -49,8 +44,8 @@ export class QmqpSession implements Session {
     if (await input.ended()) return;
     this.#receiving = true;
     const { client, now, queue } = this.#context;
-    const inside = new Inside(input, await readLength(input, MESSAGE_MAX + RECIPIENTS_MAX));
-    const length = await readLength(inside, MESSAGE_MAX);
+    const inside = new Inside(input, await readLength(input, LENGTH_MAX));
+    const length = await readLength(inside, LENGTH_MAX);
     const incoming = new Incoming({ client, protocol: "QMQP", now: now(), queue });
     try {
       for await (const piece of inPieces(inside, length)) await incoming.put(piece);
@@ -80,13 +75,12 @@ export class QmqpSession implements Session {
 
 /** Null when an address is none. */
 async function readEnvelope(inside: Inside): Promise<Envelope | null> {
-  const whole = inside.left;
-  if (whole > RECIPIENTS_MAX) throw new NetstringError("resources", "too many recipients");
-  const next = async () =>
-    plainAddress(await readShortNetstring(inside, { most: ADDRESS_MAX, whole }));
-  const sender = await next();
-  const recipients: (string | null)[] = [];
-  while (inside.left > 0) recipients.push(await next());
-  if (sender === null || recipients.includes(null)) return null;
-  return { sender, recipients: recipients as string[] };
+  if (inside.left > RECIPIENTS_MAX) throw new NetstringError("resources", "too many recipients");
+  const addresses = parseNetstrings(await exactly(inside, inside.left)).map((bytes) =>
+    plainAddress(bytes),
+  );
+  const [sender, ...recipients] = addresses;
+  if (sender === undefined) throw new NetstringError("protocol", "no sender");
+  if (addresses.includes(null)) return null;
+  return { sender: sender as string, recipients: recipients as string[] };
 }

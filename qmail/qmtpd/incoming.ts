@@ -6,8 +6,6 @@ import { receivedLine } from "./received.ts";
 
 /** A longer address is none (C qmail: the buffers of qmail-qmtpd.c). */
 export const ADDRESS_MAX = 999;
-/** Bytes of the longest message (C qmail's bound on lengths). */
-export const MESSAGE_MAX = 2_000_000_000;
 /** Bytes of all recipients of a message: held until it is queued. 100,000 ordinary addresses fit. */
 export const RECIPIENTS_MAX = 8 << 20;
 
@@ -68,7 +66,8 @@ export class Incoming {
   }
 }
 
-/** An address as a byte string; null for one that is too long or has a NUL in it. */
-export function plainAddress(bytes: Buffer | null): string | null {
-  return bytes === null || bytes.includes(0) ? null : bytes.toString("latin1");
+/** An address as a byte string; null for one that is longer than `most` or has a NUL in it. */
+export function plainAddress(bytes: Buffer | null, most = ADDRESS_MAX): string | null {
+  if (bytes === null || bytes.length > most || bytes.includes(0)) return null;
+  return bytes.toString("latin1");
 }

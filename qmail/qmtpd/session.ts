@@ -7,13 +7,15 @@
 import { type ByteReader, inPieces } from "../net/byte-reader.ts";
 import {
   formatNetstring,
-  Inside,
+  LENGTH_MAX,
   NetstringError,
+  parseNetstrings,
   readComma,
   readLength,
+  readNetstring,
   readShortNetstring,
 } from "../net/netstring.ts";
-import { ADDRESS_MAX, Incoming, MESSAGE_MAX, plainAddress, RECIPIENTS_MAX } from "./incoming.ts";
+import { ADDRESS_MAX, Incoming, plainAddress, RECIPIENTS_MAX } from "./incoming.ts";
 import { CrlfDecoder } from "./line-endings.ts";
 import * as log from "./log.ts";
 import type { Session, SessionContext } from "./service.ts";
@@ -71,14 +73,12 @@ export class QmtpSession implements Session {
 
   async #message(input: ByteReader): Promise<void> {
     const { client, now, queue } = this.#context;
-    const length = await readLength(input, MESSAGE_MAX);
+    const length = await readLength(input, LENGTH_MAX);
     if (length === 0) throw new NetstringError("protocol", "a message without an encoding");
     const incoming = new Incoming({ client, protocol: "QMTP", now: now(), queue });
     try {
       await this.#text(input, { length, incoming });
-      const sender = plainAddress(
-        await readShortNetstring(input, { most: ADDRESS_MAX, whole: MESSAGE_MAX }),
-      );
+      const sender = plainAddress(await readShortNetstring(input, ADDRESS_MAX));
       const recipients = await this.#recipients(input);
       if (recipients.taken.length === 0) incoming.abort();
       if (sender === null) incoming.refuse(BAD_SENDER);
@@ -115,26 +115,24 @@ export class QmtpSession implements Session {
 
   async #recipients(input: ByteReader): Promise<Recipients> {
     const { relayclient } = this.#context;
-    const length = await readLength(input, RECIPIENTS_MAX);
-    const inside = new Inside(input, length);
-    const most = ADDRESS_MAX - (relayclient?.length ?? 0);
+    const all = parseNetstrings(await readNetstring(input, RECIPIENTS_MAX));
     const taken: string[] = [];
-    const refusals: (string | null)[] = [];
-    while (inside.left > 0) {
-      const bytes = await readShortNetstring(inside, { most, whole: length });
-      const refusal = this.#refusal(bytes);
-      refusals.push(refusal);
-      if (refusal === null) taken.push(plainAddress(bytes) + (relayclient ?? ""));
-    }
-    await readComma(input);
+    const refusals = all.map((bytes) => {
+      const recipient = this.#recipient(bytes);
+      if ("refusal" in recipient) return recipient.refusal;
+      taken.push(recipient.address + (relayclient ?? ""));
+      return null;
+    });
     return { taken, refusals };
   }
 
-  #refusal(bytes: Buffer | null): string | null {
+  #recipient(bytes: Buffer): { readonly address: string } | { readonly refusal: string } {
     const { relayclient, allows } = this.#context;
-    if (bytes === null) return BAD_RECIPIENT;
-    if (relayclient === null && !allows(bytes.toString("latin1"))) return NO_GATEWAY;
-    return plainAddress(bytes) === null ? BAD_RECIPIENT : null;
+    const most = ADDRESS_MAX - (relayclient?.length ?? 0);
+    if (bytes.length > most) return { refusal: BAD_RECIPIENT };
+    if (relayclient === null && !allows(bytes.toString("latin1"))) return { refusal: NO_GATEWAY };
+    const address = plainAddress(bytes, most);
+    return address === null ? { refusal: BAD_RECIPIENT } : { address };
   }
 
   async #finish(
