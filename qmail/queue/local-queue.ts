@@ -7,11 +7,11 @@
 
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   openSync,
   renameSync,
   statSync,
-  existsSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
