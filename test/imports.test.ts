@@ -20,7 +20,12 @@ interface Import {
 const FORBIDDEN: readonly (readonly [RegExp, RegExp, string])[] = [
   [/^commands\//, /^cli\//, "commands do not know the command line"],
   [/^qmail\//, /^(cli|commands)\//, "the mail system does not know its commands"],
-  [/^qmail\//, /^(?!node:|qmail\/)/, "the mail system needs nothing but Node"],
+  [
+    /^qmail\/(?!dns\/)/,
+    /^(?!node:|qmail\/)/,
+    "the mail system needs nothing but Node, and dns/ a reader of DNS messages",
+  ],
+  [/^qmail\/dns\//, /^(?!node:|qmail\/|dns-packet$)/, "dns/ needs nothing but dns-packet"],
   [
     /^qmail\/send\//,
     /^qmail\/(local|remote|smtpd|inject)\//,
@@ -38,8 +43,8 @@ const FORBIDDEN: readonly (readonly [RegExp, RegExp, string])[] = [
     "the queue knows nobody above it",
   ],
   [
-    /^qmail\/(files|net|control|cdb)\//,
-    /^qmail\/(?!files|net|control|cdb|exit)/,
+    /^qmail\/(files|net|control|cdb|dns)\//,
+    /^qmail\/(?!files|net|control|cdb|dns|exit)/,
     "leaves know only leaves",
   ],
 ];
