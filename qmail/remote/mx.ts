@@ -1,74 +1,80 @@
-/** Which addresses take mail for a host: MX records, or the host itself (RFC 5321 section 5.1). */
+/** Which addresses take mail for a host: MX records, or the host itself (RFC 5321 section 5.1, RFC 7505). */
 
 import { isIP } from "node:net";
-
-/** What DNS says; rejects as node:dns does, with `code` ENOTFOUND, ENODATA, ESERVFAIL, ETIMEOUT, ... */
-export interface MailResolver {
-  resolveMx(host: string): Promise<readonly { exchange: string; priority: number }[]>;
-  resolve4(host: string): Promise<readonly string[]>;
-  resolve6(host: string): Promise<readonly string[]>;
-}
+import type { Dns } from "../dns/resolver.ts";
 
 export interface Exchanger {
+  /** The host's name, as DNS has it; the address itself for an address literal. */
+  readonly name: string;
   readonly ip: string;
   readonly preference: number;
+  /** By DNSSEC, all the way from the mail domain to the address: then TLSA records count (RFC 7672 section 2.2). */
+  readonly secure: boolean;
 }
 
-/** soft: ask again later. hard: no such host. none: the host takes no mail (null MX). */
+/**
+ * Why there is nobody: `soft`, ask again later; `hard`, no such host; `nomx`, exchangers without
+ * addresses; `null`, the host takes no mail.
+ */
+export type LookupFailure = "soft" | "hard" | "nomx" | "null";
+
 export type Lookup =
   | { readonly ok: true; readonly exchangers: readonly Exchanger[] }
-  | { readonly ok: false; readonly why: "soft" | "hard" | "null" };
+  | { readonly ok: false; readonly why: LookupFailure };
 
-/** Addresses of the exchangers of `host`, the best first; equal ones in random order. */
-export async function lookupMx(
-  resolver: MailResolver,
-  host: string,
-  random: () => number,
-): Promise<Lookup> {
-  const literal = /^\[(?:IPv6:)?(.*)\]$/i.exec(host)?.[1];
-  if (literal !== undefined) return lookupHost(resolver, literal);
-  const records = await attempt(() => resolver.resolveMx(host));
-  if (records === "soft") return { ok: false, why: "soft" };
-  if (records === "none" || records.length === 0) return lookupHost(resolver, host);
-  if (records.every(({ exchange }) => exchange === "" || exchange === ".")) {
-    return { ok: false, why: "null" };
-  }
-  const found: Exchanger[] = [];
-  let soft = false;
-  for (const { exchange, priority } of shuffle(records, random)) {
-    const addresses = await lookupHost(resolver, exchange);
-    if (addresses.ok) {
-      found.push(...addresses.exchangers.map(({ ip }) => ({ ip, preference: priority })));
-    } else soft ||= addresses.why === "soft";
-  }
-  if (found.length === 0) return { ok: false, why: soft ? "soft" : "hard" };
-  // Stable: what was shuffled stays so among equals.
-  return { ok: true, exchangers: found.sort((a, b) => a.preference - b.preference) };
+/** So many exchangers of a host are looked at: a domain with more wants to keep us busy. */
+const EXCHANGERS_MAX = 20;
+const LOCALHOST = ["::1", "127.0.0.1"];
+
+/** Addresses of the exchangers of `host`, the best first; equal ones in random order. `random` is from 0 to 1. */
+export async function lookupMx(dns: Dns, host: string, random: () => number): Promise<Lookup> {
+  if (literalAddress(host) !== null) return lookupHost(dns, host);
+  const mx = await dns.lookup(host, "MX");
+  if (mx.status === "trouble") return { ok: false, why: "soft" };
+  if (mx.status === "none") return lookupHost(dns, host);
+  const records = mx.records.filter(({ exchange }) => exchange !== "");
+  if (records.length === 0) return { ok: false, why: "null" };
+  const best = shuffle(records, random).sort((a, b) => a.preference - b.preference);
+  const lookups = best.slice(0, EXCHANGERS_MAX).map(async ({ exchange, preference }) => {
+    const lookup = await lookupHost(dns, exchange);
+    if (!lookup.ok) return lookup;
+    const exchangers = lookup.exchangers.map((exchanger) => {
+      return { ...exchanger, preference, secure: exchanger.secure && mx.secure };
+    });
+    return { ok: true as const, exchangers };
+  });
+  const found = await Promise.all(lookups);
+  const exchangers = found.flatMap((lookup) => (lookup.ok ? lookup.exchangers : []));
+  if (exchangers.length > 0) return { ok: true, exchangers };
+  const soft = found.some((lookup) => !lookup.ok && lookup.why === "soft");
+  return { ok: false, why: soft ? "soft" : "nomx" };
 }
 
 /** The addresses of `host` itself: IPv6 first, as the system's own order would be. */
-export async function lookupHost(resolver: MailResolver, host: string): Promise<Lookup> {
-  if (isIP(host)) return { ok: true, exchangers: [{ ip: host, preference: 0 }] };
-  const answers = await Promise.all([
-    attempt(() => resolver.resolve6(host)),
-    attempt(() => resolver.resolve4(host)),
-  ]);
-  const ips = answers.flatMap((answer) => (typeof answer === "string" ? [] : answer));
-  if (ips.length > 0) return { ok: true, exchangers: ips.map((ip) => ({ ip, preference: 0 })) };
-  return { ok: false, why: answers.includes("soft") ? "soft" : "hard" };
+export async function lookupHost(dns: Dns, host: string): Promise<Lookup> {
+  const literal = literalAddress(host);
+  if (literal !== null) return addresses(literal, isIP(literal) ? [literal] : [], false);
+  // Never a question for DNS (RFC 6761 section 6.3).
+  if (/^localhost\.?$/i.test(host)) return addresses(host, LOCALHOST, false);
+  const [six, four] = await Promise.all([dns.lookup(host, "AAAA"), dns.lookup(host, "A")]);
+  const answers = [six, four];
+  const ips = answers.flatMap((answer) => (answer.status === "found" ? answer.records : []));
+  const secure = answers.every((answer) => answer.status !== "trouble" && answer.secure);
+  if (ips.length === 0 && answers.some(({ status }) => status === "trouble")) {
+    return { ok: false, why: "soft" };
+  }
+  return addresses(host, ips, secure);
 }
 
-/** Errors that say for certain that there is nothing. */
-const NONE = new Set(["ENOTFOUND", "ENODATA"]);
+/** The address in `[1.2.3.4]`, `[IPv6:::1]`, or written without brackets; null for a name. */
+function literalAddress(host: string): string | null {
+  if (isIP(host)) return host;
+  return /^\[(?:IPv6:)?(.*)\]$/i.exec(host)?.[1] ?? null;
+}
 
-async function attempt<T>(
-  look: () => Promise<readonly T[]>,
-): Promise<readonly T[] | "soft" | "none"> {
-  try {
-    return await look();
-  } catch (error) {
-    return NONE.has((error as NodeJS.ErrnoException).code ?? "") ? "none" : "soft";
-  }
+function addresses(name: string, ips: readonly string[], secure: boolean): Lookup {
+  if (ips.length === 0) return { ok: false, why: "hard" };
+  return { ok: true, exchangers: ips.map((ip) => ({ name, ip, preference: 0, secure })) };
 }
 
 function shuffle<T>(items: readonly T[], random: () => number): T[] {

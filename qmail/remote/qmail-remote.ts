@@ -9,36 +9,60 @@ import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { stdinMessage } from "../spawn/stdin-message.ts";
 import { serveWork } from "../spawn/worker.ts";
-import { deliveryReport, type RemoteConfig, readRemoteConfig, remote } from "./remote.ts";
+import { type RemoteConfig, readRemoteConfig, remote } from "./remote.ts";
+import { RemoteWorker } from "./remote-worker.ts";
 
 /** The control files are looked at again after so many milliseconds: a changed route needs no restart. */
 const FRESH_MS = 1000;
+
+const CONTROL_FILES = [
+  "control/smtproutes",
+  "control/senderroutes",
+  "control/remoteoptions",
+  "control/helohost",
+  "control/me",
+  "control/timeoutconnect",
+  "control/timeoutremote",
+];
+const DNS_FILES = ["control/dnsservers", "/etc/resolv.conf"];
 
 /** The config as it is now, read again only when a control file has changed. */
 class CurrentConfig {
   #config: RemoteConfig | null = null;
   #stamp = "";
+  #dnsStamp = "";
   #checked = 0;
 
   get(): RemoteConfig {
     const now = Date.now();
     if (this.#config && now - this.#checked < FRESH_MS) return this.#config;
     this.#checked = now;
-    const stamp = ["qmtproutes", "smtproutes", "helohost", "me", "timeoutconnect", "timeoutremote"]
-      .map((name) => statSync(`control/${name}`, { throwIfNoEntry: false })?.mtimeMs)
-      .join();
-    if (!this.#config || stamp !== this.#stamp) this.#config = readRemoteConfig(".");
+    const stamp = stampOf(CONTROL_FILES);
+    const dnsStamp = stampOf(DNS_FILES);
+    if (!this.#config || stamp !== this.#stamp || dnsStamp !== this.#dnsStamp) {
+      // What is known of names stays known when a route changes.
+      const dns = dnsStamp === this.#dnsStamp ? this.#config?.dns : undefined;
+      this.#config = readRemoteConfig(".", dns);
+    }
     this.#stamp = stamp;
+    this.#dnsStamp = dnsStamp;
     return this.#config;
   }
 }
 
+function stampOf(paths: readonly string[]): string {
+  return paths.map((path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs).join();
+}
+
 function work(): void {
   const config = new CurrentConfig();
-  serveWork(async ([host = "", sender = "", recipient = ""], message) => {
-    const request = { host, sender, recipients: [recipient], message };
-    return deliveryReport(await remote(config.get(), request));
+  const worker = new RemoteWorker(() => config.get(), {
+    now: Date.now,
+    after: (ms, action) => void setTimeout(action, ms),
   });
+  serveWork(([messid = "", host = "", sender = "", recipient = ""], message) =>
+    worker.deliver({ messid, host, sender, recipient, message }),
+  );
 }
 
 async function main(args: readonly string[]): Promise<number> {

@@ -1,4 +1,4 @@
-/** Static routes: control/smtproutes (qmail-remote(8)), and control/qmtproutes in the same form. Pure. */
+/** Static routes: control/smtproutes (qmail-remote(8)). Pure. */
 
 import type { ConstMap } from "../control/constmap.ts";
 
@@ -10,20 +10,28 @@ export interface Relay {
   readonly port: number;
 }
 
-/** The relay for `host`, on `port` unless its route names another; null: by MX. The whole name counts first, then `.rest` from the longest, then "". */
-export function findRoute(routes: ConstMap, host: string, port = SMTP_PORT): Relay | null {
-  for (let from = 0; from >= 0; from = host.indexOf(".", from + 1)) {
-    const entry = routes.get(host.slice(from));
-    if (entry !== undefined) return parseRelay(entry, port);
-  }
-  const all = routes.get("");
-  return all === undefined ? null : parseRelay(all, port);
+export interface Route {
+  /** What matched: the name, `.rest` of it, or "" for everything. */
+  readonly pattern: string;
+  /** Null: by MX. */
+  readonly relay: Relay | null;
 }
 
-/** `relay`, `relay:port`, `[1.2.3.4]:port`, `[2001:db8::1]`; empty for "by MX". */
-export function parseRelay(entry: string, port = SMTP_PORT): Relay | null {
+/** The route for `host`; null when there is none. The whole name counts first, then `.rest` from the longest, then "". */
+export function findRoute(routes: ConstMap, host: string): Route | null {
+  for (let from = 0; from >= 0; from = host.indexOf(".", from + 1)) {
+    const pattern = host.slice(from);
+    const entry = routes.get(pattern);
+    if (entry !== undefined) return { pattern, relay: parseRelay(entry) };
+  }
+  const all = routes.get("");
+  return all === undefined ? null : { pattern: "", relay: parseRelay(all) };
+}
+
+/** `relay`, `relay:port`, `[1.2.3.4]:port`, `[2001:db8::1]`; null for the empty one: by MX. */
+export function parseRelay(entry: string): Relay | null {
   const match = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?/.exec(entry);
   const host = match?.[1] ?? match?.[2] ?? "";
   if (host === "") return null;
-  return { host: host.replace(/^IPv6:/i, ""), port: Number(match?.[3] || port) };
+  return { host: host.replace(/^IPv6:/i, ""), port: Number(match?.[3] || SMTP_PORT) };
 }

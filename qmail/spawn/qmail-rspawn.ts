@@ -59,8 +59,8 @@ if (import.meta.main) {
   serveSpawner({
     home: ".",
     owner: ids.uid.qmailq,
-    spawn: ({ sender, local, host, message }, done) =>
-      rspawn.worker().start([host, sender, `${local}@${host}`], message, done),
+    spawn: ({ messid, sender, local, host, message }, done) =>
+      rspawn.worker().start([messid, host, sender, `${local}@${host}`], message, done),
     finished: () => void rspawn.end().then(() => process.exit(EXIT.ok)),
   });
 }

@@ -14,6 +14,7 @@ const REPORT_MAX = 3000;
 const TRUNCATED = "\nError report too long, sorry.\n";
 
 export interface Spawn {
+  readonly messid: string;
   readonly sender: string;
   /** The recipient's part before its last @, and the part behind. */
   readonly local: string;
@@ -78,7 +79,8 @@ function order(options: SpawnerOptions, payload: Buffer, done: (report: Report) 
   const local = delivery.recipient.slice(0, at);
   const host = delivery.recipient.slice(at + 1);
   try {
-    options.spawn({ sender: delivery.sender, local, host, message }, done);
+    const { messid, sender } = delivery;
+    options.spawn({ messid, sender, local, host, message }, done);
   } catch (error) {
     if (message.fd >= 0) closeSync(message.fd);
     done({ status: "Z", text: `Temporary failure in ${process.title}.\n` });

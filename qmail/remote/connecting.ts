@@ -1,0 +1,156 @@
+/** From a plan to an open session with one of the servers that it leads to. */
+
+import { connect, type Socket } from "node:net";
+import type { Dns } from "../dns/resolver.ts";
+import type { Report } from "../spawn/report.ts";
+import { usableTlsa } from "./dane.ts";
+import { type Exchanger, lookupHost, lookupMx } from "./mx.ts";
+import type { Plan } from "./plan.ts";
+import { type NotOpened, SmtpSession } from "./session.ts";
+import type { Tcpto } from "./tcpto.ts";
+import type { TlsPolicy } from "./tls-policy.ts";
+import * as words from "./words.ts";
+
+/** What connecting needs of the world. */
+export interface ConnectContext {
+  readonly helohost: string;
+  /** Seconds. */
+  readonly timeoutConnect: number;
+  /** Seconds. */
+  readonly timeoutRemote: number;
+  readonly tcpto: Tcpto;
+  readonly dns: Dns;
+  /** True for addresses of this machine. */
+  readonly isOwn: (ip: string) => boolean;
+  /** From 0 to 1. */
+  readonly random: () => number;
+  /** Milliseconds. */
+  readonly now: () => number;
+}
+
+/** Why there is no session; `unreachable`: because nobody of the host could be talked to. */
+export interface NotConnected {
+  readonly report: Report;
+  readonly unreachable: boolean;
+}
+
+/** A session with the best server that answers. Rejects never. */
+export async function openSession(
+  context: ConnectContext,
+  plan: Plan,
+): Promise<SmtpSession | NotConnected> {
+  const { dns, random } = context;
+  const lookup = plan.byMx
+    ? await lookupMx(dns, plan.host, random)
+    : await lookupHost(dns, plan.host);
+  if (!lookup.ok) {
+    const report = words.lookupFailed(lookup.why, plan.host);
+    return { report, unreachable: lookup.why === "soft" };
+  }
+  const exchangers = plan.byMx ? withoutUs(context, lookup.exchangers) : lookup.exchangers;
+  if (exchangers.length === 0) return { report: words.AMBIGUOUS_MX, unreachable: false };
+  let failed: NotOpened | null = null;
+  for (const exchanger of exchangers) {
+    if (context.tcpto.shouldSkip(exchanger.ip, seconds(context))) continue;
+    const session = await tryExchanger(context, plan, exchanger);
+    if (session instanceof SmtpSession) return session;
+    // What one of them said is worth more than that another could not be reached.
+    failed = session ?? failed;
+    if (failed?.retry === "no") break;
+  }
+  return { report: failed?.report ?? words.NO_CONNECTION, unreachable: failed?.retry !== "no" };
+}
+
+/** Exchangers better than we are: mail must not go round in circles. */
+function withoutUs(context: ConnectContext, exchangers: readonly Exchanger[]): Exchanger[] {
+  const ours = exchangers.filter(({ ip }) => context.isOwn(ip)).map(({ preference }) => preference);
+  const best = Math.min(...ours, Number.POSITIVE_INFINITY);
+  return exchangers.filter(({ preference }) => preference < best);
+}
+
+/** Null when no connection could be made. */
+async function tryExchanger(
+  context: ConnectContext,
+  plan: Plan,
+  exchanger: Exchanger,
+): Promise<SmtpSession | NotOpened | null> {
+  const policy = await tlsPolicy(context, plan, exchanger);
+  if ("report" in policy) return policy;
+  const session = await greet(context, plan, { exchanger, policy });
+  if (session instanceof SmtpSession || session?.retry !== "plain") return session;
+  // Opportunistic TLS that does not work must not be worse than none.
+  return greet(context, plan, { exchanger, policy: { source: "default", mode: "none" } });
+}
+
+async function greet(
+  context: ConnectContext,
+  { options, port, credentials, secureContext }: Plan,
+  { exchanger, policy }: { exchanger: Exchanger; policy: TlsPolicy },
+): Promise<SmtpSession | NotOpened | null> {
+  const socket = await connectTo(context, { ip: exchanger.ip, port, bind: options.bind });
+  if (!socket) return null;
+  return SmtpSession.open(socket, {
+    helohost: options.helo ?? context.helohost,
+    timeout: context.timeoutRemote * 1000,
+    name: options.name ?? exchanger.name,
+    tls: policy,
+    credentials,
+    secureContext,
+    now: context.now,
+  });
+}
+
+/** What was asked for, or else what the domain's DNS asks for, or else what is offered. */
+async function tlsPolicy(
+  { dns }: ConnectContext,
+  { options, port, domain }: Plan,
+  { name, ip, secure }: Exchanger,
+): Promise<TlsPolicy | NotOpened> {
+  if (options.tlsAsked) {
+    const { tls } = options;
+    if (tls !== "verify") return { source: "route", mode: tls };
+    return { source: "route", mode: "verify", names: [options.name ?? name] };
+  }
+  if (!secure) return { source: "default", mode: "may" };
+  const tlsa = await dns.lookup(`_${port}._tcp.${name}`, "TLSA");
+  if (tlsa.status === "trouble") {
+    // An attacker who can keep the records from us must not win (RFC 7672 section 2.1.1).
+    const report = words.noTls(ip, `its TLSA records cannot be looked up: ${tlsa.why}`);
+    return { report, retry: "next" };
+  }
+  if (tlsa.status === "none" || !tlsa.secure) return { source: "default", mode: "may" };
+  const usable = usableTlsa(tlsa.records);
+  if (usable.length === 0) return { source: "DANE", mode: "require" };
+  return { source: "DANE", mode: "dane", tlsa: usable, names: [name, domain] };
+}
+
+/** A connection; null when there is none, which tcpto remembers. */
+function connectTo(
+  context: ConnectContext,
+  { ip, port, bind }: { ip: string; port: number; bind: string | undefined },
+): Promise<Socket | null> {
+  return new Promise((resolve) => {
+    const socket = connect({
+      host: ip,
+      port,
+      ...(bind === undefined ? {} : { localAddress: bind }),
+    });
+    const done = (result: Socket | null, timedOut: boolean) => {
+      clearTimeout(timer);
+      socket.removeListener("connect", connected);
+      socket.removeListener("error", failed);
+      context.tcpto.note(ip, timedOut, seconds(context));
+      if (!result) socket.on("error", () => {}).destroy();
+      resolve(result);
+    };
+    const connected = () => done(socket, false);
+    const failed = (error: NodeJS.ErrnoException) => done(null, error.code === "ETIMEDOUT");
+    const timer = setTimeout(() => done(null, true), context.timeoutConnect * 1000);
+    socket.on("connect", connected);
+    socket.on("error", failed);
+  });
+}
+
+function seconds({ now }: ConnectContext): number {
+  return Math.floor(now() / 1000);
+}

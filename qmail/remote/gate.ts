@@ -1,0 +1,127 @@
+/**
+ * The gate before one destination: how many may be on their way to it at once, how often, and whether it is
+ * worth trying at all. One dead or slow domain thus holds a few of qmail-send's slots for a moment, never all.
+ *
+ *          acquire                    failed
+ *   open ──────────> go        open ──────────> shut (1 min, 2, 4 ... 1 h) ── time is up ──> probing
+ *     \─ at the limit: waits     ^                ^  all who wait or come: "down"             │   │
+ *                                └── succeeded ───┼────────────────────────────────────────────┘   │
+ *                                                 └───────────────── failed ───────────────────────┘
+ */
+
+/** What a gate needs of the world. */
+export interface GateClock {
+  /** Milliseconds. */
+  now(): number;
+  after(ms: number, action: () => void): void;
+}
+
+export interface GateLimits {
+  /** At once. */
+  readonly concurrency: number;
+  /** Entries in so many milliseconds; null: no limit. */
+  readonly rate: { readonly count: number; readonly ms: number } | null;
+}
+
+const SHUT_FIRST_MS = 60_000;
+const SHUT_MAX_MS = 3_600_000;
+
+/** go: enter, and call `leave` afterwards. down: it does not answer; come again later. */
+export type Admission = "go" | "down";
+
+export class Gate {
+  readonly #clock: GateClock;
+  #limits: GateLimits;
+  readonly #waiting: ((admission: Admission) => void)[] = [];
+  #inside = 0;
+  #failures = 0;
+  #shutUntil = 0;
+  /** Entries of the current period of the rate, and its begin. */
+  #entered = 0;
+  #period = 0;
+  #timer = false;
+
+  constructor(limits: GateLimits, clock: GateClock) {
+    this.#limits = limits;
+    this.#clock = clock;
+  }
+
+  /** Nobody is inside or waits, and nothing is remembered. */
+  get forgettable(): boolean {
+    return this.#inside === 0 && this.#waiting.length === 0 && this.#failures === 0;
+  }
+
+  set limits(limits: GateLimits) {
+    this.#limits = limits;
+  }
+
+  /** Resolves when the caller may enter, or with "down" when there is no use in it. */
+  acquire(): Promise<Admission> {
+    if (this.#shut) return Promise.resolve("down");
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#admit();
+    });
+  }
+
+  leave(): void {
+    this.#inside--;
+    this.#admit();
+  }
+
+  /** The destination has answered. */
+  succeeded(): void {
+    this.#failures = 0;
+    this.#shutUntil = 0;
+    this.#admit();
+  }
+
+  /** Nobody there could be reached: all who wait are sent away. */
+  failed(): void {
+    const now = this.#clock.now();
+    // Those who were on their way together fail together: that is one failure.
+    if (now < this.#shutUntil) return;
+    this.#shutUntil = now + Math.min(SHUT_FIRST_MS * 2 ** this.#failures, SHUT_MAX_MS);
+    this.#failures++;
+    for (const resolve of this.#waiting.splice(0)) resolve("down");
+  }
+
+  /** Forgets failures: somebody says that it is worth trying. */
+  reset(): void {
+    this.succeeded();
+  }
+
+  /** With failures behind us one at a time finds out whether it is back. */
+  get #shut(): boolean {
+    if (this.#failures === 0) return false;
+    return this.#clock.now() < this.#shutUntil || this.#inside > 0;
+  }
+
+  #admit(): void {
+    const most = this.#failures > 0 ? 1 : this.#limits.concurrency;
+    while (this.#waiting.length > 0 && this.#inside < most && this.#withinRate()) {
+      this.#inside++;
+      this.#entered++;
+      this.#waiting.shift()?.("go");
+    }
+  }
+
+  #withinRate(): boolean {
+    const { rate } = this.#limits;
+    if (!rate) return true;
+    const now = this.#clock.now();
+    if (now >= this.#period + rate.ms) {
+      this.#period = now;
+      this.#entered = 0;
+    }
+    if (this.#entered < rate.count) return true;
+    if (!this.#timer) {
+      this.#timer = true;
+      this.#clock.after(this.#period + rate.ms - now, () => {
+        this.#timer = false;
+        this.#admit();
+      });
+    }
+    return false;
+  }
+}

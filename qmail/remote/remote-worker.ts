@@ -1,0 +1,172 @@
+/**
+ * qmail-rspawn's worker: all deliveries to other hosts in one process, with a gate before each destination,
+ * connections used for one message after another, and recipients of one message together where
+ * control/remoteoptions allows it.
+ */
+
+import type { Message } from "../spawn/message.ts";
+import type { Report } from "../spawn/report.ts";
+import { openSession } from "./connecting.ts";
+import { Gate, type GateClock } from "./gate.ts";
+import type { Plan } from "./plan.ts";
+import { deliveryReport, findPlan, type RemoteConfig } from "./remote.ts";
+import { SmtpSession } from "./session.ts";
+import type { Outcome } from "./words.ts";
+import * as words from "./words.ts";
+
+/** A connection waits this long for another message: servers close theirs after some minutes. */
+const IDLE_MS = 5000;
+/** Destinations that are remembered; those that nothing is known of make room first. */
+const DESTINATIONS_MAX = 10_000;
+
+export interface RemoteOrder {
+  readonly messid: string;
+  readonly host: string;
+  readonly sender: string;
+  readonly recipient: string;
+  readonly message: Message;
+}
+
+/** Recipients of one message that go together. */
+interface Batch {
+  readonly recipients: string[];
+  readonly outcome: Promise<Outcome>;
+}
+
+interface IdleSession {
+  readonly session: SmtpSession;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** All that goes to the same servers in the same way. */
+class Destination {
+  readonly gate: Gate;
+  readonly idle: IdleSession[] = [];
+  /** What was said when nobody could be reached. */
+  lastFailure: Report = words.NO_CONNECTION;
+
+  constructor(plan: Plan, clock: GateClock) {
+    this.gate = new Gate(plan.options, clock);
+  }
+
+  /** A connection that has been used before and still lives. */
+  take(): SmtpSession | null {
+    for (let known = this.idle.pop(); known; known = this.idle.pop()) {
+      clearTimeout(known.timer);
+      if (known.session.reusable) return known.session;
+      known.session.close();
+    }
+    return null;
+  }
+
+  keep(session: SmtpSession): void {
+    const timer = setTimeout(() => {
+      this.idle.splice(this.idle.indexOf(known), 1);
+      session.close();
+    }, IDLE_MS);
+    const known = { session, timer };
+    this.idle.push(known);
+  }
+}
+
+export class RemoteWorker {
+  readonly #config: () => RemoteConfig;
+  readonly #clock: GateClock;
+  readonly #destinations = new Map<string, Destination>();
+  readonly #batches = new Map<string, Batch>();
+
+  /** `config` is asked for each message. */
+  constructor(config: () => RemoteConfig, clock: GateClock) {
+    this.#config = config;
+    this.#clock = clock;
+  }
+
+  /** Delivers to one recipient. */
+  async deliver(order: RemoteOrder): Promise<Report> {
+    const { messid, host, sender, recipient } = order;
+    const plan = findPlan(this.#config(), { host, sender, recipients: [recipient] });
+    if ("status" in plan) return plan;
+    const most = plan.options.recipients;
+    if (most === 1) return deliveryReport(await this.#run(plan, order, () => [recipient]));
+    const key = `${messid} ${sender} ${plan.key}${plan.byMx ? ` ${host}` : ""}`;
+    const known = this.#batches.get(key);
+    if (known && known.recipients.length < most) {
+      const at = known.recipients.push(recipient) - 1;
+      return deliveryReport(await known.outcome, at);
+    }
+    const recipients = [recipient];
+    const seal = () => {
+      if (this.#batches.get(key)?.recipients === recipients) this.#batches.delete(key);
+      return recipients;
+    };
+    const outcome = this.#run(plan, order, seal);
+    this.#batches.set(key, { recipients, outcome });
+    return deliveryReport(await outcome);
+  }
+
+  /** `recipients` is asked as late as can be: until then others may join. */
+  async #run(plan: Plan, order: RemoteOrder, recipients: () => string[]): Promise<Outcome> {
+    const destination = this.#destination(plan);
+    const { gate } = destination;
+    if ((await gate.acquire()) === "down") {
+      recipients();
+      return words.outcome(words.stillDown(destination.lastFailure));
+    }
+    try {
+      const { message, sender } = order;
+      const { eightBit, reuse } = plan.options;
+      const session = await this.#session(plan, destination);
+      const transfer = { sender, recipients: recipients(), message, eightBit };
+      if (!(session instanceof SmtpSession)) return words.outcome(session);
+      const outcome = await session.transfer(transfer);
+      if (session.reusable && session.count < reuse) destination.keep(session);
+      else session.close();
+      // The server had hung up on a connection that was kept: that says nothing about the message.
+      if (outcome.untouched && session.count > 1) return await this.#again(plan, transfer);
+      return outcome;
+    } finally {
+      gate.leave();
+    }
+  }
+
+  async #session(plan: Plan, destination: Destination): Promise<SmtpSession | Report> {
+    const known = destination.take();
+    if (known) return known;
+    const session = await openSession(this.#config(), plan);
+    if (session instanceof SmtpSession) {
+      destination.gate.succeeded();
+      return session;
+    }
+    if (session.unreachable) {
+      destination.lastFailure = session.report;
+      destination.gate.failed();
+    } else destination.gate.succeeded();
+    return session.report;
+  }
+
+  async #again(plan: Plan, transfer: Parameters<SmtpSession["transfer"]>[0]): Promise<Outcome> {
+    const session = await openSession(this.#config(), plan);
+    if (!(session instanceof SmtpSession)) return words.outcome(session.report);
+    const outcome = await session.transfer(transfer);
+    session.close();
+    return outcome;
+  }
+
+  #destination(plan: Plan): Destination {
+    const known = this.#destinations.get(plan.key);
+    if (known) {
+      known.gate.limits = plan.options;
+      return known;
+    }
+    if (this.#destinations.size >= DESTINATIONS_MAX) this.#forget();
+    const destination = new Destination(plan, this.#clock);
+    this.#destinations.set(plan.key, destination);
+    return destination;
+  }
+
+  #forget(): void {
+    for (const [key, { gate, idle }] of this.#destinations) {
+      if (gate.forgettable && idle.length === 0) this.#destinations.delete(key);
+    }
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * The client's side of an SMTP connection: hello, TLS, AUTH, then one message after another (RFC 5321;
+ * C qmail: qmail-remote.c, smtp).
+ */
+
+import type { Socket } from "node:net";
+import type { SecureContextOptions } from "node:tls";
+import { quoteAddress } from "../quote.ts";
+import type { Message } from "../spawn/message.ts";
+import type { Report } from "../spawn/report.ts";
+import { type Credentials, chooseMechanism } from "./auth.ts";
+import { BlastEncoder } from "./blast.ts";
+import { parseExtensions, type Reply, severity } from "./reply.ts";
+import { DroppedError, SmtpSocket } from "./smtp-socket.ts";
+import { peerFault, type TlsPolicy, tlsText } from "./tls-policy.ts";
+import type { Outcome, RecipientOutcome } from "./words.ts";
+import * as words from "./words.ts";
+
+export interface SessionOptions {
+  readonly helohost: string;
+  /** Milliseconds that each answer may take. */
+  readonly timeout: number;
+  /** The server's name, for TLS. */
+  readonly name: string;
+  readonly tls: TlsPolicy;
+  /** Client certificate and authorities. */
+  readonly secureContext: SecureContextOptions;
+  readonly credentials: Credentials | null;
+  /** Milliseconds. */
+  readonly now: () => number;
+}
+
+export interface Transfer {
+  readonly sender: string;
+  readonly recipients: readonly string[];
+  readonly message: Message;
+  /** What is done with a message of 8-bit text when the server has no 8BITMIME: qmail sends it. */
+  readonly eightBit: "send" | "refuse";
+}
+
+/** The server's greeting or hello did not end well. */
+export interface NotOpened {
+  readonly report: Report;
+  /** `next`: another server of the host may do. `plain`: this one may, without TLS. */
+  readonly retry: "next" | "plain" | "no";
+}
+
+export class SmtpSession {
+  readonly #smtp: SmtpSocket;
+  readonly #options: SessionOptions;
+  readonly #ip: string;
+  #extensions: ReadonlyMap<string, string> = new Map();
+  #tls: string | null = null;
+  /** Messages handed over so far. */
+  #count = 0;
+  #usable = true;
+
+  private constructor(socket: Socket, options: SessionOptions) {
+    this.#ip = socket.remoteAddress ?? "";
+    this.#smtp = new SmtpSocket(socket, options.timeout);
+    this.#options = options;
+  }
+
+  /** Greets the server at the other end of `socket`. Rejects never. */
+  static async open(socket: Socket, options: SessionOptions): Promise<SmtpSession | NotOpened> {
+    const session = new SmtpSession(socket, options);
+    try {
+      const failure = await session.#open();
+      if (!failure) return session;
+      session.close();
+      return failure;
+    } catch (error) {
+      session.#smtp.destroy();
+      if (!(error instanceof DroppedError)) throw error;
+      return { report: words.dropped(session.#ip, false), retry: "next" };
+    }
+  }
+
+  /** True when another message may follow. */
+  get reusable(): boolean {
+    return this.#usable && this.#smtp.alive && !this.#smtp.surprised;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Hands over one message. Rejects never. */
+  async transfer(transfer: Transfer): Promise<Outcome> {
+    const transaction = new Transaction(this.#smtp, this.#ip, this.#extensions, this.#tls);
+    const outcome = await transaction.run(transfer);
+    this.#count++;
+    // After a refusal the server may be in any state: a new connection is sure.
+    if (outcome.report.status !== "K") this.#usable = false;
+    return outcome;
+  }
+
+  close(): void {
+    this.#smtp.quit();
+  }
+
+  async #open(): Promise<NotOpened | null> {
+    const greeting = await this.#smtp.reply();
+    if (greeting.code !== 220) return this.#notOpened(" but greeting failed", greeting);
+    return (await this.#hello()) ?? (await this.#startTls()) ?? (await this.#authenticate());
+  }
+
+  async #hello(): Promise<NotOpened | null> {
+    const { helohost } = this.#options;
+    let hello = await this.#smtp.command(`EHLO ${helohost}`);
+    if (hello.code === 250) this.#extensions = parseExtensions(hello);
+    else {
+      this.#extensions = new Map();
+      hello = await this.#smtp.command(`HELO ${helohost}`);
+    }
+    return hello.code === 250 ? null : this.#notOpened(" but my name was rejected", hello);
+  }
+
+  async #startTls(): Promise<NotOpened | null> {
+    const { tls, name, secureContext, now } = this.#options;
+    if (tls.mode === "none") return null;
+    const retry = tls.mode === "may" ? "plain" : "next";
+    const failed = (why: string): NotOpened => ({ report: words.noTls(this.#ip, why), retry });
+    if (!this.#extensions.has("STARTTLS")) {
+      return tls.mode === "may" ? null : failed("the server does not offer it");
+    }
+    const ready = await this.#smtp.command("STARTTLS");
+    if (ready.code !== 220) {
+      return tls.mode === "may" ? null : failed(`the server refused it (${ready.code})`);
+    }
+    // Whatever stands behind the answer in the clear could come from somebody in between.
+    if (this.#smtp.surprised) return failed("the server said more than it was asked");
+    try {
+      const socket = await this.#smtp.startTls({
+        ...secureContext,
+        // A name that is an address is not allowed here (RFC 6066 section 3).
+        ...(/^[\d.]+$|:/.test(name) ? {} : { servername: name }),
+        checkServerIdentity: () => undefined,
+      });
+      const fault = peerFault(socket, tls, now());
+      if (fault) return failed(fault);
+      this.#tls = tlsText(socket, tls);
+    } catch (error) {
+      return failed((error as Error).message);
+    }
+    return this.#hello();
+  }
+
+  async #authenticate(): Promise<NotOpened | null> {
+    const { credentials } = this.#options;
+    if (!credentials) return null;
+    const failed = (why: string, reply: Reply | null): NotOpened => {
+      return { report: words.authFailed(this.#ip, why, reply), retry: "no" };
+    };
+    const mechanism = chooseMechanism(this.#extensions.get("AUTH") ?? "", credentials);
+    if (!mechanism) return failed("the server offers no way that I know", null);
+    const { name, initial, answers } = mechanism;
+    let reply = await this.#smtp.command(`AUTH ${name}${initial === null ? "" : ` ${initial}`}`);
+    for (const answer of answers) {
+      if (reply.code !== 334) break;
+      reply = await this.#smtp.command(answer(reply.text.slice(4).trim()));
+    }
+    return reply.code === 235 ? null : failed("it was refused", reply);
+  }
+
+  #notOpened(after: string, reply: Reply): NotOpened {
+    return { report: words.said("Z", ["Connected to ", this.#ip, after], reply), retry: "next" };
+  }
+}
+
+/** One message on its way over an open connection. */
+class Transaction {
+  readonly #smtp: SmtpSocket;
+  readonly #ip: string;
+  readonly #extensions: ReadonlyMap<string, string>;
+  readonly #tls: string | null;
+  readonly #recipients: RecipientOutcome[] = [];
+  #answered = false;
+  /** The whole message is sent but not answered: it may have arrived. */
+  #critical = false;
+
+  constructor(
+    smtp: SmtpSocket,
+    ip: string,
+    extensions: ReadonlyMap<string, string>,
+    tls: string | null,
+  ) {
+    this.#smtp = smtp;
+    this.#ip = ip;
+    this.#extensions = extensions;
+    this.#tls = tls;
+  }
+
+  async run(transfer: Transfer): Promise<Outcome> {
+    try {
+      const unable = await this.#unable(transfer);
+      return words.outcome(unable ?? (await this.#run(transfer)), this.#recipients);
+    } catch (error) {
+      if (!(error instanceof DroppedError)) throw error;
+      const outcome = words.outcome(words.dropped(this.#ip, this.#critical), this.#recipients);
+      return this.#answered ? outcome : { ...outcome, untouched: true };
+    }
+  }
+
+  /** What the message needs and the server has not. */
+  async #unable({ sender, recipients, message, eightBit }: Transfer): Promise<Report | null> {
+    const limit = Number(this.#extensions.get("SIZE") || 0);
+    if (limit > 0 && message.size > limit) {
+      const what = `takes no message larger than ${limit} bytes, and this has ${message.size}`;
+      return words.lacks(this.#ip, what, "5.3.4");
+    }
+    if (needsUtf8(sender, recipients) && !this.#extensions.has("SMTPUTF8")) {
+      return words.lacks(this.#ip, "takes no addresses that are not ASCII (no SMTPUTF8)", "5.6.7");
+    }
+    if (this.#extensions.has("8BITMIME") || eightBit === "send") return null;
+    if (!(await hasEightBit(message))) return null;
+    return words.lacks(this.#ip, "takes no 8-bit text (no 8BITMIME)", "5.6.3");
+  }
+
+  async #run(transfer: Transfer): Promise<Report> {
+    const { recipients } = transfer;
+    const commands = [
+      this.#mail(transfer),
+      ...recipients.map((recipient) => `RCPT TO:<${quoteAddress(recipient)}>`),
+      "DATA",
+    ];
+    const together = this.#extensions.has("PIPELINING");
+    if (together) await this.#smtp.send(Buffer.from(`${commands.join("\r\n")}\r\n`, "latin1"));
+    const next = async (command: string) => {
+      return together ? this.#smtp.reply() : this.#smtp.command(command);
+    };
+    const [mail = "", ...others] = commands;
+    const from = await next(mail);
+    this.#answered = true;
+    const refused = severity(from);
+    if (refused) {
+      if (together) await this.#skip(others.length);
+      return words.said(refused, ["Connected to ", this.#ip, " but sender was rejected"], from);
+    }
+    for (const command of others.slice(0, -1)) this.#rcpt(await next(command));
+    if (this.#recipients.every(({ status }) => status !== "r")) {
+      if (together) await this.#skip(1);
+      return words.said("D", ["Giving up on ", this.#ip, ""], null);
+    }
+    const go = await next("DATA");
+    if (go.code !== 354) return this.#said(severity(go) ?? "Z", " failed on DATA command", go);
+    return this.#data(transfer.message);
+  }
+
+  #mail({ sender, recipients, message }: Transfer): string {
+    let command = `MAIL FROM:<${quoteAddress(sender)}>`;
+    if (this.#extensions.has("SIZE")) command += ` SIZE=${message.size}`;
+    if (this.#extensions.has("8BITMIME")) command += " BODY=8BITMIME";
+    if (needsUtf8(sender, recipients)) command += " SMTPUTF8";
+    return command;
+  }
+
+  #rcpt(reply: Reply): void {
+    const refused = severity(reply);
+    if (!refused) this.#recipients.push({ status: "r", text: "" });
+    else {
+      const status = refused === "D" ? "h" : "s";
+      this.#recipients.push(words.recipientRefused(this.#ip, status, reply));
+    }
+  }
+
+  /** Answers to commands that were sent together with one that failed. */
+  async #skip(count: number): Promise<void> {
+    for (let left = count; left > 0; left--) {
+      const { code } = await this.#smtp.reply();
+      // The server takes DATA without a recipient: there must be an end of it (RFC 2920 section 3.1).
+      if (code === 354) await this.#smtp.command(".");
+    }
+  }
+
+  async #data(message: Message): Promise<Report> {
+    const encoder = new BlastEncoder();
+    try {
+      for await (const chunk of message.chunks()) await this.#smtp.send(encoder.push(chunk));
+      this.#critical = true;
+      await this.#smtp.send(encoder.end());
+    } catch (error) {
+      if (!(error instanceof DroppedError)) {
+        // Without its end the server throws the message away.
+        this.#smtp.destroy();
+        return words.CANNOT_READ;
+      }
+      // It may have said why before it hung up: then that is known here already.
+    }
+    const reply = await this.#smtp.reply();
+    this.#critical = false;
+    const failed = severity(reply);
+    if (failed) return this.#said(failed, " failed after I sent the message", reply);
+    const report = this.#said("K", " accepted message", reply);
+    return this.#tls === null ? report : { ...report, text: `${report.text}TLS: ${this.#tls}\n` };
+  }
+
+  #said(status: Report["status"], after: string, reply: Reply): Report {
+    return words.said(status, ["", this.#ip, after], reply);
+  }
+}
+
+/** latin1 above ASCII: an address that only SMTPUTF8 can carry. */
+function needsUtf8(sender: string, recipients: readonly string[]): boolean {
+  return [sender, ...recipients].some((address) => /[\x80-\xff]/.test(address));
+}
+
+async function hasEightBit(message: Message): Promise<boolean> {
+  for await (const chunk of message.chunks()) {
+    if (chunk.some((byte) => byte > 0x7f)) return true;
+  }
+  return false;
+}

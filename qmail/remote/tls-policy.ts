@@ -1,0 +1,73 @@
+/** How much TLS a connection must have, and whether it has it. */
+
+import { X509Certificate } from "node:crypto";
+import type { DetailedPeerCertificate, PeerCertificate, TLSSocket } from "node:tls";
+import type { Tlsa } from "../dns/message.ts";
+import { daneFault } from "./dane.ts";
+
+/** Who decided; said in the log. */
+export type TlsSource = "default" | "route" | "DANE" | "MTA-STS";
+
+export type TlsPolicy = { readonly source: TlsSource } & (
+  | { readonly mode: "none" }
+  /** With whoever offers it; in the clear otherwise, or when it does not work. */
+  | { readonly mode: "may" }
+  /** Encrypted, whoever is at the other end. */
+  | { readonly mode: "require" }
+  /** With a certificate that a known authority has given to one of `names` (`.x.test`: one label below x.test). */
+  | { readonly mode: "verify"; readonly names: readonly string[] }
+  /** With a certificate that these records vouch for. */
+  | { readonly mode: "dane"; readonly tlsa: readonly Tlsa[]; readonly names: readonly string[] }
+);
+
+/** What TLS came to, for the report: "TLSv1.3 TLS_AES_256_GCM_SHA384, verified (DANE)". */
+export function tlsText(socket: TLSSocket, policy: TlsPolicy): string {
+  const verified = policy.mode === "verify" || policy.mode === "dane" ? "verified" : "not verified";
+  return `${socket.getProtocol()} ${socket.getCipher().name}, ${verified} (${policy.source})`;
+}
+
+/** Null when the other end is whom `policy` wants; else why not. `now` in milliseconds. */
+export function peerFault(socket: TLSSocket, policy: TlsPolicy, now: number): string | null {
+  if (policy.mode === "dane") {
+    const { names } = policy;
+    return daneFault(policy.tlsa, peerChain(socket), { names, now });
+  }
+  if (policy.mode !== "verify") return null;
+  // Names are looked at below: what is left is whether a known authority vouches for the chain.
+  if (!socket.authorized) return `the certificate is not trusted: ${authorizationText(socket)}`;
+  const [leaf] = peerChain(socket);
+  if (leaf && policy.names.some((name) => hasName(leaf, name))) return null;
+  return `the certificate is not for ${policy.names.join(" or ")}`;
+}
+
+/** The certificates that the server has shown, its own first. */
+function peerChain(socket: TLSSocket): X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  let next: DetailedPeerCertificate | PeerCertificate | null = socket.getPeerCertificate(true);
+  const seen = new Set<string>();
+  // The last one's issuer is itself.
+  while (next?.raw && !seen.has(next.fingerprint256)) {
+    seen.add(next.fingerprint256);
+    chain.push(new X509Certificate(next.raw));
+    next = "issuerCertificate" in next ? next.issuerCertificate : null;
+  }
+  return chain;
+}
+
+function hasName(cert: X509Certificate, name: string): boolean {
+  if (!name.startsWith(".")) return cert.checkHost(name) !== undefined;
+  const below = name.toLowerCase();
+  return dnsNames(cert).some((each) => {
+    const lower = each.toLowerCase();
+    return lower.endsWith(below) && lower.indexOf(".") === lower.length - below.length;
+  });
+}
+
+function dnsNames(cert: X509Certificate): string[] {
+  const names = cert.subjectAltName?.split(", ") ?? [];
+  return names.filter((name) => name.startsWith("DNS:")).map((name) => name.slice(4));
+}
+
+function authorizationText({ authorizationError }: TLSSocket): string {
+  return String(authorizationError).toLowerCase().replaceAll("_", " ");
+}
