@@ -44,7 +44,7 @@ export class ReplyReader {
   #line(line: string): Reply | null {
     this.#read += line.length + 1;
     if (this.#text.length < KEPT_MAX) this.#text += `${line.slice(0, KEPT_MAX)}\n`;
-    if (line[3] === "-") return null;
+    if (/^\d{3}-/.test(line)) return null;
     const code = /^[1-5]\d\d(?: |$)/.test(line) ? Number(line.slice(0, 3)) : 0;
     const reply = { code, text: this.#text };
     this.#text = "";
