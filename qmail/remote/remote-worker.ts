@@ -64,6 +64,7 @@ class Destination {
       this.idle.splice(this.idle.indexOf(known), 1);
       session.close();
     }, IDLE_MS);
+    timer.unref();
     const known = { session, timer };
     this.idle.push(known);
   }

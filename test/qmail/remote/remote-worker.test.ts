@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { GateClock } from "../../../qmail/remote/gate.ts";
+import type { RemoteConfig } from "../../../qmail/remote/remote.ts";
+import { type RemoteOrder, RemoteWorker } from "../../../qmail/remote/remote-worker.ts";
+import { bufferMessage } from "../../../qmail/spawn/message.ts";
+import { type Behaviour, type FarServer, farServer, near } from "./_server.ts";
+
+const MESSAGE = bufferMessage(Buffer.from("Subject: x\n\ny\n"));
+const CLOCK: GateClock = { now: Date.now, after: (ms, action) => void setTimeout(action, ms) };
+
+function order(change: Partial<RemoteOrder> = {}): RemoteOrder {
+  const addresses = { sender: "me@near.test", recipient: "you@far.test" };
+  return { messid: "1", host: "far.test", ...addresses, message: MESSAGE, ...change };
+}
+
+async function world(options: string, behaviour: Behaviour = {}) {
+  const far: FarServer = await farServer(behaviour);
+  const here = near({ smtproutes: `:127.0.0.1:${far.port}`, remoteoptions: options });
+  const worker = new RemoteWorker(() => here.config, CLOCK);
+  return {
+    far,
+    worker,
+    async [Symbol.asyncDispose]() {
+      here[Symbol.dispose]();
+      await far[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const verbs = (far: FarServer) => far.commands.map((line) => line.split(" ")[0]);
+
+test("one message after another goes over one connection", async () => {
+  await using w = await world(":");
+  for (const messid of ["1", "2", "3"]) {
+    assert.equal((await w.worker.deliver(order({ messid }))).status, "K");
+  }
+  assert.equal(w.far.connections, 1);
+  assert.equal(w.far.messages.length, 3);
+  assert.equal(verbs(w.far).filter((verb) => verb === "EHLO").length, 1);
+});
+
+test("a connection is used as often as the options say", async () => {
+  await using w = await world(":reuse=2");
+  for (const messid of ["1", "2", "3", "4"]) await w.worker.deliver(order({ messid }));
+  assert.equal(w.far.connections, 2);
+});
+
+test("no more connections at once than the options say", async () => {
+  let now = 0;
+  let most = 0;
+  const end: Behaviour["end"] = (socket) => {
+    most = Math.max(most, ++now);
+    setTimeout(() => {
+      now--;
+      socket.write("250 taken\r\n");
+    }, 20);
+  };
+  await using w = await world(":concurrency=3", { end });
+  const all = Array.from({ length: 12 }, (_, at) =>
+    w.worker.deliver(order({ messid: String(at) })),
+  );
+  assert.ok((await Promise.all(all)).every(({ status }) => status === "K"));
+  assert.equal(most, 3);
+  assert.equal(w.far.connections, 3);
+});
+
+test("recipients of one message go one by one, or together where the options say so", async () => {
+  for (const [options, messages] of [
+    [":", 3],
+    [":recipients=10", 1],
+    [":recipients=2", 2],
+  ] as const) {
+    await using w = await world(options, {
+      RCPT: (_, line) => (line.includes("nobody") ? "550 nobody" : "250 ok"),
+    });
+    const reports = await Promise.all(
+      ["a@far.test", "b@far.test", "nobody@far.test", "d@far.test"].map((recipient) =>
+        w.worker.deliver(order({ recipient })),
+      ),
+    );
+    assert.deepEqual(
+      reports.map(({ status }) => status),
+      ["K", "K", "D", "K"],
+    );
+    assert.equal(w.far.messages.length, options === ":recipients=2" ? 2 : messages, options);
+  }
+});
+
+test("what differs in sender or message goes by itself", async () => {
+  await using w = await world(":recipients=10");
+  await Promise.all([
+    w.worker.deliver(order()),
+    w.worker.deliver(order({ recipient: "b@far.test" })),
+    w.worker.deliver(order({ messid: "2" })),
+    w.worker.deliver(order({ sender: "list-owner-you=far.test@near.test" })),
+  ]);
+  assert.equal(w.far.messages.length, 3);
+});
+
+test("a server that hung up on a kept connection is called again", async () => {
+  await using w = await world(":", {
+    MAIL: (socket) => {
+      // Every connection serves one message.
+      if (served.has(socket)) return socket.destroy();
+      served.add(socket);
+      return "250 ok";
+    },
+  });
+  assert.equal((await w.worker.deliver(order())).status, "K");
+  assert.equal((await w.worker.deliver(order())).status, "K");
+  assert.equal(w.far.connections, 2);
+});
+const served = new WeakSet<object>();
+
+test("a refusal ends the connection, and the next message has a new one", async () => {
+  let count = 0;
+  await using w = await world(":", { end: () => (count++ === 0 ? "554 spam" : "250 taken") });
+  assert.equal((await w.worker.deliver(order())).status, "D");
+  assert.equal((await w.worker.deliver(order())).status, "K");
+  assert.equal(w.far.connections, 2);
+});
+
+test("who does not answer is left alone for a while, and others are not held up", async () => {
+  await using live = await farServer();
+  using here = near({ smtproutes: `live.test:127.0.0.1:${live.port}\n:127.0.0.1:1` });
+  const world = { ms: 0 };
+  const worker = new RemoteWorker(() => here.config, { now: () => world.ms, after: () => {} });
+  const dead = (messid: string) => worker.deliver(order({ messid }));
+  assert.deepEqual(await dead("1"), {
+    status: "Z",
+    text: "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n",
+  });
+  const reports = await Promise.all(Array.from({ length: 100 }, (_, at) => dead(String(at))));
+  for (const { status, text } of reports) {
+    assert.equal(status, "Z");
+    assert.match(text, /\(#4\.4\.1\)\nThat was a moment ago; it was not tried again/);
+  }
+  const other = await worker.deliver(order({ host: "live.test", recipient: "you@live.test" }));
+  assert.equal(other.status, "K");
+  world.ms += 60_000;
+  assert.doesNotMatch((await dead("2")).text, /a moment ago/);
+});
+
+test("a control file that cannot be used defers the mail, and says nothing to the sender", async () => {
+  using here = near({ remoteoptions: ":auth=relay" });
+  const config: RemoteConfig = here.config;
+  const worker = new RemoteWorker(() => config, CLOCK);
+  assert.deepEqual(await worker.deliver(order()), {
+    status: "Z",
+    text: "Unable to read control files. (#4.3.0)\n",
+  });
+});
