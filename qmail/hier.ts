@@ -79,6 +79,8 @@ export const HIER: readonly HierEntry[] = [
   // Through here only the network daemons reach the queue server.
   directory("run/net", "qmailq", 0o710, "nofiles"),
   directory("run/local", "qmailq", 0o755),
+  // What qmail-remote has learnt of other domains.
+  directory("run/remote", "qmailr", 0o700),
   directory("service", "root", 0o755),
   directory("log", "root", 0o755),
 ];

@@ -21,11 +21,10 @@ const FORBIDDEN: readonly (readonly [RegExp, RegExp, string])[] = [
   [/^commands\//, /^cli\//, "commands do not know the command line"],
   [/^qmail\//, /^(cli|commands)\//, "the mail system does not know its commands"],
   [
-    /^qmail\/(?!dns\/)/,
+    /^qmail\/(?!dns\/message|remote\/mta-sts-fetch)/,
     /^(?!node:|qmail\/)/,
-    "the mail system needs nothing but Node, and dns/ a reader of DNS messages",
+    "the mail system needs nothing but Node, but for DNS messages and HTTPS",
   ],
-  [/^qmail\/dns\//, /^(?!node:|qmail\/|dns-packet$)/, "dns/ needs nothing but dns-packet"],
   [
     /^qmail\/send\//,
     /^qmail\/(local|remote|smtpd|inject)\//,

@@ -4,6 +4,7 @@ import { connect, type Socket } from "node:net";
 import type { Dns } from "../dns/resolver.ts";
 import type { Report } from "../spawn/report.ts";
 import { usableTlsa } from "./dane.ts";
+import { isNamedBy, type StsPolicies } from "./mta-sts.ts";
 import { type Exchanger, lookupHost, lookupMx } from "./mx.ts";
 import type { Plan } from "./plan.ts";
 import { type NotOpened, SmtpSession } from "./session.ts";
@@ -20,6 +21,8 @@ export interface ConnectContext {
   readonly timeoutRemote: number;
   readonly tcpto: Tcpto;
   readonly dns: Dns;
+  /** What domains want by MTA-STS; absent: nobody is asked. */
+  readonly sts?: Pick<StsPolicies, "find">;
   /** True for addresses of this machine. */
   readonly isOwn: (ip: string) => boolean;
   /** From 0 to 1. */
@@ -100,28 +103,52 @@ async function greet(
   });
 }
 
-/** What was asked for, or else what the domain's DNS asks for, or else what is offered. */
+/** What was asked for, or else what the domain asks for by DANE or MTA-STS, or else what is offered. */
 async function tlsPolicy(
-  { dns }: ConnectContext,
-  { options, port, domain }: Plan,
-  { name, ip, secure }: Exchanger,
+  context: ConnectContext,
+  plan: Plan,
+  exchanger: Exchanger,
 ): Promise<TlsPolicy | NotOpened> {
+  const { options } = plan;
   if (options.tlsAsked) {
-    const { tls } = options;
-    if (tls !== "verify") return { source: "route", mode: tls };
-    return { source: "route", mode: "verify", names: [options.name ?? name] };
+    if (options.tls !== "verify") return { source: "route", mode: options.tls };
+    return { source: "route", mode: "verify", names: [options.name ?? exchanger.name] };
   }
-  if (!secure) return { source: "default", mode: "may" };
+  return (
+    (await danePolicy(context, plan, exchanger)) ??
+    (await stsPolicy(context, plan, exchanger)) ?? { source: "default", mode: "may" }
+  );
+}
+
+async function danePolicy(
+  { dns }: ConnectContext,
+  { port, domain }: Plan,
+  { name, ip, secure }: Exchanger,
+): Promise<TlsPolicy | NotOpened | null> {
+  if (!secure) return null;
   const tlsa = await dns.lookup(`_${port}._tcp.${name}`, "TLSA");
   if (tlsa.status === "trouble") {
     // An attacker who can keep the records from us must not win (RFC 7672 section 2.1.1).
     const report = words.noTls(ip, `its TLSA records cannot be looked up: ${tlsa.why}`);
     return { report, retry: "next" };
   }
-  if (tlsa.status === "none" || !tlsa.secure) return { source: "default", mode: "may" };
+  if (tlsa.status === "none" || !tlsa.secure) return null;
   const usable = usableTlsa(tlsa.records);
   if (usable.length === 0) return { source: "DANE", mode: "require" };
   return { source: "DANE", mode: "dane", tlsa: usable, names: [name, domain] };
+}
+
+async function stsPolicy(
+  { sts }: ConnectContext,
+  { byMx, domain }: Plan,
+  { name, ip }: Exchanger,
+): Promise<TlsPolicy | NotOpened | null> {
+  if (!sts || !byMx) return null;
+  const policy = await sts.find(domain);
+  if (policy?.mode !== "enforce") return null;
+  if (isNamedBy(policy, name)) return { source: "MTA-STS", mode: "verify", names: [name] };
+  const report = words.noTls(ip, `${name} is not named by the MTA-STS policy of ${domain}`);
+  return { report, retry: "next" };
 }
 
 /** A connection; null when there is none, which tcpto remembers. */

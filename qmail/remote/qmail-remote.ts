@@ -9,7 +9,8 @@ import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { stdinMessage } from "../spawn/stdin-message.ts";
 import { serveWork } from "../spawn/worker.ts";
-import { type RemoteConfig, readRemoteConfig, remote } from "./remote.ts";
+import { StsPolicies } from "./mta-sts.ts";
+import { type RemoteConfig, readRemoteConfig, readWorld, remote, type World } from "./remote.ts";
 import { RemoteWorker } from "./remote-worker.ts";
 
 /** The control files are looked at again after so many milliseconds: a changed route needs no restart. */
@@ -24,11 +25,14 @@ const CONTROL_FILES = [
   "control/timeoutconnect",
   "control/timeoutremote",
 ];
+/** Where MTA-STS policies are kept. */
+const STS_FILE = "run/remote/mta-sts.json";
 const DNS_FILES = ["control/dnsservers", "/etc/resolv.conf"];
 
 /** The config as it is now, read again only when a control file has changed. */
 class CurrentConfig {
   #config: RemoteConfig | null = null;
+  #world: World | null = null;
   #stamp = "";
   #dnsStamp = "";
   #checked = 0;
@@ -41,13 +45,23 @@ class CurrentConfig {
     const dnsStamp = stampOf(DNS_FILES);
     if (!this.#config || stamp !== this.#stamp || dnsStamp !== this.#dnsStamp) {
       // What is known of names stays known when a route changes.
-      const dns = dnsStamp === this.#dnsStamp ? this.#config?.dns : undefined;
-      this.#config = readRemoteConfig(".", dns);
+      if (!this.#world || dnsStamp !== this.#dnsStamp) this.#world = withPolicies(readWorld("."));
+      this.#config = readRemoteConfig(".", this.#world);
     }
     this.#stamp = stamp;
     this.#dnsStamp = dnsStamp;
     return this.#config;
   }
+}
+
+/** MTA-STS too: for a process that lives long enough to remember. */
+function withPolicies({ dns }: World): World {
+  const fetch = async (domain: string) => {
+    // Loaded when the first domain wants it.
+    const { fetchStsPolicy } = await import("./mta-sts-fetch.ts");
+    return fetchStsPolicy(dns, domain);
+  };
+  return { dns, sts: new StsPolicies({ dns, fetch, now: Date.now, path: STS_FILE }) };
 }
 
 function stampOf(paths: readonly string[]): string {

@@ -11,6 +11,7 @@ import { type Dns, Resolver } from "../dns/resolver.ts";
 import type { Message } from "../spawn/message.ts";
 import type { Report } from "../spawn/report.ts";
 import { type ConnectContext, openSession } from "./connecting.ts";
+import type { StsPolicies } from "./mta-sts.ts";
 import { type Plan, PlanError, Plans } from "./plan.ts";
 import { SmtpSession } from "./session.ts";
 import { Tcpto } from "./tcpto.ts";
@@ -21,8 +22,19 @@ export interface RemoteConfig extends ConnectContext {
   readonly plans: Plans;
 }
 
+/** What is known of the world's names and policies; outlives a change of the control files. */
+export interface World {
+  readonly dns: Dns;
+  readonly sts?: Pick<StsPolicies, "find">;
+}
+
+/** Names by the servers that the installation in `home` uses, and no policies. */
+export function readWorld(home: string): World {
+  return { dns: new Resolver({ servers: readNameServers(new Control(home)) }) };
+}
+
 /** As the control files of the installation in `home` say. Throws when one is missing or cannot be understood. */
-export function readRemoteConfig(home: string, dns?: Dns): RemoteConfig {
+export function readRemoteConfig(home: string, world = readWorld(home)): RemoteConfig {
   const control = new Control(home);
   const helohost = control.line("helohost") ?? control.line("me");
   if (!helohost) throw new Error("cannot read controls: control/me is missing");
@@ -32,7 +44,7 @@ export function readRemoteConfig(home: string, dns?: Dns): RemoteConfig {
     timeoutRemote: control.int("timeoutremote", 1200),
     plans: new Plans(home, control),
     tcpto: new Tcpto(join(home, "queue/lock/tcpto")),
-    dns: dns ?? new Resolver({ servers: readNameServers(control) }),
+    ...world,
     isOwn: isOwnAddress,
     random: Math.random,
     now: Date.now,

@@ -5,8 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Dns } from "../../../qmail/dns/resolver.ts";
-import { type RemoteConfig, readRemoteConfig } from "../../../qmail/remote/remote.ts";
+import { type RemoteConfig, readRemoteConfig, type World } from "../../../qmail/remote/remote.ts";
 import { fakeDns, type Zone } from "./_dns.ts";
 
 /** What the server answers at a step: a text, what it does to the socket, or a choice by the line it got. */
@@ -124,7 +123,7 @@ export interface Near extends Disposable {
 /** An installation with these control files, for qmail-remote alone. */
 export function near(
   control: Readonly<Record<string, string>>,
-  { zone = {}, dns }: { zone?: Zone; dns?: Dns } = {},
+  { zone = {}, dns = fakeDns(zone), ...world }: { zone?: Zone } & Partial<World> = {},
 ): Near {
   const home = mkdtempSync(join(tmpdir(), "qmailctl-remote-"));
   mkdirSync(join(home, "control"));
@@ -136,7 +135,7 @@ export function near(
   }
   return {
     home,
-    config: readRemoteConfig(home, dns ?? fakeDns(zone)),
+    config: readRemoteConfig(home, { dns, ...world }),
     [Symbol.dispose]: () => rmSync(home, { recursive: true, force: true }),
   };
 }

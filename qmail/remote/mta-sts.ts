@@ -1,0 +1,157 @@
+/** MTA-STS: what a domain wants of TLS to its mail servers (RFC 8461). The texts here, the cache below. */
+
+import { mkdirSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Dns } from "../dns/resolver.ts";
+import { writeFileAtomic } from "../files/atomic.ts";
+
+export interface StsPolicy {
+  readonly mode: "enforce" | "testing" | "none";
+  /** Names of mail servers; `*.x.test` for one label below x.test. */
+  readonly mx: readonly string[];
+  /** Seconds. */
+  readonly maxAge: number;
+}
+
+const MAX_AGE = 31_557_600;
+/** RFC 8461 section 3.2 asks for weeks; less than this would ask at every message. */
+const MIN_AGE = 60;
+
+/** The id in a TXT record `v=STSv1; id=...;`; null for one that is none. */
+export function parseStsRecord(text: string): string | null {
+  const [version, ...fields] = text.split(";").map((field) => field.trim());
+  if (version !== "v=STSv1") return null;
+  for (const field of fields) {
+    const id = /^id\s*=\s*([A-Za-z0-9]{1,32})$/.exec(field)?.[1];
+    if (id !== undefined) return id;
+  }
+  return null;
+}
+
+/** The policy in the body of `https://mta-sts.DOMAIN/.well-known/mta-sts.txt`; null for what is none. */
+export function parseStsPolicy(text: string): StsPolicy | null {
+  const fields = text.split(/\r?\n/).map((line) => /^([a-z_]+)\s*:\s*(.*?)\s*$/.exec(line));
+  const values = (key: string) => {
+    return fields.flatMap((field) => (field?.[1] === key ? [field[2] as string] : []));
+  };
+  const [mode] = values("mode");
+  const [age = ""] = values("max_age");
+  const mx = values("mx").map((name) => name.toLowerCase());
+  if (values("version")[0] !== "STSv1" || !/^\d{1,10}$/.test(age)) return null;
+  if (mode !== "enforce" && mode !== "testing" && mode !== "none") return null;
+  if (mx.length === 0 && mode !== "none") return null;
+  return { mode, mx, maxAge: Math.min(Number(age), MAX_AGE) };
+}
+
+/** True when the mail server `name` is one that the policy names. */
+export function isNamedBy({ mx }: StsPolicy, name: string): boolean {
+  const lower = name.toLowerCase().replace(/\.$/, "");
+  return mx.some((pattern) => {
+    if (!pattern.startsWith("*.")) return pattern === lower;
+    return (
+      lower.endsWith(pattern.slice(1)) && lower.indexOf(".") === lower.length - pattern.length + 1
+    );
+  });
+}
+
+/** Fetches the policy text of a domain. Rejects when there is none to be had. */
+export type FetchPolicy = (domain: string) => Promise<string>;
+
+interface Cached {
+  readonly id: string;
+  readonly policy: StsPolicy;
+  /** Milliseconds since 1970. */
+  readonly until: number;
+}
+
+/** After a policy could not be fetched, it is not asked for again for so long (RFC 8461 section 3.3). */
+const FAILED_MS = 300_000;
+const CACHE_MAX = 10_000;
+
+/** The policies that are known, kept over restarts: who learnt one once is safe from being told otherwise. */
+export class StsPolicies {
+  readonly #dns: Dns;
+  readonly #fetch: FetchPolicy;
+  readonly #now: () => number;
+  readonly #path: string;
+  readonly #known: Map<string, Cached>;
+  readonly #failed = new Map<string, number>();
+  readonly #fetching = new Map<string, Promise<void>>();
+
+  /** `path` is the file that keeps them; `now` in milliseconds. */
+  constructor(options: { dns: Dns; fetch: FetchPolicy; now: () => number; path: string }) {
+    this.#dns = options.dns;
+    this.#fetch = options.fetch;
+    this.#now = options.now;
+    this.#path = options.path;
+    this.#known = readCache(options.path);
+  }
+
+  /** What `domain` wants; null for nothing. Rejects never. */
+  async find(domain: string): Promise<StsPolicy | null> {
+    const key = domain.toLowerCase();
+    const id = await this.#recordId(key);
+    const known = this.#known.get(key);
+    // The record only says whether there is something new: what is known holds without it.
+    if (id !== null && (known?.id !== id || known.until <= this.#now())) await this.#renew(key, id);
+    const cached = this.#known.get(key);
+    return cached && cached.until > this.#now() ? cached.policy : null;
+  }
+
+  async #recordId(domain: string): Promise<string | null> {
+    const txt = await this.#dns.lookup(`_mta-sts.${domain}`, "TXT");
+    if (txt.status !== "found") return null;
+    const ids = txt.records.map(parseStsRecord).filter((id) => id !== null);
+    return ids.length === 1 ? (ids[0] as string) : null;
+  }
+
+  #renew(domain: string, id: string): Promise<void> {
+    if ((this.#failed.get(domain) ?? 0) > this.#now()) return Promise.resolve();
+    let fetching = this.#fetching.get(domain);
+    if (!fetching) {
+      fetching = this.#load(domain, id).finally(() => this.#fetching.delete(domain));
+      this.#fetching.set(domain, fetching);
+    }
+    return fetching;
+  }
+
+  async #load(domain: string, id: string): Promise<void> {
+    const policy = await this.#fetch(domain).then(parseStsPolicy, () => null);
+    if (!policy) {
+      if (this.#failed.size >= CACHE_MAX) this.#failed.clear();
+      this.#failed.set(domain, this.#now() + FAILED_MS);
+      return;
+    }
+    this.#failed.delete(domain);
+    this.#known.delete(domain);
+    const until = this.#now() + Math.max(policy.maxAge, MIN_AGE) * 1000;
+    this.#known.set(domain, { id, policy, until });
+    this.#shrink();
+    this.#save();
+  }
+
+  /** What has been known for longest makes room. */
+  #shrink(): void {
+    for (const domain of this.#known.keys()) {
+      if (this.#known.size <= CACHE_MAX) return;
+      this.#known.delete(domain);
+    }
+  }
+
+  #save(): void {
+    try {
+      mkdirSync(dirname(this.#path), { recursive: true });
+      writeFileAtomic(this.#path, JSON.stringify([...this.#known]), { mode: 0o600 });
+    } catch (error) {
+      process.stderr.write(`warning: qmail-remote: ${(error as Error).message}\n`);
+    }
+  }
+}
+
+function readCache(path: string): Map<string, Cached> {
+  try {
+    return new Map(JSON.parse(readFileSync(path, "utf8")));
+  } catch {
+    return new Map();
+  }
+}
