@@ -158,8 +158,10 @@ function mailCommands(cli: CAC): void {
     .option("--to <address>", "A recipient (may be repeated)")
     .option("--subject <text>", "The subject")
     .option("--body <text>", "The text (default: standard input)")
+    .option("--trace", "Send a test message past the queue, showing all that happens")
     .example("  qmailctl send --to you@mail.example.com --subject hello --body 'hello there'")
     .action(async (to: readonly string[], flags: Flags) => {
+      if (flags.trace === true) return traceOne([...to, ...texts(flags.to)], flags);
       const { send } = await import("../commands/send.ts");
       const options = await common(flags);
       if (process.stdin.isTTY && flags.body === undefined) {
@@ -174,6 +176,13 @@ function mailCommands(cli: CAC): void {
         ...text("body", flags.body),
       });
     });
+}
+
+async function traceOne(to: readonly string[], flags: Flags): Promise<void> {
+  const [address, ...more] = to;
+  if (address === undefined || more.length > 0) throw new UsageError("--trace needs one address");
+  const { trace } = await import("../commands/trace.ts");
+  await trace({ ...(await common(flags)), to: address, ...text("from", flags.from) });
 }
 
 async function common(flags: Flags) {

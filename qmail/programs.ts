@@ -28,6 +28,8 @@ export const PROGRAMS = {
   "qmail-qmqpc": { file: "qmqpd/qmail-qmqpc", mode: 0o755 },
   "qmail-qmqpd": { file: "qmqpd/qmail-qmqpd", mode: 0o755 },
   "qmail-qmtpd": { file: "qmtpd/qmail-qmtpd", mode: 0o755 },
+  "qmail-tcpto": { file: "remote/qmail-tcpto", mode: 0o755 },
+  "qmail-tcpok": { file: "remote/qmail-tcpok", mode: 0o755 },
   "qmail-qread": { file: "queue/qmail-qread", mode: 0o755 },
   "qmail-qstat": { file: "queue/qmail-qstat", mode: 0o755 },
   forward: { file: "inject/forward", mode: 0o755 },

@@ -8,8 +8,9 @@ import { isNamedBy, type StsPolicies } from "./mta-sts.ts";
 import { type Exchanger, lookupHost, lookupMx } from "./mx.ts";
 import type { Plan } from "./plan.ts";
 import { type NotOpened, SmtpSession } from "./session.ts";
+import type { Trace } from "./smtp-socket.ts";
 import type { Tcpto } from "./tcpto.ts";
-import type { TlsPolicy } from "./tls-policy.ts";
+import { policyText, type TlsPolicy } from "./tls-policy.ts";
 import * as words from "./words.ts";
 
 /** What connecting needs of the world. */
@@ -29,6 +30,8 @@ export interface ConnectContext {
   readonly random: () => number;
   /** Milliseconds. */
   readonly now: () => number;
+  /** Told what is found and said on the way. */
+  readonly trace?: Trace;
 }
 
 /** Why there is no session; `unreachable`: because nobody of the host could be talked to. */
@@ -49,6 +52,10 @@ export async function openSession(
   if (!lookup.ok) {
     const report = words.lookupFailed(lookup.why, plan.host);
     return { report, unreachable: lookup.why === "soft" };
+  }
+  for (const { name, ip, preference, secure } of lookup.exchangers) {
+    const rank = plan.byMx ? `preference ${preference}, ` : "";
+    context.trace?.("*", `${name} [${ip}] (${rank}${secure ? "DNSSEC" : "no DNSSEC"})`);
   }
   const exchangers = plan.byMx ? withoutUs(context, lookup.exchangers) : lookup.exchangers;
   if (exchangers.length === 0) return { report: words.AMBIGUOUS_MX, unreachable: false };
@@ -79,6 +86,8 @@ async function tryExchanger(
 ): Promise<SmtpSession | NotOpened | null> {
   const policy = await tlsPolicy(context, plan, exchanger);
   if ("report" in policy) return policy;
+  const { ip } = exchanger;
+  context.trace?.("*", `connecting to ${ip} port ${plan.port}; TLS: ${policyText(policy)}`);
   const session = await greet(context, plan, { exchanger, policy });
   if (session instanceof SmtpSession || session?.retry !== "plain") return session;
   // Opportunistic TLS that does not work must not be worse than none.
@@ -100,6 +109,7 @@ async function greet(
     credentials,
     secureContext,
     now: context.now,
+    ...(context.trace ? { trace: context.trace } : {}),
   });
 }
 

@@ -11,10 +11,13 @@ import type { Report } from "../spawn/report.ts";
 import { type Credentials, chooseMechanism } from "./auth.ts";
 import { BlastEncoder } from "./blast.ts";
 import { parseExtensions, type Reply, severity } from "./reply.ts";
-import { DroppedError, SmtpSocket } from "./smtp-socket.ts";
+import { DroppedError, SmtpSocket, type Trace } from "./smtp-socket.ts";
 import { peerFault, type TlsPolicy, tlsText } from "./tls-policy.ts";
 import type { Outcome, RecipientOutcome } from "./words.ts";
 import * as words from "./words.ts";
+
+/** What a trace shows in place of passwords. */
+const SECRET = "(secret)";
 
 export interface SessionOptions {
   readonly helohost: string;
@@ -28,6 +31,7 @@ export interface SessionOptions {
   readonly credentials: Credentials | null;
   /** Milliseconds. */
   readonly now: () => number;
+  readonly trace?: Trace;
 }
 
 export interface Transfer {
@@ -57,7 +61,7 @@ export class SmtpSession {
 
   private constructor(socket: Socket, options: SessionOptions) {
     this.#ip = socket.remoteAddress ?? "";
-    this.#smtp = new SmtpSocket(socket, options.timeout);
+    this.#smtp = new SmtpSocket(socket, options.timeout, options.trace);
     this.#options = options;
   }
 
@@ -87,8 +91,12 @@ export class SmtpSession {
 
   /** Hands over one message. Rejects never. */
   async transfer(transfer: Transfer): Promise<Outcome> {
-    const transaction = new Transaction(this.#smtp, this.#ip, this.#extensions, this.#tls);
-    const outcome = await transaction.run(transfer);
+    const outcome = await new Transaction(this.#smtp, {
+      ip: this.#ip,
+      extensions: this.#extensions,
+      tls: this.#tls,
+      trace: this.#options.trace,
+    }).run(transfer);
     this.#count++;
     // After a refusal the server may be in any state: a new connection is sure.
     if (outcome.report.status !== "K") this.#usable = false;
@@ -140,6 +148,7 @@ export class SmtpSession {
       const fault = peerFault(socket, tls, now());
       if (fault) return failed(fault);
       this.#tls = tlsText(socket, tls);
+      this.#options.trace?.("*", `TLS: ${this.#tls}`);
     } catch (error) {
       return failed((error as Error).message);
     }
@@ -155,10 +164,11 @@ export class SmtpSession {
     const mechanism = chooseMechanism(this.#extensions.get("AUTH") ?? "", credentials);
     if (!mechanism) return failed("the server offers no way that I know", null);
     const { name, initial, answers } = mechanism;
-    let reply = await this.#smtp.command(`AUTH ${name}${initial === null ? "" : ` ${initial}`}`);
+    const line = initial === null ? `AUTH ${name}` : `AUTH ${name} ${initial}`;
+    let reply = await this.#smtp.command(line, `AUTH ${name} ${initial === null ? "" : SECRET}`);
     for (const answer of answers) {
       if (reply.code !== 334) break;
-      reply = await this.#smtp.command(answer(reply.text.slice(4).trim()));
+      reply = await this.#smtp.command(answer(reply.text.slice(4).trim()), SECRET);
     }
     return reply.code === 235 ? null : failed("it was refused", reply);
   }
@@ -168,27 +178,30 @@ export class SmtpSession {
   }
 }
 
+/** What is known of an open connection. */
+interface Link {
+  readonly ip: string;
+  readonly extensions: ReadonlyMap<string, string>;
+  readonly tls: string | null;
+  readonly trace: Trace | undefined;
+}
+
 /** One message on its way over an open connection. */
 class Transaction {
   readonly #smtp: SmtpSocket;
   readonly #ip: string;
   readonly #extensions: ReadonlyMap<string, string>;
-  readonly #tls: string | null;
+  readonly #link: Link;
   readonly #recipients: RecipientOutcome[] = [];
   #answered = false;
   /** The whole message is sent but not answered: it may have arrived. */
   #critical = false;
 
-  constructor(
-    smtp: SmtpSocket,
-    ip: string,
-    extensions: ReadonlyMap<string, string>,
-    tls: string | null,
-  ) {
+  constructor(smtp: SmtpSocket, link: Link) {
     this.#smtp = smtp;
-    this.#ip = ip;
-    this.#extensions = extensions;
-    this.#tls = tls;
+    this.#ip = link.ip;
+    this.#extensions = link.extensions;
+    this.#link = link;
   }
 
   async run(transfer: Transfer): Promise<Outcome> {
@@ -225,7 +238,7 @@ class Transaction {
       "DATA",
     ];
     const together = this.#extensions.has("PIPELINING");
-    if (together) await this.#smtp.send(Buffer.from(`${commands.join("\r\n")}\r\n`, "latin1"));
+    if (together) await this.#smtp.together(commands);
     const next = async (command: string) => {
       return together ? this.#smtp.reply() : this.#smtp.command(command);
     };
@@ -275,6 +288,7 @@ class Transaction {
 
   async #data(message: Message): Promise<Report> {
     const encoder = new BlastEncoder();
+    this.#link.trace?.("*", `the message, ${message.size} bytes, and a dot`);
     try {
       for await (const chunk of message.chunks()) await this.#smtp.send(encoder.push(chunk));
       this.#critical = true;
@@ -292,7 +306,8 @@ class Transaction {
     const failed = severity(reply);
     if (failed) return this.#said(failed, " failed after I sent the message", reply);
     const report = this.#said("K", " accepted message", reply);
-    return this.#tls === null ? report : { ...report, text: `${report.text}TLS: ${this.#tls}\n` };
+    const { tls } = this.#link;
+    return tls === null ? report : { ...report, text: `${report.text}TLS: ${tls}\n` };
   }
 
   #said(status: Report["status"], after: string, reply: Reply): Report {

@@ -8,6 +8,9 @@ import { type Reply, ReplyReader } from "./reply.ts";
 /** The connection died, or the server did not answer in time or not as a server. */
 export class DroppedError extends Error {}
 
+/** What went over the wire, for who wants to watch: a whole line or reply, or a note in parentheses. */
+export type Trace = (direction: ">" | "<" | "*", text: string) => void;
+
 interface Waiting {
   resolve(reply: Reply): void;
   reject(error: Error): void;
@@ -16,6 +19,7 @@ interface Waiting {
 export class SmtpSocket {
   #socket: Socket;
   readonly #timeout: number;
+  readonly #trace: Trace | undefined;
   #reader = new ReplyReader();
   /** Replies that nobody has asked for yet: the answers to commands sent together. */
   #replies: Reply[] = [];
@@ -23,9 +27,10 @@ export class SmtpSocket {
   #dropped: Error | null = null;
 
   /** `timeout`: milliseconds that each answer may take. */
-  constructor(socket: Socket, timeout: number) {
+  constructor(socket: Socket, timeout: number, trace?: Trace) {
     this.#socket = socket;
     this.#timeout = timeout;
+    this.#trace = trace;
     this.#listen();
   }
 
@@ -50,10 +55,17 @@ export class SmtpSocket {
     );
   }
 
-  /** Sends a command and waits for its answer. */
-  async command(line: string): Promise<Reply> {
+  /** Sends a command and waits for its answer. `shown` stands in the trace for a line with a secret. */
+  async command(line: string, shown = line): Promise<Reply> {
+    this.#trace?.(">", shown);
     await this.send(Buffer.from(`${line}\r\n`, "latin1"));
     return this.reply();
+  }
+
+  /** Sends commands in one piece; their answers are to be asked for one by one. */
+  async together(lines: readonly string[]): Promise<void> {
+    for (const line of lines) this.#trace?.(">", line);
+    await this.send(Buffer.from(`${lines.join("\r\n")}\r\n`, "latin1"));
   }
 
   /** Resolves when more may be sent. Rejects with DroppedError. */
@@ -156,6 +168,7 @@ export class SmtpSocket {
   };
 
   #deliver(reply: Reply): void {
+    this.#trace?.("<", reply.text.trimEnd());
     const waiting = this.#waiting;
     this.#waiting = null;
     if (waiting) waiting.resolve(reply);

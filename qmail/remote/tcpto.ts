@@ -1,18 +1,38 @@
 /**
  * Hosts that did not answer: lock/tcpto, the table that qmail-tcpto shows (C qmail: tcpto.c). 64
- * entries of 16 bytes: IPv4 address, count of time-outs, three bytes, time in seconds (8, little-endian).
+ * entries of 16 bytes: IPv4 address, count of time-outs, three bytes, time in seconds (4, little-endian), four bytes.
  */
 
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { isIPv4 } from "node:net";
 
 const ENTRY = 16;
-const TABLE = 1024;
+/** Bytes of the table. */
+export const TCPTO_SIZE = 1024;
 /** A host that timed out twice is left alone for an hour and a bit. */
 const PAUSE_SECONDS = 3840;
 /** Time-outs closer together than this are one. */
 const TOGETHER_SECONDS = 120;
 const COUNT_MAX = 10;
+
+export interface TimedOut {
+  readonly ip: string;
+  readonly count: number;
+  /** Seconds since 1970: the last time-out. */
+  readonly time: number;
+}
+
+/** The hosts in the bytes of the table that have timed out. */
+export function parseTcpto(table: Buffer): TimedOut[] {
+  const found: TimedOut[] = [];
+  for (let position = 0; position + ENTRY <= table.length; position += ENTRY) {
+    const entry = table.subarray(position, position + ENTRY);
+    const count = entry[4] as number;
+    if (count === 0) continue;
+    found.push({ ip: entry.subarray(0, 4).join("."), count, time: entry.readUInt32LE(8) });
+  }
+  return found;
+}
 
 export class Tcpto {
   readonly #path: string;
@@ -25,7 +45,7 @@ export class Tcpto {
   shouldSkip(ip: string, now: number): boolean {
     const entry = this.#find(ip)?.entry;
     if (!entry || (entry[4] as number) < 2) return false;
-    return now - Number(entry.readBigUInt64LE(8)) < PAUSE_SECONDS;
+    return now - entry.readUInt32LE(8) < PAUSE_SECONDS;
   }
 
   /** Notes how a connection to `ip` went. */
@@ -39,8 +59,8 @@ export class Tcpto {
     const count = entry[4] as number;
     if (!timedOut && count === 0) return;
     if (timedOut) {
-      if (count > 0 && now < Number(entry.readBigUInt64LE(8)) + TOGETHER_SECONDS) return;
-      entry.writeBigUInt64LE(BigInt(now), 8);
+      if (count > 0 && now < entry.readUInt32LE(8) + TOGETHER_SECONDS) return;
+      entry.writeUInt32LE(now, 8);
     }
     entry[4] = timedOut ? Math.min(count + 1, COUNT_MAX) : 0;
     this.#write(entry, position);
@@ -61,10 +81,10 @@ export class Tcpto {
   #replaceOldest(ip: string, now: number): void {
     const table = this.#read();
     let best = 0;
-    let oldest: bigint | null = null;
+    let oldest: number | null = null;
     for (let position = 0; position < table.length; position += ENTRY) {
       const count = table[position + 4] as number;
-      const time = count === 0 ? 0n : table.readBigUInt64LE(position + 8);
+      const time = count === 0 ? 0 : table.readUInt32LE(position + 8);
       if (oldest === null || time < oldest) {
         oldest = time;
         best = position;
@@ -73,14 +93,14 @@ export class Tcpto {
     const entry = Buffer.alloc(ENTRY);
     Buffer.from(ip.split(".").map(Number)).copy(entry);
     entry[4] = 1;
-    entry.writeBigUInt64LE(BigInt(now), 8);
+    entry.writeUInt32LE(now, 8);
     if (table.length > 0) this.#write(entry, best);
   }
 
   #read(): Buffer {
-    const table = Buffer.alloc(TABLE);
+    const table = Buffer.alloc(TCPTO_SIZE);
     return this.#open("r", table.subarray(0, 0), (fd) => {
-      const count = readSync(fd, table, 0, TABLE, 0);
+      const count = readSync(fd, table, 0, TCPTO_SIZE, 0);
       return table.subarray(0, count - (count % ENTRY));
     });
   }

@@ -20,6 +20,26 @@ export type TlsPolicy = { readonly source: TlsSource } & (
   | { readonly mode: "dane"; readonly tlsa: readonly Tlsa[]; readonly names: readonly string[] }
 );
 
+/** What a policy wants, and who decided it: "a certificate for mx.example.com (MTA-STS)". */
+export function policyText(policy: TlsPolicy): string {
+  return `${wantText(policy)} (${policy.source})`;
+}
+
+function wantText(policy: TlsPolicy): string {
+  switch (policy.mode) {
+    case "none":
+      return "none";
+    case "may":
+      return "if offered";
+    case "require":
+      return "required";
+    case "verify":
+      return `required, with a certificate for ${policy.names.join(" or ")}`;
+    case "dane":
+      return "required, with a certificate that the TLSA records name";
+  }
+}
+
 /** What TLS came to, for the report: "TLSv1.3 TLS_AES_256_GCM_SHA384, verified (DANE)". */
 export function tlsText(socket: TLSSocket, policy: TlsPolicy): string {
   const verified = policy.mode === "verify" || policy.mode === "dane" ? "verified" : "not verified";
