@@ -47,7 +47,7 @@ function context(home: string): LocalContext {
 
 function work(home: string): void {
   const shared = context(home);
-  serveWork(async (fields, message) => {
+  serveWork(() => async (fields, message) => {
     const request = parseRequest(fields);
     if (!request) return { status: "Z", text: "Internal qmail-lspawn bug.\n" };
     return deliverLocal(request, message, shared);

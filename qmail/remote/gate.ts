@@ -2,11 +2,11 @@
  * The gate before one destination: how many may be on their way to it at once, how often, and whether it is
  * worth trying at all. One dead or slow domain thus holds a few of qmail-send's slots for a moment, never all.
  *
- *          acquire                    failed
- *   open ──────────> go        open ──────────> shut (1 min, 2, 4 ... 1 h) ── time is up ──> probing
- *     \─ at the limit: waits     ^                ^  all who wait or come: "down"             │   │
- *                                └── succeeded ───┼────────────────────────────────────────────┘   │
- *                                                 └───────────────── failed ───────────────────────┘
+ *     open ── acquire ──> go, or waits while as many are inside as the window is wide
+ *       │ ^ leave: the next goes in;  succeeded: the window is one wider, up to the limit
+ *       │ └───────────────── succeeded ────────────────┐
+ *       └─ failed ─> shut (1 min, 2, 4 ... 1 h) ─────> probing: one at a time
+ *                    all who wait or come: "down"  <── failed ┘
  */
 
 /** What a gate needs of the world. */
@@ -23,6 +23,8 @@ export interface GateLimits {
   readonly rate: { readonly count: number; readonly ms: number } | null;
 }
 
+/** A destination that has not answered yet gets no more than this at once. */
+const WINDOW_FIRST = 2;
 const SHUT_FIRST_MS = 60_000;
 const SHUT_MAX_MS = 3_600_000;
 
@@ -34,6 +36,7 @@ export class Gate {
   #limits: GateLimits;
   readonly #waiting: ((admission: Admission) => void)[] = [];
   #inside = 0;
+  #window = WINDOW_FIRST;
   #failures = 0;
   #shutUntil = 0;
   /** Entries of the current period of the rate, and its begin. */
@@ -49,6 +52,11 @@ export class Gate {
   /** Nobody is inside or waits, and nothing is remembered. */
   get forgettable(): boolean {
     return this.#inside === 0 && this.#waiting.length === 0 && this.#failures === 0;
+  }
+
+  /** True when as many wait as there are places: more would only hold slots that others could use. */
+  get full(): boolean {
+    return this.#waiting.length >= Math.max(1, this.#most - 1);
   }
 
   set limits(limits: GateLimits) {
@@ -71,6 +79,7 @@ export class Gate {
 
   /** The destination has answered. */
   succeeded(): void {
+    this.#window = Math.min(this.#window + 1, this.#limits.concurrency);
     this.#failures = 0;
     this.#shutUntil = 0;
     this.#admit();
@@ -83,12 +92,8 @@ export class Gate {
     if (now < this.#shutUntil) return;
     this.#shutUntil = now + Math.min(SHUT_FIRST_MS * 2 ** this.#failures, SHUT_MAX_MS);
     this.#failures++;
+    this.#window = WINDOW_FIRST;
     for (const resolve of this.#waiting.splice(0)) resolve("down");
-  }
-
-  /** Forgets failures: somebody says that it is worth trying. */
-  reset(): void {
-    this.succeeded();
   }
 
   /** With failures behind us one at a time finds out whether it is back. */
@@ -97,9 +102,12 @@ export class Gate {
     return this.#clock.now() < this.#shutUntil || this.#inside > 0;
   }
 
+  get #most(): number {
+    return this.#failures > 0 ? 1 : Math.min(this.#window, this.#limits.concurrency);
+  }
+
   #admit(): void {
-    const most = this.#failures > 0 ? 1 : this.#limits.concurrency;
-    while (this.#waiting.length > 0 && this.#inside < most && this.#withinRate()) {
+    while (this.#waiting.length > 0 && this.#inside < this.#most && this.#withinRate()) {
       this.#inside++;
       this.#entered++;
       this.#waiting.shift()?.("go");

@@ -70,13 +70,15 @@ function stampOf(paths: readonly string[]): string {
 
 function work(): void {
   const config = new CurrentConfig();
-  const worker = new RemoteWorker(() => config.get(), {
+  const clock = {
     now: Date.now,
-    after: (ms, action) => void setTimeout(action, ms),
+    after: (ms: number, action: () => void) => void setTimeout(action, ms),
+  };
+  serveWork((flow) => {
+    const worker = new RemoteWorker(() => config.get(), clock, flow);
+    return ([messid = "", host = "", sender = "", recipient = ""], message) =>
+      worker.deliver({ messid, host, sender, recipient, message });
   });
-  serveWork(([messid = "", host = "", sender = "", recipient = ""], message) =>
-    worker.deliver({ messid, host, sender, recipient, message }),
-  );
 }
 
 async function main(args: readonly string[]): Promise<number> {

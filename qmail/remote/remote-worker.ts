@@ -5,6 +5,7 @@
  */
 
 import type { Message } from "../spawn/message.ts";
+import type { Flow } from "../spawn/protocol.ts";
 import type { Report } from "../spawn/report.ts";
 import { openSession } from "./connecting.ts";
 import { Gate, type GateClock } from "./gate.ts";
@@ -41,12 +42,26 @@ interface IdleSession {
 /** All that goes to the same servers in the same way. */
 class Destination {
   readonly gate: Gate;
+  /** Domains of ours that were told to wait. */
+  readonly #held = new Set<string>();
   readonly idle: IdleSession[] = [];
   /** What was said when nobody could be reached. */
   lastFailure: Report = words.NO_CONNECTION;
 
   constructor(plan: Plan, clock: GateClock) {
     this.gate = new Gate(plan.options, clock);
+  }
+
+  /** Tells `host` to wait while the gate is full, and all who were told so to come when it is not. */
+  regulate(host: string, flow: Flow): void {
+    if (this.gate.full) {
+      if (this.#held.has(host)) return;
+      this.#held.add(host);
+      flow.hold(host);
+      return;
+    }
+    for (const held of this.#held) flow.free(held);
+    this.#held.clear();
   }
 
   /** A connection that has been used before and still lives. */
@@ -73,13 +88,15 @@ class Destination {
 export class RemoteWorker {
   readonly #config: () => RemoteConfig;
   readonly #clock: GateClock;
+  readonly #flow: Flow;
   readonly #destinations = new Map<string, Destination>();
   readonly #batches = new Map<string, Batch>();
 
   /** `config` is asked for each message. */
-  constructor(config: () => RemoteConfig, clock: GateClock) {
+  constructor(config: () => RemoteConfig, clock: GateClock, flow: Flow) {
     this.#config = config;
     this.#clock = clock;
+    this.#flow = flow;
   }
 
   /** Delivers to one recipient. */
@@ -109,7 +126,9 @@ export class RemoteWorker {
   async #run(plan: Plan, order: RemoteOrder, recipients: () => string[]): Promise<Outcome> {
     const destination = this.#destination(plan);
     const { gate } = destination;
-    if ((await gate.acquire()) === "down") {
+    const admission = gate.acquire();
+    destination.regulate(order.host, this.#flow);
+    if ((await admission) === "down") {
       recipients();
       return words.outcome(words.stillDown(destination.lastFailure));
     }
@@ -127,12 +146,16 @@ export class RemoteWorker {
       return outcome;
     } finally {
       gate.leave();
+      destination.regulate(order.host, this.#flow);
     }
   }
 
   async #session(plan: Plan, destination: Destination): Promise<SmtpSession | Report> {
     const known = destination.take();
-    if (known) return known;
+    if (known) {
+      destination.gate.succeeded();
+      return known;
+    }
     const session = await openSession(this.#config(), plan);
     if (session instanceof SmtpSession) {
       destination.gate.succeeded();

@@ -10,7 +10,17 @@ export const SPAWN = {
   deliver: 2,
   /** From the spawner; id is the delnum: K, Z or D and a text. */
   report: 3,
+  /** From the spawner, about a recipients' domain: start nothing more for it until `free`. */
+  hold: 4,
+  /** From the spawner, about a domain that was held. */
+  free: 5,
 } as const;
+
+/** What keeps one domain from taking the slots of all: hold and free, for whoever starts deliveries. */
+export interface Flow {
+  hold(host: string): void;
+  free(host: string): void;
+}
 
 /** What a spawner takes at once unless told otherwise (C qmail: conf-spawn). */
 export const SPAWN_LIMIT = 2000;

@@ -8,6 +8,7 @@ import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
 import { programPath } from "../programs.ts";
+import type { Flow } from "./protocol.ts";
 import type { Report } from "./report.ts";
 import { serveSpawner } from "./spawner.ts";
 import { WorkerProcess } from "./worker-process.ts";
@@ -16,6 +17,8 @@ const CRASHED: Report = { status: "Z", text: "qmail-remote crashed.\n" };
 
 class Rspawn {
   readonly #home: string;
+  readonly #held = new Set<string>();
+  flow: Flow | null = null;
   #worker: WorkerProcess | null = null;
 
   constructor(home: string) {
@@ -34,14 +37,28 @@ class Rspawn {
           QMAILHOME: this.#home,
           UV_THREADPOOL_SIZE: "16",
         },
+        flow: {
+          hold: (host) => {
+            this.#held.add(host);
+            this.flow?.hold(host);
+          },
+          free: (host) => this.#free(host),
+        },
         gone: () => {
           if (this.#worker === worker) this.#worker = null;
+          // What it held it can free no more.
+          for (const host of this.#held) this.#free(host);
         },
       },
       CRASHED,
     );
     this.#worker = worker;
     return worker;
+  }
+
+  #free(host: string): void {
+    this.#held.delete(host);
+    this.flow?.free(host);
   }
 
   /** Lets the worker go; resolves when it has gone. */
@@ -56,7 +73,7 @@ if (import.meta.main) {
   process.chdir(qmailHome());
   const ids = readIds(".");
   const rspawn = new Rspawn(resolve("."));
-  serveSpawner({
+  rspawn.flow = serveSpawner({
     home: ".",
     owner: ids.uid.qmailq,
     spawn: ({ messid, sender, local, host, message }, done) =>

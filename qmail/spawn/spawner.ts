@@ -4,7 +4,7 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { Socket } from "node:net";
 import { Link } from "../net/link.ts";
 import { fmtqfn, isMessId } from "../queue/fmtqfn.ts";
-import { parseDelivery, SPAWN, SPAWN_LIMIT } from "./protocol.ts";
+import { type Flow, parseDelivery, SPAWN, SPAWN_LIMIT } from "./protocol.ts";
 import type { Report } from "./report.ts";
 import type { OpenMessage } from "./worker-process.ts";
 import { INLINE_MAX } from "./worker-protocol.ts";
@@ -33,8 +33,8 @@ export interface SpawnerOptions {
   finished(): void;
 }
 
-/** Serves qmail-send until it is gone and everything under way is finished. */
-export function serveSpawner(options: SpawnerOptions): void {
+/** Serves qmail-send until it is gone and everything under way is finished. Returns what asks it for pauses. */
+export function serveSpawner(options: SpawnerOptions): Flow {
   let underWay = 0;
   let ended = false;
   const leave = () => {
@@ -58,6 +58,10 @@ export function serveSpawner(options: SpawnerOptions): void {
   const hello = Buffer.alloc(4);
   hello.writeUInt32BE(SPAWN_LIMIT);
   link.send(SPAWN.hello, 0, hello);
+  return {
+    hold: (host) => link.send(SPAWN.hold, 0, host),
+    free: (host) => link.send(SPAWN.free, 0, host),
+  };
 }
 
 function order(options: SpawnerOptions, payload: Buffer, done: (report: Report) => void): void {

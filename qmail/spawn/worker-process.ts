@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, readSync } from "node:fs";
 import type { Socket } from "node:net";
 import { Link } from "../net/link.ts";
+import type { Flow } from "./protocol.ts";
 import type { Report } from "./report.ts";
 import { formatOrder, PIECE, WORK } from "./worker-protocol.ts";
 
@@ -16,6 +17,8 @@ export interface WorkerOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Arguments for Node itself: what the process may do. */
   readonly execArgv?: readonly string[];
+  /** What the worker asks for. */
+  readonly flow?: Flow;
   /** Called when the process has gone, for whatever reason. */
   gone(): void;
 }
@@ -38,6 +41,7 @@ export class WorkerProcess {
   readonly #link: Link;
   readonly #pending = new Map<number, Pending>();
   readonly #crashed: Report;
+  readonly #flow: Flow | undefined;
   #lastId = 0;
   /** Resolves when the process has gone. */
   readonly exited: Promise<void>;
@@ -45,6 +49,7 @@ export class WorkerProcess {
   /** `crashed` is reported for deliveries under way when the process dies. */
   constructor(options: WorkerOptions, crashed: Report) {
     this.#crashed = crashed;
+    this.#flow = options.flow;
     this.#child = spawn(
       process.execPath,
       [...(options.execArgv ?? []), options.program, ...options.args],
@@ -60,7 +65,11 @@ export class WorkerProcess {
       this.#child.on("error", () => resolve());
     });
     this.#link = new Link(this.#child.stdio[3] as Socket, {
-      frame: (type, id, payload) => this.#frame(type, id, payload),
+      frame: (type, id, payload) => {
+        if (type === WORK.hold) this.#flow?.hold(payload.toString("latin1"));
+        else if (type === WORK.free) this.#flow?.free(payload.toString("latin1"));
+        else this.#frame(type, id, payload);
+      },
       close: () => {
         for (const pending of this.#pending.values()) this.#finish(pending, this.#crashed);
         this.#pending.clear();

@@ -14,6 +14,10 @@ export const WORK = {
   more: 3,
   /** From the worker: K, Z or D and a text. */
   report: 4,
+  /** From the worker, about a domain: nothing more for it until `free`. */
+  hold: 5,
+  /** From the worker, about a domain that was held. */
+  free: 6,
 } as const;
 
 /** A message up to this size travels with its order. */

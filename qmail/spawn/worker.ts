@@ -7,14 +7,15 @@ import { Socket } from "node:net";
 import { EXIT } from "../exit.ts";
 import { Link } from "../net/link.ts";
 import type { Message } from "./message.ts";
+import type { Flow } from "./protocol.ts";
 import type { Report } from "./report.ts";
 import { parseOrder, WORK } from "./worker-protocol.ts";
 
 /** One delivery. May throw: that counts as temporary trouble. */
 export type Work = (fields: readonly string[], message: Message) => Promise<Report>;
 
-/** Serves deliveries until the spawner is gone; never returns. */
-export function serveWork(work: Work): void {
+/** Serves deliveries until the spawner is gone; never returns. `begin` makes the worker, which may ask for pauses. */
+export function serveWork(begin: (flow: Flow) => Work): void {
   const asked = new Map<number, (piece: Buffer) => void>();
   const link: Link = new Link(new Socket({ fd: 3 }), {
     frame: (type, id, payload) => {
@@ -26,6 +27,11 @@ export function serveWork(work: Work): void {
       }
     },
     close: () => process.exit(EXIT.ok),
+  });
+
+  const work = begin({
+    hold: (host) => link.send(WORK.hold, 0, host),
+    free: (host) => link.send(WORK.free, 0, host),
   });
 
   const piece = (id: number, position: number): Promise<Buffer> => {

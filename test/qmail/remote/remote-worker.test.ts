@@ -7,6 +7,7 @@ import { bufferMessage } from "../../../qmail/spawn/message.ts";
 import { type Behaviour, type FarServer, farServer, near } from "./_server.ts";
 
 const MESSAGE = bufferMessage(Buffer.from("Subject: x\n\ny\n"));
+const NO_FLOW = { hold() {}, free() {} };
 const CLOCK: GateClock = { now: Date.now, after: (ms, action) => void setTimeout(action, ms) };
 
 function order(change: Partial<RemoteOrder> = {}): RemoteOrder {
@@ -17,7 +18,7 @@ function order(change: Partial<RemoteOrder> = {}): RemoteOrder {
 async function world(options: string, behaviour: Behaviour = {}) {
   const far: FarServer = await farServer(behaviour);
   const here = near({ smtproutes: `:127.0.0.1:${far.port}`, remoteoptions: options });
-  const worker = new RemoteWorker(() => here.config, CLOCK);
+  const worker = new RemoteWorker(() => here.config, CLOCK, NO_FLOW);
   return {
     far,
     worker,
@@ -63,6 +64,30 @@ test("no more connections at once than the options say", async () => {
   assert.ok((await Promise.all(all)).every(({ status }) => status === "K"));
   assert.equal(most, 3);
   assert.equal(w.far.connections, 3);
+});
+
+test("a domain is held while it has all that it can take, and freed when it can take more", async () => {
+  const answers: (() => void)[] = [];
+  await using far = await farServer({
+    end: (socket) => void answers.push(() => void socket.write("250 taken\r\n")),
+  });
+  using here = near({ smtproutes: `:127.0.0.1:${far.port}` });
+  const told: string[] = [];
+  const flow = {
+    hold: (host: string) => void told.push(`hold ${host}`),
+    free: (host: string) => void told.push(`free ${host}`),
+  };
+  const worker = new RemoteWorker(() => here.config, CLOCK, flow);
+  const all = ["1", "2"].map((messid) => worker.deliver(order({ messid })));
+  assert.deepEqual(told, []);
+  all.push(worker.deliver(order({ messid: "3" })));
+  assert.deepEqual(told, ["hold far.test"]);
+  all.push(worker.deliver(order({ messid: "4", host: "also.test" })));
+  assert.deepEqual(told, ["hold far.test", "hold also.test"]);
+  const timer = setInterval(() => answers.shift()?.(), 5);
+  await Promise.all(all);
+  clearInterval(timer);
+  assert.deepEqual(told.slice(2).sort(), ["free also.test", "free far.test"]);
 });
 
 test("recipients of one message go one by one, or together where the options say so", async () => {
@@ -125,7 +150,11 @@ test("who does not answer is left alone for a while, and others are not held up"
   await using live = await farServer();
   using here = near({ smtproutes: `live.test:127.0.0.1:${live.port}\n:127.0.0.1:1` });
   const world = { ms: 0 };
-  const worker = new RemoteWorker(() => here.config, { now: () => world.ms, after: () => {} });
+  const worker = new RemoteWorker(
+    () => here.config,
+    { now: () => world.ms, after: () => {} },
+    NO_FLOW,
+  );
   const dead = (messid: string) => worker.deliver(order({ messid }));
   assert.deepEqual(await dead("1"), {
     status: "Z",
@@ -145,7 +174,7 @@ test("who does not answer is left alone for a while, and others are not held up"
 test("a control file that cannot be used defers the mail, and says nothing to the sender", async () => {
   using here = near({ remoteoptions: ":auth=relay" });
   const config: RemoteConfig = here.config;
-  const worker = new RemoteWorker(() => config, CLOCK);
+  const worker = new RemoteWorker(() => config, CLOCK, NO_FLOW);
   assert.deepEqual(await worker.deliver(order()), {
     status: "Z",
     text: "Unable to read control files. (#4.3.0)\n",
