@@ -37,6 +37,7 @@ export const PROGRAMS = {
   datemail: { file: "inject/datemail", mode: 0o755 },
   predate: { file: "inject/predate", mode: 0o755 },
   qreceipt: { file: "inject/qreceipt", mode: 0o755 },
+  srsreverse: { file: "srs/srsreverse", mode: 0o755 },
   splogger: { file: "multilog/splogger", mode: 0o755 },
   multilog: { file: "multilog/multilog", mode: 0o755 },
 } as const satisfies Record<string, Program>;

@@ -22,6 +22,11 @@ const CONTROL_FILES = [
   "control/remoteoptions",
   "control/helohost",
   "control/me",
+  "control/srsdomain",
+  "control/srssecrets",
+  "control/locals",
+  "control/rcpthosts",
+  "control/virtualdomains",
   "control/timeoutconnect",
   "control/timeoutremote",
 ];

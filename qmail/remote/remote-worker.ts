@@ -133,7 +133,8 @@ export class RemoteWorker {
       return words.outcome(words.stillDown(destination.lastFailure));
     }
     try {
-      const { message, sender } = order;
+      const { message } = order;
+      const sender = this.#config().senderFor(order.sender);
       const { eightBit, reuse } = plan.options;
       const session = await this.#session(plan, destination);
       const transfer = { sender, recipients: recipients(), message, eightBit };

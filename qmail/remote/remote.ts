@@ -5,11 +5,14 @@
 
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
+import { ConstSet } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
 import { readNameServers } from "../dns/resolv-conf.ts";
 import { type Dns, Resolver } from "../dns/resolver.ts";
 import type { Message } from "../spawn/message.ts";
 import type { Report } from "../spawn/report.ts";
+import { srsForward } from "../srs/srs.ts";
+import { readSrsKeys } from "../srs/srs-keys.ts";
 import { type ConnectContext, openSession } from "./connecting.ts";
 import type { StsPolicies } from "./mta-sts.ts";
 import { type Plan, PlanError, Plans } from "./plan.ts";
@@ -20,6 +23,8 @@ import * as words from "./words.ts";
 
 export interface RemoteConfig extends ConnectContext {
   readonly plans: Plans;
+  /** The envelope sender to send with: of strangers, whose mail is only passing through, an SRS address. */
+  readonly senderFor: (sender: string) => string;
 }
 
 /** What is known of the world's names and policies; outlives a change of the control files. */
@@ -43,6 +48,7 @@ export function readRemoteConfig(home: string, world = readWorld(home)): RemoteC
     timeoutConnect: control.int("timeoutconnect", 60),
     timeoutRemote: control.int("timeoutremote", 1200),
     plans: new Plans(home, control),
+    senderFor: readSenderFor(home, control),
     tcpto: new Tcpto(join(home, "queue/lock/tcpto")),
     ...world,
     isOwn: isOwnAddress,
@@ -64,7 +70,9 @@ export async function remote(config: RemoteConfig, request: RemoteRequest): Prom
   if ("status" in plan) return words.outcome(plan);
   const session = await openSession(config, plan);
   if (!(session instanceof SmtpSession)) return words.outcome(session.report);
-  const outcome = await session.transfer({ ...request, eightBit: plan.options.eightBit });
+  const sender = config.senderFor(request.sender);
+  const { eightBit } = plan.options;
+  const outcome = await session.transfer({ ...request, sender, eightBit });
   session.close();
   return outcome;
 }
@@ -91,6 +99,27 @@ export function deliveryReport({ recipients, report }: Outcome, at = 0): Report 
     return { status: report.status, text: (recipient?.text ?? "") + report.text };
   }
   return { status: recipient.status === "h" ? "D" : "Z", text: recipient.text + report.text };
+}
+
+function readSenderFor(home: string, control: Control): (sender: string) => string {
+  const keys = readSrsKeys(home, control);
+  if (!keys) return (sender) => sender;
+  const ours = new ConstSet([
+    keys.domain,
+    ...(control.lines("locals", true) ?? []),
+    ...(control.lines("rcpthosts") ?? []),
+    ...(control.lines("virtualdomains") ?? []).map((line) => line.replace(/:.*/, "")),
+  ]);
+  const isOurs = (domain: string) => {
+    for (let from = 0; from >= 0; from = domain.indexOf(".", from + 1)) {
+      if (ours.has(domain.slice(from))) return true;
+    }
+    return false;
+  };
+  return (sender) => {
+    if (isOurs(sender.slice(sender.lastIndexOf("@") + 1))) return sender;
+    return srsForward(keys, sender, Math.floor(Date.now() / 1000));
+  };
 }
 
 /** The domain of an address goes over the wire as it is: a line's end in it would be a command of its own. */
