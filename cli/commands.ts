@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { type CAC, cac } from "cac";
+import { UsageError } from "../commands/output.ts";
 import { EXIT } from "../qmail/exit.ts";
 import { protect, text, texts, wholeNumber } from "./arguments.ts";
 import { type ConfigFlags, loadConfig, loadHome } from "./config.ts";
