@@ -11,6 +11,7 @@ import {
 } from "../commands/config.ts";
 import { installedConfig } from "../commands/install/step.ts";
 import { CommandError, UsageError } from "../commands/output.ts";
+import { remoteControls } from "../commands/remote-config.ts";
 import { EXIT } from "../qmail/exit.ts";
 import { nearest } from "./suggest.ts";
 
@@ -158,6 +159,7 @@ function complete(input: ConfigInput, directory: string): Config {
   const control: Record<string, string[]> = {
     ...(local === undefined ? {} : { concurrencylocal: [String(local)] }),
     ...(remote === undefined ? {} : { concurrencyremote: [String(remote)] }),
+    ...remoteControls(input.remote ?? {}),
   };
   for (const [name, value] of Object.entries(input.control ?? {})) {
     control[name] = list(value).map(String);
@@ -186,6 +188,7 @@ function complete(input: ConfigInput, directory: string): Config {
     qmtp: qmailListener(input.services?.qmtp, { port: 209, sandbox }),
     qmqp: qmailListener(input.services?.qmqp, { port: 628, sandbox }),
     hubs: input.client ? list(input.client.hub) : null,
+    srsDomain: input.remote?.srsDomain ?? null,
     control,
   };
 }

@@ -5,6 +5,7 @@
 
 import { z } from "zod";
 import { BOOT_SCRIPTS } from "./boot-scripts.ts";
+import { type Remote, remoteSchema } from "./remote-config.ts";
 
 /** What a delivery does with a message: a line of a .qmail file (dot-qmail(5)). */
 export type Instruction = string;
@@ -61,6 +62,8 @@ export interface ConfigInput {
   defaultDelivery?: string;
   /** Static routes; control/smtproutes: domain to `"relay"`, `"relay:port"`, or `""` for "by MX". `".example.com"`, `""` match more. */
   routes?: Record<string, string>;
+  /** Mail to other hosts: TLS, AUTH, limits, addresses. */
+  remote?: Remote;
   services?: {
     /** Mail from other hosts. */
     smtp?: SmtpService;
@@ -116,6 +119,7 @@ export interface Config {
   readonly qmqp: QmailListener | null;
   /** The hubs of a null client; null for a whole mail server. */
   readonly hubs: readonly string[] | null;
+  readonly srsDomain: string | null;
   readonly control: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -193,6 +197,7 @@ export const configSchema = z.strictObject(
         error: "domains with their relays",
       })
       .optional(),
+    remote: remoteSchema.optional(),
     services: z
       .strictObject(
         {

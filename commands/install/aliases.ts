@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { temporaryName } from "../../qmail/files/atomic.ts";
 import { safeExtension } from "../../qmail/local/dotqmail.ts";
 import { fileRow, type InstallContext, type Row, type Step } from "./step.ts";
+import { shellQuote } from "./templates.ts";
 
 /** What the standards ask for; qmail never delivers to the real root. */
 const REQUIRED = ["postmaster", "mailer-daemon", "root"];
@@ -12,7 +13,7 @@ const REQUIRED = ["postmaster", "mailer-daemon", "root"];
 export const aliases: Step = {
   title: "aliases",
   rows(context) {
-    const configured = context.config.aliases;
+    const configured = { ...srsAlias(context), ...context.config.aliases };
     const names = [...new Set([...REQUIRED, ...Object.keys(configured).map(safeExtension)])];
     const linesOf = (name: string) =>
       Object.entries(configured).find(([alias]) => safeExtension(alias) === name)?.[1] ?? [];
@@ -32,6 +33,12 @@ export const aliases: Step = {
     ];
   },
 };
+
+/** Where bounces to rewritten senders go. */
+function srsAlias(context: InstallContext): Record<string, readonly string[]> {
+  if (context.config.srsDomain === null) return {};
+  return { "srs-default": [`|${shellQuote(context.path("bin/srsreverse"))}`] };
+}
 
 /** The Maildirs below ~alias that deliveries of an alias need, and the default delivery when one uses it. */
 function maildirs(context: InstallContext, lines: readonly string[]): string[] {

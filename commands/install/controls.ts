@@ -1,26 +1,32 @@
 /** Step 3: the control files, as config-fast and config write them, and what the config file names. */
 
+import { randomBytes } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import { writeFileAtomic } from "../../qmail/files/atomic.ts";
 import type { Config } from "../config.ts";
 import { hostName } from "./host-name.ts";
-import { fileRow, type Step } from "./step.ts";
+import { fileRow, type InstallContext, modeTrouble, type Row, type Step } from "./step.ts";
 
 export const controls: Step = {
   title: "control files",
   async rows(context) {
     const host = await hostName(context);
-    return Object.entries(controlFiles(context.config, host)).map(([name, lines]) =>
+    const files = Object.entries(controlFiles(context.config, host)).map(([name, lines]) =>
       fileRow(context, {
         name: `control/${name}`,
         mode: 0o644,
         content: lines.map((line) => `${line}\n`).join(""),
       }),
     );
+    return context.config.srsDomain === null ? files : [...files, srsSecretsRow(context)];
   },
 };
 
 /** Every control file with its lines, for a server named `host`. */
 export function controlFiles(config: Config, host: string): Record<string, readonly string[]> {
+  const { srsDomain } = config;
   const locals = config.locals ?? [host];
+  const rcpthosts = config.rcpthosts ?? locals;
   const routes = Object.entries(config.routes).map(([domain, relay]) => `${domain}:${relay}`);
   const names = {
     me: [host],
@@ -31,9 +37,12 @@ export function controlFiles(config: Config, host: string): Record<string, reado
   return {
     ...names,
     locals,
-    rcpthosts: config.rcpthosts ?? locals,
+    rcpthosts: srsDomain === null ? rcpthosts : [...rcpthosts, srsDomain],
     ...(routes.length > 0 ? { smtproutes: routes } : {}),
     ...config.control,
+    ...(srsDomain === null
+      ? {}
+      : { virtualdomains: [...(config.control.virtualdomains ?? []), `${srsDomain}:srs`] }),
   };
 }
 
@@ -45,4 +54,21 @@ export function defaultDomain(host: string): string {
 /** config-fast's rule: the last two parts of the host's name. */
 export function plusDomain(host: string): string {
   return host.replace(/^.*\.([^.]*)\.([^.]*)$/, "$1.$2");
+}
+
+/** For those who sign SRS addresses (qmailr, by group) and who read them (alias); made once, by chance. */
+function srsSecretsRow(context: InstallContext): Row {
+  const path = context.path("control/srssecrets");
+  const owner = () => context.owner("alias", "qmail");
+  const exists = () => statSync(path, { throwIfNoEntry: false }) !== undefined;
+  return {
+    name: "control/srssecrets",
+    inspect: () => (exists() ? modeTrouble(path, 0o440, owner()) : "missing"),
+    apply() {
+      const secret = exists() ? readFileSync(path) : `${randomBytes(24).toString("base64url")}\n`;
+      const who = owner();
+      if (!who) throw new Error("the users do not exist");
+      writeFileAtomic(path, secret, { mode: 0o440, owner: who });
+    },
+  };
 }

@@ -1,10 +1,11 @@
 /** `qmailctl send --trace`, and mail that leaves a whole installation. */
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { farServer } from "../qmail/remote/_server.ts";
-import { arrived, makeSite, smtp, smtpMessage } from "./_site.ts";
+import { arrived, makeSite, smtp, smtpMessage, until } from "./_site.ts";
 
 test("send --trace shows route, dialogue and result, and no password", async () => {
   await using far = await farServer({
@@ -69,4 +70,27 @@ test("mail for others leaves, together where allowed; what is refused bounces", 
   await site.ok("stop");
   assert.equal(far.messages.length, 1);
   assert.match(far.messages[0] ?? "", /both/);
+});
+
+test("mail of strangers that is passed on leaves with an SRS address, and its bounce finds back", async () => {
+  await using far = await farServer();
+  await using site = await makeSite({
+    aliases: { you: "./you/Maildir/", postmaster: "you", away: "&friend@far.test" },
+    routes: { "": `127.0.0.1:${far.port}` },
+    remote: { srsDomain: "srs.example.test", destinations: { "": { tls: "none", reuse: 1 } } },
+  });
+  await site.ok("install");
+  assert.match(
+    readFileSync(join(site.home, "control/remoteoptions"), "utf8"),
+    /^:tls=none reuse=1$/m,
+  );
+  await site.ok("start");
+  await smtp(site.port, smtpMessage("joe@example.com", "away@mail.example.test", "passed on"));
+  await until(() => far.messages.length === 1, "the mail has not left");
+  const mail = far.commands.find((line) => line.startsWith("MAIL FROM:")) ?? "";
+  const srs = /<(SRS0=.*=example\.com=joe@srs\.example\.test)>/.exec(mail)?.[1];
+  assert.ok(srs, mail);
+  await smtp(site.port, smtpMessage("", srs, "it bounced"));
+  await until(() => far.messages.length === 2, "the bounce has not left");
+  assert.match(far.commands.join("\n"), /MAIL FROM:<>[\s\S]*RCPT TO:<joe@example\.com>/);
 });
