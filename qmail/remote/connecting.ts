@@ -7,7 +7,8 @@ import { usableTlsa } from "./dane.ts";
 import { isNamedBy, type StsPolicies } from "./mta-sts.ts";
 import { type Exchanger, lookupHost, lookupMx } from "./mx.ts";
 import type { Plan } from "./plan.ts";
-import { type NotOpened, SmtpSession } from "./session.ts";
+import { QmtpSession } from "./qmtp-session.ts";
+import { isSession, type MailSession, type NotOpened, SmtpSession } from "./session.ts";
 import type { Trace } from "./smtp-socket.ts";
 import type { Tcpto } from "./tcpto.ts";
 import { policyText, type TlsPolicy } from "./tls-policy.ts";
@@ -44,7 +45,7 @@ export interface NotConnected {
 export async function openSession(
   context: ConnectContext,
   plan: Plan,
-): Promise<SmtpSession | NotConnected> {
+): Promise<MailSession | NotConnected> {
   const { dns, random } = context;
   const lookup = plan.byMx
     ? await lookupMx(dns, plan.host, random)
@@ -63,12 +64,13 @@ export async function openSession(
   for (const exchanger of exchangers) {
     if (context.tcpto.shouldSkip(exchanger.ip, seconds(context))) continue;
     const session = await tryExchanger(context, plan, exchanger);
-    if (session instanceof SmtpSession) return session;
+    if (isSession(session)) return session;
     // What one of them said is worth more than that another could not be reached.
     failed = session ?? failed;
     if (failed?.retry === "no") break;
   }
-  return { report: failed?.report ?? words.NO_CONNECTION, unreachable: failed?.retry !== "no" };
+  const none = plan.protocol === "qmtp" ? words.NO_QMTP_CONNECTION : words.NO_CONNECTION;
+  return { report: failed?.report ?? none, unreachable: failed?.retry !== "no" };
 }
 
 /** Exchangers better than we are: mail must not go round in circles. */
@@ -83,22 +85,34 @@ async function tryExchanger(
   context: ConnectContext,
   plan: Plan,
   exchanger: Exchanger,
-): Promise<SmtpSession | NotOpened | null> {
+): Promise<MailSession | NotOpened | null> {
+  if (plan.protocol === "qmtp") return quick(context, plan, exchanger);
   const policy = await tlsPolicy(context, plan, exchanger);
   if ("report" in policy) return policy;
   const { ip } = exchanger;
   context.trace?.("*", `connecting to ${ip} port ${plan.port}; TLS: ${policyText(policy)}`);
   const session = await greet(context, plan, { exchanger, policy });
-  if (session instanceof SmtpSession || session?.retry !== "plain") return session;
+  if (isSession(session) || session?.retry !== "plain") return session;
   // Opportunistic TLS that does not work must not be worse than none.
   return greet(context, plan, { exchanger, policy: { source: "default", mode: "none" } });
+}
+
+/** QMTP has no greeting, and no TLS. */
+async function quick(
+  context: ConnectContext,
+  { port, options }: Plan,
+  { ip }: Exchanger,
+): Promise<MailSession | null> {
+  context.trace?.("*", `connecting to ${ip} port ${port} for QMTP`);
+  const socket = await connectTo(context, { ip, port, bind: options.bind });
+  return socket && new QmtpSession(socket, context.timeoutRemote * 1000);
 }
 
 async function greet(
   context: ConnectContext,
   { options, port, credentials, secureContext }: Plan,
   { exchanger, policy }: { exchanger: Exchanger; policy: TlsPolicy },
-): Promise<SmtpSession | NotOpened | null> {
+): Promise<MailSession | NotOpened | null> {
   const socket = await connectTo(context, { ip: exchanger.ip, port, bind: options.bind });
   if (!socket) return null;
   return SmtpSession.open(socket, {

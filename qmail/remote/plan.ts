@@ -6,6 +6,7 @@ import type { SecureContextOptions } from "node:tls";
 import { ConstMap } from "../control/constmap.ts";
 import type { Control } from "../control/control.ts";
 import type { Credentials } from "./auth.ts";
+import { QMTP_PORT } from "./qmtp-session.ts";
 import { type RemoteOptions, RemoteOptionsTable } from "./remoteoptions.ts";
 import { findRoute, parseRelay, type Relay, SMTP_PORT } from "./smtproutes.ts";
 
@@ -17,6 +18,7 @@ export interface Plan {
   /** Where to connect to: the domain's exchangers, or one host. */
   readonly host: string;
   readonly byMx: boolean;
+  readonly protocol: "smtp" | "qmtp";
   readonly port: number;
   readonly options: RemoteOptions;
   readonly credentials: Credentials | null;
@@ -29,6 +31,7 @@ export class PlanError extends Error {}
 export class Plans {
   readonly #home: string;
   readonly #routes: ConstMap;
+  readonly #qmtpRoutes: ConstMap;
   readonly #senderRoutes: ConstMap;
   readonly #options: RemoteOptionsTable;
   readonly #pems = new Map<string, string>();
@@ -37,24 +40,30 @@ export class Plans {
   constructor(home: string, control: Control) {
     this.#home = home;
     this.#routes = new ConstMap(control.lines("smtproutes") ?? []);
+    this.#qmtpRoutes = new ConstMap(control.lines("qmtproutes") ?? []);
     this.#senderRoutes = new ConstMap(control.lines("senderroutes") ?? []);
     this.#options = new RemoteOptionsTable(control.lines("remoteoptions") ?? []);
   }
 
   /** For mail from `sender` to `domain`. Throws PlanError. */
   find(sender: string, domain: string): Plan {
-    const relay = this.#relay(sender, domain);
+    const qmtp = findRoute(this.#qmtpRoutes, domain, QMTP_PORT)?.relay ?? null;
+    const relay = qmtp ?? this.#relay(sender, domain);
+    const protocol = qmtp ? "qmtp" : "smtp";
     const options = this.#options.find(sender, domain);
     const { auth, bind = "", helo = "" } = options;
     const host = (relay?.host ?? domain).toLowerCase();
     const port = relay?.port ?? SMTP_PORT;
     // The domain belongs to the key where the policy for TLS may depend on it.
-    const key = [host, port, relay ? "" : "mx", options.tls, auth ?? "", bind, helo].join(" ");
+    const key = [protocol, host, port, relay ? "" : "mx", options.tls, auth ?? "", bind, helo].join(
+      " ",
+    );
     return {
       key,
       domain,
       host,
       byMx: relay === null,
+      protocol,
       port,
       options,
       credentials: auth === undefined ? null : this.#credentials(auth),

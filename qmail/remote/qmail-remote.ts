@@ -18,6 +18,7 @@ const FRESH_MS = 1000;
 
 const CONTROL_FILES = [
   "control/smtproutes",
+  "control/qmtproutes",
   "control/senderroutes",
   "control/remoteoptions",
   "control/helohost",

@@ -11,7 +11,7 @@ import { openSession } from "./connecting.ts";
 import { Gate, type GateClock } from "./gate.ts";
 import type { Plan } from "./plan.ts";
 import { deliveryReport, findPlan, type RemoteConfig } from "./remote.ts";
-import { SmtpSession } from "./session.ts";
+import { isSession, type MailSession, type Transfer } from "./session.ts";
 import type { Outcome } from "./words.ts";
 import * as words from "./words.ts";
 
@@ -35,7 +35,7 @@ interface Batch {
 }
 
 interface IdleSession {
-  readonly session: SmtpSession;
+  readonly session: MailSession;
   readonly timer: NodeJS.Timeout;
 }
 
@@ -65,7 +65,7 @@ class Destination {
   }
 
   /** A connection that has been used before and still lives. */
-  take(): SmtpSession | null {
+  take(): MailSession | null {
     for (let known = this.idle.pop(); known; known = this.idle.pop()) {
       clearTimeout(known.timer);
       if (known.session.reusable) return known.session;
@@ -74,7 +74,7 @@ class Destination {
     return null;
   }
 
-  keep(session: SmtpSession): void {
+  keep(session: MailSession): void {
     const timer = setTimeout(() => {
       this.idle.splice(this.idle.indexOf(known), 1);
       session.close();
@@ -138,7 +138,7 @@ export class RemoteWorker {
       const { eightBit, reuse } = plan.options;
       const session = await this.#session(plan, destination);
       const transfer = { sender, recipients: recipients(), message, eightBit };
-      if (!(session instanceof SmtpSession)) return words.outcome(session);
+      if (!isSession(session)) return words.outcome(session);
       const outcome = await session.transfer(transfer);
       if (session.reusable && session.count < reuse) destination.keep(session);
       else session.close();
@@ -151,14 +151,14 @@ export class RemoteWorker {
     }
   }
 
-  async #session(plan: Plan, destination: Destination): Promise<SmtpSession | Report> {
+  async #session(plan: Plan, destination: Destination): Promise<MailSession | Report> {
     const known = destination.take();
     if (known) {
       destination.gate.succeeded();
       return known;
     }
     const session = await openSession(this.#config(), plan);
-    if (session instanceof SmtpSession) {
+    if (isSession(session)) {
       destination.gate.succeeded();
       return session;
     }
@@ -169,9 +169,9 @@ export class RemoteWorker {
     return session.report;
   }
 
-  async #again(plan: Plan, transfer: Parameters<SmtpSession["transfer"]>[0]): Promise<Outcome> {
+  async #again(plan: Plan, transfer: Transfer): Promise<Outcome> {
     const session = await openSession(this.#config(), plan);
-    if (!(session instanceof SmtpSession)) return words.outcome(session.report);
+    if (!isSession(session)) return words.outcome(session.report);
     const outcome = await session.transfer(transfer);
     session.close();
     return outcome;

@@ -16,7 +16,7 @@ import { readSrsKeys } from "../srs/srs-keys.ts";
 import { type ConnectContext, openSession } from "./connecting.ts";
 import type { StsPolicies } from "./mta-sts.ts";
 import { type Plan, PlanError, Plans } from "./plan.ts";
-import { SmtpSession } from "./session.ts";
+import { isSession } from "./session.ts";
 import { Tcpto } from "./tcpto.ts";
 import type { Outcome } from "./words.ts";
 import * as words from "./words.ts";
@@ -69,7 +69,7 @@ export async function remote(config: RemoteConfig, request: RemoteRequest): Prom
   const plan = findPlan(config, request);
   if ("status" in plan) return words.outcome(plan);
   const session = await openSession(config, plan);
-  if (!(session instanceof SmtpSession)) return words.outcome(session.report);
+  if (!isSession(session)) return words.outcome(session.report);
   const sender = config.senderFor(request.sender);
   const { eightBit } = plan.options;
   const outcome = await session.transfer({ ...request, sender, eightBit });

@@ -42,6 +42,22 @@ export interface Transfer {
   readonly eightBit: "send" | "refuse";
 }
 
+/** An open way to a server: messages go over it one after another. */
+export interface MailSession {
+  /** True when another message may follow. */
+  readonly reusable: boolean;
+  /** Messages handed over so far. */
+  readonly count: number;
+  /** Hands over one message. Rejects never. */
+  transfer(transfer: Transfer): Promise<Outcome>;
+  close(): void;
+}
+
+/** True for a session, as against why there is none. */
+export function isSession<T extends object>(found: MailSession | T | null): found is MailSession {
+  return found !== null && "transfer" in found;
+}
+
 /** The server's greeting or hello did not end well. */
 export interface NotOpened {
   readonly report: Report;
@@ -49,7 +65,7 @@ export interface NotOpened {
   readonly retry: "next" | "plain" | "no";
 }
 
-export class SmtpSession {
+export class SmtpSession implements MailSession {
   readonly #smtp: SmtpSocket;
   readonly #options: SessionOptions;
   readonly #ip: string;
@@ -80,7 +96,6 @@ export class SmtpSession {
     }
   }
 
-  /** True when another message may follow. */
   get reusable(): boolean {
     return this.#usable && this.#smtp.alive && !this.#smtp.surprised;
   }
@@ -89,7 +104,6 @@ export class SmtpSession {
     return this.#count;
   }
 
-  /** Hands over one message. Rejects never. */
   async transfer(transfer: Transfer): Promise<Outcome> {
     const outcome = await new Transaction(this.#smtp, {
       ip: this.#ip,

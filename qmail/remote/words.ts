@@ -28,6 +28,11 @@ export const NO_CONNECTION: Report = {
   text: "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n",
 };
 
+export const NO_QMTP_CONNECTION: Report = {
+  status: "Z",
+  text: "Sorry, I wasn't able to establish a QMTP connection. (#4.4.1)\n",
+};
+
 /** Ours: nobody could be reached a moment ago, and `report` said so. */
 export function stillDown({ text }: Report): Report {
   return {
@@ -95,12 +100,16 @@ export function dropped(ip: string, critical: boolean): Report {
 export function said(
   status: Report["status"],
   [before, ip, after]: readonly [string, string, string],
-  reply: Reply | null,
+  reply: Pick<Reply, "text"> | null,
 ): Report {
   return { status, text: `${before}${ip}${after}.\n${reply ? remoteHostSaid(reply) : ""}` };
 }
 
-export function recipientRefused(ip: string, status: "h" | "s", reply: Reply): RecipientOutcome {
+export function recipientRefused(
+  ip: string,
+  status: "h" | "s",
+  reply: Pick<Reply, "text">,
+): RecipientOutcome {
   return { status, text: `${ip} does not like recipient.\n${remoteHostSaid(reply)}` };
 }
 
@@ -119,7 +128,7 @@ export function authFailed(ip: string, why: string, reply: Reply | null): Report
   return { status: "Z", text: reply ? text + remoteHostSaid(reply) : text };
 }
 
-function remoteHostSaid({ text }: Reply): string {
+function remoteHostSaid({ text }: Pick<Reply, "text">): string {
   return text === "" ? "" : `Remote host said: ${text.replaceAll("\0", "?")}`;
 }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { test } from "node:test";
-import { converseQmtp } from "../../../qmail/remote/qmtp-client.ts";
+import { QmtpSession } from "../../../qmail/remote/qmtp-session.ts";
 import { bufferMessage } from "../../../qmail/spawn/message.ts";
 
 /** Delivers to a server that reads as much as the client sends, then answers `answer` and hangs up. */
@@ -23,7 +23,8 @@ async function deliver(answer: string, recipients = ["x@mail.test"]) {
   const socket = connect((server.address() as { port: number }).port, "127.0.0.1");
   await once(socket, "connect");
   const message = bufferMessage(Buffer.from("Subject: x\n\nbody"));
-  const outcome = await converseQmtp(socket, { sender: "a@b", recipients, message, timeout: 20 });
+  const transfer = { sender: "a@b", recipients, message, eightBit: "send" } as const;
+  const outcome = await new QmtpSession(socket, 20_000).transfer(transfer);
   server.close();
   return { ...outcome, request };
 }
