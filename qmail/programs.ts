@@ -38,6 +38,12 @@ export const PROGRAMS = {
   predate: { file: "inject/predate", mode: 0o755 },
   qreceipt: { file: "inject/qreceipt", mode: 0o755 },
   srsreverse: { file: "srs/srsreverse", mode: 0o755 },
+  tcpserver: { file: "tcpserver/tcpserver", mode: 0o755 },
+  tcprules: { file: "tcpserver/tcprules", mode: 0o755 },
+  tcprulescheck: { file: "tcpserver/tcprulescheck", mode: 0o755 },
+  checkpassword: { file: "checkpassword/checkpassword", mode: 0o755 },
+  "qmail-popup": { file: "pop3d/qmail-popup", mode: 0o755 },
+  "qmail-pop3d": { file: "pop3d/qmail-pop3d", mode: 0o755 },
   splogger: { file: "multilog/splogger", mode: 0o755 },
   multilog: { file: "multilog/multilog", mode: 0o755 },
 } as const satisfies Record<string, Program>;
