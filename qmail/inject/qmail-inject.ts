@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { ConstSet } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
+import { getopt } from "../getopt.ts";
 import type { Qmail } from "../queue/qmail.ts";
 import { quoteAddress } from "../quote.ts";
 import {
@@ -16,7 +17,6 @@ import {
   refused,
 } from "./context.ts";
 import { putAndWait } from "./copy.ts";
-import { getopt } from "./getopt.ts";
 import { Header } from "./header.ts";
 import { HeaderBody } from "./headerbody.ts";
 import { readIdentity } from "./identity.ts";

@@ -5,6 +5,7 @@
 
 import { basename, join } from "node:path";
 import { EXIT } from "../exit.ts";
+import { getopt } from "../getopt.ts";
 import { plainAddresses } from "./addresslist.ts";
 import {
   type ByteEnv,
@@ -16,7 +17,6 @@ import {
   refused,
 } from "./context.ts";
 import { withoutCarriageReturns } from "./crlf.ts";
-import { getopt } from "./getopt.ts";
 import { senderEnv } from "./identity.ts";
 
 export interface SendmailContext extends Context {

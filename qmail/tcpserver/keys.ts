@@ -42,8 +42,8 @@ function bitsOf(numbers: readonly number[], width: number): boolean[] {
   );
 }
 
-/** The eight numbers of an IPv6 address. */
-function ipv6Groups(ip: string): number[] | null {
+/** The eight numbers of an IPv6 address; null when `ip` is none. */
+export function ipv6Groups(ip: string): number[] | null {
   if (!isIPv6(ip) || ip.includes("%")) return null;
   const [head = [], tail] = ip.split("::").map(groupsOf);
   if (!tail) return head;

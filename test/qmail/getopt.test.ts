@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { getopt } from "../../../qmail/inject/getopt.ts";
+import { getopt } from "../../qmail/getopt.ts";
 
 test("flags, clusters and arguments", () => {
   assert.deepEqual(getopt(["-ab", "-fx", "-f", "y", "z", "-a"], "abf:"), {
