@@ -1,0 +1,189 @@
+/**
+ * A POP3 session up to its login (RFC 1939, section 4; qmail-popup(8)). Knows no sockets.
+ *
+ *   commands ──PASS, APOP──> login ──> handed over, or ended
+ */
+
+import type { TlsState, Wire } from "../net/connection.ts";
+import { CommandReader } from "./commands.ts";
+import * as replies from "./replies.ts";
+
+/** Who says more nonsense than this is no mail reader. */
+const ERRORS_MAX = 20;
+
+export interface AuthorizationContext {
+  /** The challenge of APOP, with its brackets; empty: APOP is not offered, and the greeting has none. */
+  readonly timestamp: string;
+  /** TLS can be begun. */
+  readonly canTls: boolean;
+  /** Passwords may cross the network for all to read. */
+  readonly withoutTls: boolean;
+  /** Somebody wants in. The session hears nothing more but `lost`, and what the client sends waits in it. */
+  login(login: string, password: string): void;
+  /** It is over without a login. */
+  ended(why: string): void;
+}
+
+export class Authorization {
+  readonly #context: AuthorizationContext;
+  readonly #wire: Wire;
+  readonly #commands = new CommandReader();
+  #user: string | null = null;
+  #tls: TlsState | null = null;
+  #state: "commands" | "tls" | "login" | "ended" = "commands";
+  #errors = 0;
+
+  constructor(context: AuthorizationContext, wire: Wire) {
+    this.#context = context;
+    this.#wire = wire;
+  }
+
+  get ended(): boolean {
+    return this.#state === "ended";
+  }
+
+  get tls(): TlsState | null {
+    return this.#tls;
+  }
+
+  greet(): void {
+    this.#wire.write(replies.greeting(this.#context.timestamp));
+  }
+
+  receive(chunk: Buffer): void {
+    if (this.#state === "ended") return;
+    this.#commands.push(chunk);
+    while (this.#state === "commands") {
+      const command = this.#commands.next();
+      if (command === undefined) return;
+      this.#reply(command ? this.#command(command.verb, command.argument) : replies.syntax());
+    }
+  }
+
+  inputEnd(): void {
+    if (this.#state === "login") return;
+    this.#end("end of input");
+  }
+
+  lost(why = "connection lost"): void {
+    if (this.#state === "ended") return;
+    this.#state = "ended";
+    this.#context.ended(why);
+  }
+
+  timeout(): void {
+    // Behind the login others watch the clock.
+    if (this.#state === "login") return;
+    this.#wire.write(replies.idle());
+    this.#end("timeout");
+  }
+
+  stop(): void {
+    this.#wire.write(replies.goingDown());
+    this.#end("going down");
+  }
+
+  secured(tls: TlsState): void {
+    this.#tls = tls;
+    if (this.#state === "tls") this.#state = "commands";
+  }
+
+  /** What the client has sent behind its login. */
+  rest(): Buffer {
+    return this.#commands.rest();
+  }
+
+  #end(why: string): void {
+    if (this.#state === "ended") return;
+    this.#state = "ended";
+    this.#context.ended(why);
+    this.#wire.end(false);
+  }
+
+  #reply(reply: string | null): void {
+    if (reply === null) return;
+    this.#wire.write(reply);
+    if (!reply.startsWith("-ERR") || ++this.#errors < ERRORS_MAX) return;
+    this.#wire.write(replies.tooManyErrors());
+    this.#end("too many errors");
+  }
+
+  /** The reply; null: it has been said, or comes from elsewhere. */
+  #command(verb: string, argument: string): string | null {
+    switch (verb) {
+      case "user":
+        return this.#userCommand(argument);
+      case "pass":
+        return this.#pass(argument);
+      case "apop":
+        return this.#apop(argument);
+      case "capa":
+        return replies.capabilities(this.#capabilities());
+      case "stls":
+        return this.#stls();
+      case "noop":
+        return replies.okay();
+      case "quit":
+        this.#wire.write(replies.okay());
+        this.#end("quit");
+        return null;
+      default:
+        return replies.wantLogin();
+    }
+  }
+
+  get #mayLogin(): boolean {
+    return this.#tls !== null || this.#context.withoutTls;
+  }
+
+  #capabilities(): string[] {
+    return [
+      ...(this.#mayLogin ? ["USER"] : []),
+      ...(this.#context.canTls && !this.#tls ? ["STLS"] : []),
+      "TOP",
+      "UIDL",
+      "RESP-CODES",
+      "AUTH-RESP-CODE",
+    ];
+  }
+
+  #userCommand(name: string): string {
+    if (!this.#mayLogin) return replies.tlsFirst();
+    if (name === "") return replies.syntax();
+    this.#user = name;
+    return replies.okay();
+  }
+
+  #pass(password: string): string | null {
+    if (this.#user === null) return replies.wantUser();
+    if (password === "") return replies.syntax();
+    return this.#login(this.#user, password);
+  }
+
+  #apop(argument: string): string | null {
+    if (this.#context.timestamp === "") return replies.wantLogin();
+    if (!this.#mayLogin) return replies.tlsFirst();
+    const space = argument.indexOf(" ");
+    if (space < 0) return replies.syntax();
+    return this.#login(argument.slice(0, space), argument.slice(space + 1));
+  }
+
+  #login(login: string, password: string): null {
+    this.#state = "login";
+    this.#wire.flow(false);
+    this.#context.login(login, password);
+    return null;
+  }
+
+  #stls(): string | null {
+    if (this.#tls) return replies.tlsAlready();
+    if (!this.#context.canTls) return replies.noTls();
+    this.#wire.write(replies.beginTls());
+    this.#state = "tls";
+    // Said in plain text, perhaps by another: not to be taken for what comes in TLS.
+    this.#commands.rest();
+    this.#user = null;
+    this.#wire.startTls();
+    return null;
+  }
+}

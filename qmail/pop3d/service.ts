@@ -1,0 +1,160 @@
+/** The POP3 service: all connections in one process, as qmaild, until they have logged in. */
+
+import { spawn } from "node:child_process";
+import { connect, type Socket } from "node:net";
+import { Control } from "../control/control.ts";
+import { EXIT } from "../exit.ts";
+import { readIds } from "../ids.ts";
+import { clientOf } from "../net/address.ts";
+import { Brake } from "../net/brake.ts";
+import { Connection, socketEnds } from "../net/connection.ts";
+import { Listener } from "../net/listener.ts";
+import { Certificates } from "../net/tls.ts";
+import { programPath } from "../programs.ts";
+import { sayReady } from "../supervise/ready.ts";
+import * as log from "./log.ts";
+import { LOGIN_SOCKET } from "./login-helper.ts";
+import { type Pop3Address, type Pop3Options, parseOptions } from "./options.ts";
+import * as replies from "./replies.ts";
+import { IDLE_MS } from "./stdio.ts";
+import { type Guard, Visitor } from "./visitor.ts";
+
+/** Wrong passwords of a client: ten at once, then one in a minute. */
+const CLIENT_BRAKE = { free: 10, forgiveSeconds: 60 };
+/** For an account, from wherever: fifty at once, then one in ten seconds, so that nobody is locked out for long. */
+const ACCOUNT_BRAKE = { free: 50, forgiveSeconds: 10 };
+const HELPER_FD = 3;
+
+class Pop3Server {
+  readonly #options: Pop3Options;
+  readonly #certificates: Certificates | null;
+  readonly #host: string;
+  readonly #clients = new Brake(CLIENT_BRAKE);
+  readonly #accounts = new Brake(ACCOUNT_BRAKE);
+  #sessions = 0;
+
+  constructor(options: Pop3Options, certificates: Certificates | null, host: string) {
+    this.#options = options;
+    this.#certificates = certificates;
+    this.#host = host;
+  }
+
+  connected(socket: Socket, { ip, address }: { ip: string; address: Pop3Address }): Connection {
+    const certificates = this.#certificates;
+    const session = ++this.#sessions;
+    const options = {
+      ends: socketEnds(socket),
+      timeoutMs: IDLE_MS,
+      ...(certificates ? { secure: certificates.secure.bind(certificates) } : {}),
+      tlsFirst: address.tls,
+    };
+    return new Connection(options, (wire) => {
+      const context = {
+        session,
+        ip,
+        env: environment(socket, ip),
+        timestamp: this.#options.apop ? this.#timestamp(session) : "",
+        canTls: certificates !== null && !address.tls,
+        withoutTls: this.#options.withoutTls,
+        guard: this.#guard(ip),
+        connect: () => connect(LOGIN_SOCKET),
+        log: write,
+      };
+      return new Visitor(context, wire);
+    });
+  }
+
+  /** Never the same twice (RFC 1939, section 7). */
+  #timestamp(session: number): string {
+    return `<${process.pid}.${session}.${Date.now()}@${this.#host}>`;
+  }
+
+  #guard(ip: string): Guard {
+    const client = clientOf(ip);
+    const now = () => Date.now() / 1000;
+    return {
+      holds: (login) =>
+        this.#clients.holds(client, now()) || this.#accounts.holds(login.toLowerCase(), now()),
+      failed: (login) => {
+        this.#clients.failed(client, now());
+        this.#accounts.failed(login.toLowerCase(), now());
+      },
+    };
+  }
+}
+
+function environment(socket: Socket, ip: string) {
+  return {
+    PROTO: ip.includes(":") ? "TCP6" : "TCP",
+    TCPREMOTEIP: ip,
+    TCPREMOTEPORT: String(socket.remotePort ?? ""),
+    TCPLOCALIP: (socket.localAddress ?? "").replace(/^::ffff:(?=\d+\.)/i, ""),
+    TCPLOCALPORT: String(socket.localPort ?? ""),
+  };
+}
+
+function write(line: string): void {
+  process.stdout.write(line, "latin1");
+}
+
+/** Serves from the qmail home `home` until SIGTERM. Throws when it cannot begin, with a text for a person. */
+export async function runService(home: string, args: string[]): Promise<void> {
+  const options = parseOptions(args);
+  process.chdir(home);
+  const ids = readIds(".");
+  // Without a reader the log is lost, the mail is not.
+  process.stdout.on("error", () => {});
+  const warn = (text: string) => write(log.warning(text));
+  let server: Pop3Server | null = null;
+  const listener = new Listener<Pop3Address>({
+    ...options,
+    connected: (socket, at) => (server as Pop3Server).connected(socket, at),
+    busy: ({ tls }) => (tls ? null : replies.busy()),
+    warn,
+  });
+  await listener.bind();
+  const helper = await startHelper(options);
+  if (!ids.sandbox && process.getuid?.() === 0) becomeQmaild(ids.gid.nofiles, ids.uid.qmaild);
+  // Read as the user who will read it again when it changes.
+  const user = { name: ids.sandbox ? "the sandbox's user" : "qmaild", group: "nofiles" };
+  const { certificates: files } = options;
+  const certificates = files.length > 0 ? new Certificates({ files, user, warn }) : null;
+  server = new Pop3Server(options, certificates, new Control(".").line("me") ?? "localhost");
+  const end = async () => {
+    await listener.end();
+    process.exit(EXIT.ok);
+  };
+  process.once("SIGTERM", () => void end());
+  process.once("SIGINT", () => void end());
+  process.on("SIGHUP", () => {});
+  // Without it nobody can log in: we leave, and are started again whole.
+  helper.on("close", () => process.exit(EXIT.soft));
+  listener.serve();
+  sayReady();
+}
+
+/** Starts the helper with our privileges; resolves with the line to it when it listens. */
+function startHelper({ maildir, command }: Pop3Options): Promise<Socket> {
+  const child = spawn(process.execPath, [programPath("pop3d/login-helper"), maildir, ...command], {
+    stdio: ["ignore", "inherit", "inherit", "pipe"],
+    env: { PATH: process.env.PATH, QMAILHOME: process.env.QMAILHOME },
+  });
+  const line = child.stdio[HELPER_FD] as Socket;
+  line.on("error", () => {});
+  return new Promise((resolve, reject) => {
+    const failed = () => reject(new Error("cannot start the part that checks logins"));
+    child.once("error", failed);
+    line.once("close", failed);
+    line.once("data", () => {
+      line.off("close", failed);
+      resolve(line);
+    });
+  });
+}
+
+/** For good, and before the first byte from the network is read. */
+function becomeQmaild(gid: number, uid: number): void {
+  process.setgroups?.([]);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+}

@@ -1,0 +1,172 @@
+/**
+ * One client of the POP3 service: until its login we talk to it, then we carry bytes between it and its
+ * qmail-pop3d, which runs as the mailbox's user. Knows no sockets of its own but the one to the login helper.
+ */
+
+import type { Socket } from "node:net";
+import type { TlsState, Wire } from "../net/connection.ts";
+import { Authorization } from "./authorization.ts";
+import * as log from "./log.ts";
+import { formatRequest, type LoginRequest, parseAnswer } from "./login-request.ts";
+import * as replies from "./replies.ts";
+
+/** Keeps those waiting who have failed too often. */
+export interface Guard {
+  holds(login: string): boolean;
+  failed(login: string): void;
+}
+
+export interface VisitorContext {
+  /** Names the session in the log. */
+  readonly session: number;
+  readonly ip: string;
+  readonly env: LoginRequest["env"];
+  /** The challenge of APOP; empty: not offered. */
+  readonly timestamp: string;
+  readonly canTls: boolean;
+  readonly withoutTls: boolean;
+  readonly guard: Guard;
+  /** A connection to the login helper. */
+  connect(): Socket;
+  log(line: string): void;
+}
+
+export class Visitor {
+  readonly #context: VisitorContext;
+  readonly #wire: Wire;
+  readonly #authorization: Authorization;
+  #backend: Socket | null = null;
+  #carrying = false;
+  #bytes = 0;
+  #ended = false;
+
+  constructor(context: VisitorContext, wire: Wire) {
+    this.#context = context;
+    this.#wire = wire;
+    this.#authorization = new Authorization(
+      {
+        timestamp: context.timestamp,
+        canTls: context.canTls,
+        withoutTls: context.withoutTls,
+        login: (login, password) => this.#login(login, password),
+        ended: (why) => this.#closed(why),
+      },
+      wire,
+    );
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  greet(): void {
+    this.#authorization.greet();
+  }
+
+  receive(chunk: Buffer): void {
+    if (!this.#carrying) this.#authorization.receive(chunk);
+    else if (!this.#backend?.write(chunk)) this.#wire.flow(false);
+  }
+
+  inputEnd(): void {
+    if (this.#carrying) this.#backend?.end();
+    else this.#authorization.inputEnd();
+  }
+
+  lost(why?: string): void {
+    this.#backend?.destroy();
+    this.#authorization.lost(why);
+    this.#closed(why ?? "connection lost");
+  }
+
+  timeout(): void {
+    this.#authorization.timeout();
+    if (this.#carrying) this.#end("timeout");
+  }
+
+  secured(tls: TlsState): void {
+    this.#authorization.secured(tls);
+  }
+
+  /** Without QUIT nothing is removed: it is safe to break off. */
+  stop(): void {
+    if (this.#backend) this.#end("going down");
+    else this.#authorization.stop();
+  }
+
+  drained(): void {
+    if (this.#carrying) this.#backend?.resume();
+  }
+
+  #login(login: string, password: string): void {
+    const { guard, timestamp, env } = this.#context;
+    const request = formatRequest({ login, password, timestamp, env });
+    if (!request) this.#refuse(login, "refused");
+    else if (guard.holds(login)) this.#refuse(login, "braked");
+    else this.#ask(login, request);
+  }
+
+  #ask(login: string, request: Buffer): void {
+    const backend = this.#context.connect();
+    this.#backend = backend;
+    backend.on("error", () => {});
+    backend.write(request);
+    backend.once("data", (first: Buffer) => {
+      const refusal = parseAnswer(first);
+      if (refusal) this.#refuse(login, refusal);
+      else this.#carry(login, backend, first);
+    });
+    backend.on("close", () => {
+      if (this.#carrying) this.#end("done");
+      else if (!this.#ended) this.#refuse(login, "temporary");
+    });
+  }
+
+  #carry(login: string, backend: Socket, first: Buffer): void {
+    this.#carrying = true;
+    const { session } = this.#context;
+    this.#context.log(log.login(session, this.#visit(login)));
+    const forward = (chunk: Buffer) => {
+      this.#bytes += chunk.length;
+      if (!this.#wire.write(chunk)) backend.pause();
+    };
+    forward(first);
+    backend.on("data", forward);
+    backend.on("drain", () => this.#wire.flow(true));
+    const rest = this.#authorization.rest();
+    if (rest.length > 0) backend.write(rest);
+    this.#wire.flow(true);
+  }
+
+  #refuse(login: string, why: "refused" | "braked" | "temporary"): void {
+    const { session, guard } = this.#context;
+    if (why === "refused") guard.failed(login);
+    this.#context.log(log.refused(session, this.#visit(login), why));
+    const reply = {
+      refused: replies.refused,
+      braked: replies.tooManyFailures,
+      temporary: replies.temporary,
+    };
+    this.#wire.write(reply[why]());
+    this.#end(why);
+  }
+
+  #visit(user: string): log.Visit {
+    const { ip } = this.#context;
+    return { ip, user, tls: this.#authorization.tls?.protocol ?? null };
+  }
+
+  #end(why: string): void {
+    if (this.#ended) return;
+    this.#closed(why);
+    this.#backend?.destroy();
+    this.#wire.end(true);
+  }
+
+  #closed(why: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { session, ip } = this.#context;
+    this.#context.log(log.closed(session, { ip, why, bytes: this.#bytes }));
+  }
+}
