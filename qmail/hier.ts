@@ -81,6 +81,8 @@ export const HIER: readonly HierEntry[] = [
   directory("run/local", "qmailq", 0o755),
   // What qmail-remote has learnt of other domains.
   directory("run/remote", "qmailr", 0o700),
+  // A file for each address that may relay for a while: who writes here opens relaying.
+  directory("run/relay", "root", 0o755),
   directory("service", "root", 0o755),
   directory("log", "root", 0o755),
 ];

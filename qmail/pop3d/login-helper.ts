@@ -30,6 +30,8 @@ export const LOGIN_SOCKET = "run/net/pop3-login";
 const SERVICE_FD = 3;
 /** A service that has connected and says nothing is broken. */
 const REQUEST_MS = 10_000;
+/** How a checkpassword program says that the password is wrong. */
+const REFUSED_CODE = 1;
 const RELAY_LOOK_MS = 600_000;
 
 export interface HelperOptions {
@@ -69,8 +71,7 @@ export class LoginHelper {
       bytes = Buffer.concat([bytes, chunk]);
       const request = parseRequest(bytes);
       if (request) {
-        // From here on the connection is another's to read.
-        socket.off("data", heard).pause().setTimeout(0);
+        socket.off("data", heard).setTimeout(0);
         void this.#login(socket, request);
       } else if (bytes.length > REQUEST_MAX) socket.destroy();
     };
@@ -89,7 +90,6 @@ export class LoginHelper {
       refusal = "temporary";
     }
     if (refusal) socket.end(formatRefusal(refusal));
-    else socket.destroy();
   }
 
   /** Resolves when the session is over, or there is none. */
@@ -97,7 +97,8 @@ export class LoginHelper {
     const result = await this.#logins.check(request);
     if (result.status !== "ok") return result.status;
     this.#openRelay(request);
-    await left(this.#pop3d(socket, request, result.account));
+    const child = this.#pop3d(socket, request, result.account);
+    await left(child, socket);
     return null;
   }
 
@@ -124,10 +125,10 @@ export class LoginHelper {
     // A program that leaves without reading says enough by its exit code.
     pipe.on("error", () => {});
     pipe.end(Buffer.from([login, password, timestamp, ""].join("\0"), "latin1"));
-    const code = await left(child);
+    const code = await left(child, socket);
     if (code === EXIT.ok) this.#openRelay(request);
-    if (code === null || code === EXIT.ok) return null;
-    return code === EXIT.soft ? "temporary" : "refused";
+    else if (code !== REFUSED_CODE) say(log.warning(`${program} has left with ${code}`));
+    return null;
   }
 
   #openRelay({ env }: LoginRequest): void {
@@ -144,8 +145,12 @@ function relaySeconds(): number {
   return new Control(".").int(RELAY_CONTROL, 0);
 }
 
-/** The exit code; null when it was a signal. Rejects when it could not be started. */
-function left(child: ChildProcess): Promise<number | null> {
+/**
+ * Gives the connection away to `child`, and resolves with its exit code; null when it was a signal. Rejects
+ * when it could not be started. Ours is closed at once: paused only, Node might still read what is the child's.
+ */
+function left(child: ChildProcess, socket: Socket): Promise<number | null> {
+  if (child.pid !== undefined) socket.destroy();
   return new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("exit", resolve);

@@ -3,7 +3,7 @@
  *
  * The service sends eight words, each ended by a NUL, and waits. When the login is good the helper gives the connection
  * to qmail-pop3d, whose greeting is the answer; else it answers with a NUL, which no greeting begins with, and
- * a letter.
+ * a letter. A checkpassword program that refuses just hangs up.
  */
 
 /** Who asks for what, from where. */

@@ -41,9 +41,9 @@ function runSubprogram(
   words: readonly string[],
   wire: Wire,
 ): void {
-  // It has its own limits of time; ours ends with the reading.
-  process.stdin.pause();
   const child = spawn(program, args, { stdio: ["inherit", "inherit", "inherit", "pipe"] });
+  // Paused only, Node might still read, and what follows is the program's.
+  process.stdin.destroy();
   const say = (reply: string) => {
     wire.write(reply);
     wire.end(false);

@@ -109,7 +109,11 @@ export class Visitor {
   #ask(login: string, request: Buffer): void {
     const backend = this.#context.connect();
     this.#backend = backend;
+    let connected = false;
     backend.on("error", () => {});
+    backend.on("connect", () => {
+      connected = true;
+    });
     backend.write(request);
     backend.once("data", (first: Buffer) => {
       const refusal = parseAnswer(first);
@@ -118,7 +122,7 @@ export class Visitor {
     });
     backend.on("close", () => {
       if (this.#carrying) this.#end("done");
-      else if (!this.#ended) this.#refuse(login, "temporary");
+      else if (!this.#ended) this.#refuse(login, connected ? "refused" : "temporary");
     });
   }
 
