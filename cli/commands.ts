@@ -39,6 +39,7 @@ function table(): CAC {
   installCommands(cli);
   runningCommands(cli);
   mailCommands(cli);
+  userCommands(cli);
   cli
     .command("help [command]", "Show what there is, or what a command does")
     .action((command?: string) => showHelp(cli, command));
@@ -109,6 +110,12 @@ function runningCommands(cli: CAC): void {
       await flush(await common(flags));
     });
   cli
+    .command("cdb", "Compile the rules of who may connect (control/tcp.smtp)")
+    .action(async (flags: Flags) => {
+      const { cdb } = await import("../commands/cdb.ts");
+      await cdb(await common(flags));
+    });
+  cli
     .command("reload", "Read locals, virtualdomains and the SMTP controls again")
     .alias("hup")
     .action(async (flags: Flags) => {
@@ -127,6 +134,45 @@ function runningCommands(cli: CAC): void {
     .action(async (flags: Flags) => {
       const { cont } = await import("../commands/signal.ts");
       await cont(await common(flags));
+    });
+}
+
+function userCommands(cli: CAC): void {
+  cli
+    .command(
+      "user <action> [login]",
+      "add, passwd, del, list: logins of users who are not the system's",
+    )
+    .option("--as <user>", "add: the system user whose the mailbox is (default: alias)")
+    .option(
+      "--mailhome <dir>",
+      "add: where the Maildir is (default: in ~alias, by the login's name)",
+    )
+    .option("--scram", "add, passwd: keep keys for SCRAM-SHA-256 as well")
+    .option("--cram", "add, passwd: keep the password itself, for CRAM-MD5 and APOP")
+    .example("  echo secret | qmailctl user add joe@example.com")
+    .action(async (action: string, login: string | undefined, flags: Flags) => {
+      const user = await import("../commands/user.ts");
+      const options = await common(flags);
+      if (action === "list") return await user.userList(options);
+      if (!["add", "passwd", "del"].includes(action)) {
+        throw unknown("user action", action, ["add", "passwd", "del", "list"]);
+      }
+      if (login === undefined) throw new UsageError(`user ${action} needs a login`);
+      const named = { ...options, login: String(login) };
+      if (action === "del") return await user.userDel(named);
+      const secret = {
+        ...named,
+        terminal: { input: process.stdin, output: process.stderr },
+        scram: flags.scram === true,
+        cram: flags.cram === true,
+      };
+      if (action === "passwd") return await user.userPasswd(secret);
+      await user.userAdd({
+        ...secret,
+        ...text("as", flags.as),
+        ...text("mailhome", flags.mailhome),
+      });
     });
 }
 
