@@ -11,6 +11,7 @@ import {
 } from "../commands/config.ts";
 import { installedConfig } from "../commands/install/step.ts";
 import { CommandError, UsageError } from "../commands/output.ts";
+import { completePop3 } from "../commands/pop3-config.ts";
 import { remoteControls } from "../commands/remote-config.ts";
 import { EXIT } from "../qmail/exit.ts";
 import { nearest } from "./suggest.ts";
@@ -160,13 +161,15 @@ function complete(input: ConfigInput, directory: string): Config {
     ...(local === undefined ? {} : { concurrencylocal: [String(local)] }),
     ...(remote === undefined ? {} : { concurrencyremote: [String(remote)] }),
     ...remoteControls(input.remote ?? {}),
+    ...(input.popBeforeSmtp ? { popbeforesmtp: [String(input.popBeforeSmtp)] } : {}),
   };
   for (const [name, value] of Object.entries(input.control ?? {})) {
     control[name] = list(value).map(String);
   }
+  const pop3 = completePop3(input.services?.pop3, { sandbox, directory });
   const home = resolve(directory, input.home ?? DEFAULT_HOME);
   return {
-    input: { ...input, home },
+    input: { ...input, home, ...absolutePop3(input, pop3) },
     home,
     sandbox,
     host: input.host ?? null,
@@ -187,10 +190,20 @@ function complete(input: ConfigInput, directory: string): Config {
           },
     qmtp: qmailListener(input.services?.qmtp, { port: 209, sandbox }),
     qmqp: qmailListener(input.services?.qmqp, { port: 628, sandbox }),
+    pop3,
     hubs: input.client ? list(input.client.hub) : null,
     srsDomain: input.remote?.srsDomain ?? null,
     control,
   };
+}
+
+/** What is remembered for a run without config file must not depend on where that is. */
+function absolutePop3(
+  { services }: ConfigInput,
+  pop3: Config["pop3"],
+): Pick<ConfigInput, "services"> {
+  if (!pop3?.certificate) return {};
+  return { services: { ...services, pop3: { ...services?.pop3, ...pop3.certificate } } };
 }
 
 function qmailListener(

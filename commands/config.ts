@@ -5,6 +5,19 @@
 
 import { z } from "zod";
 import { BOOT_SCRIPTS } from "./boot-scripts.ts";
+import {
+  A_LISTEN,
+  A_NETWORK,
+  count,
+  flag,
+  list,
+  listen,
+  matching,
+  network,
+  oneLine,
+  oneOrMore,
+} from "./config-checks.ts";
+import { type Pop3, type Pop3Service, pop3Schema } from "./pop3-config.ts";
 import { type Remote, remoteSchema } from "./remote-config.ts";
 
 /** What a delivery does with a message: a line of a .qmail file (dot-qmail(5)). */
@@ -71,7 +84,11 @@ export interface ConfigInput {
     qmtp?: QmailService;
     /** Mail from null clients, which must be in its `relayFrom`. Default: no such service. */
     qmqp?: QmailService & { relayFrom: string[] };
+    /** Reading mail. Default: no such service. */
+    pop3?: Pop3Service;
   };
+  /** Seconds that a POP3 login lets its address send to any domain; control/popbeforesmtp. Default: 0, not at all. */
+  popBeforeSmtp?: number;
   /**
    * A null client (mini-qmail): no queue and no daemons, all mail goes by QMQP to the first of these hubs that can be
    * reached, as `"192.0.2.1"`, `"hub.example.com"` or `"[2001:db8::1]:628"`; control/qmqpservers.
@@ -117,6 +134,7 @@ export interface Config {
   } | null;
   readonly qmtp: QmailListener | null;
   readonly qmqp: QmailListener | null;
+  readonly pop3: Pop3 | null;
   /** The hubs of a null client; null for a whole mail server. */
   readonly hubs: readonly string[] | null;
   readonly srsDomain: string | null;
@@ -126,26 +144,12 @@ export interface Config {
 const DOMAIN = /^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/i;
 const ALIAS = /^[^\s/@\0]+$/;
 const CONTROL_NAME = /^[a-z][a-z0-9._-]*$/i;
-const LISTEN = /^(\[[0-9a-f:.]+\]|[0-9a-z.-]*):([0-9]{1,5})$/i;
-const NETWORK = /^[0-9a-f:.]+(\/[0-9]{1,3})?$/i;
 
 const A_HOST = 'a full host name with a dot, like "mail.example.com"';
 const A_DOMAIN = 'a domain, like "example.com"';
-const A_LISTEN = 'an address and port, like "127.0.0.1:2525", "[::1]:25" or ":25"';
 const AN_INSTRUCTION = 'one line of a .qmail file, like "steve" or "./Maildir/", or a list of them';
+const SECONDS = "seconds, 0 or more";
 const A_LINE = "one line of text, a number, or a list of lines";
-
-const oneLine = (allowed: string) =>
-  z.string({ error: allowed }).refine((text) => !/[\n\0]/.test(text), { error: allowed });
-const matching = (pattern: RegExp, allowed: string) =>
-  z.string({ error: allowed }).regex(pattern, { error: allowed });
-const list = <T extends z.ZodType>(item: T, allowed: string) =>
-  z.array(item, { error: `a list, each ${allowed}` });
-const oneOrMore = <T extends z.ZodType>(item: T, allowed: string) =>
-  z.union([item, z.array(item)], { error: allowed });
-const count = (allowed: string) =>
-  z.number({ error: allowed }).int({ error: allowed }).min(1, { error: allowed });
-const flag = z.boolean({ error: "true or false" });
 
 /** True for a full host name, as control/me holds it. */
 export function isHostName(text: string): boolean {
@@ -158,14 +162,8 @@ const wildcard = matching(
   new RegExp(`^\\.?${DOMAIN.source.slice(1)}`, "i"),
   `${A_DOMAIN} or ".example.com"`,
 );
-const listen = matching(LISTEN, A_LISTEN).refine((at) => Number(at.split(":").at(-1)) < 65536, {
-  error: A_LISTEN,
-});
-const network = matching(NETWORK, 'an address or network, like "192.168.1.0/24"');
-
 const HUB = /^(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(:[0-9]{1,5})?$/i;
 const A_HUB = 'an address or name, like "192.0.2.1" or "hub.example.com:628"';
-const A_NETWORK = 'an address or network, like "192.168.1.0/24"';
 
 const qmailService = {
   listen: oneOrMore(listen, A_LISTEN).optional(),
@@ -224,9 +222,15 @@ export const configSchema = z.strictObject(
               { error: "the fields listen, concurrency, and relayFrom, which must be there" },
             )
             .optional(),
+          pop3: pop3Schema.optional(),
         },
-        { error: "services by name: smtp, qmtp, qmqp" },
+        { error: "services by name: smtp, qmtp, qmqp, pop3" },
       )
+      .optional(),
+    popBeforeSmtp: z
+      .number({ error: SECONDS })
+      .int({ error: SECONDS })
+      .min(0, { error: SECONDS })
       .optional(),
     client: z
       .strictObject(

@@ -26,6 +26,11 @@ export type QmailGroup = (typeof QMAIL_GROUPS)[number];
 /** The file that marks a home as a sandbox. */
 export const SANDBOX_MARK = ".sandbox";
 
+/** True when everything of the installation in `home` runs as one user. */
+export function isSandbox(home: string): boolean {
+  return statSync(join(home, SANDBOX_MARK), { throwIfNoEntry: false }) !== undefined;
+}
+
 export interface Ids {
   /** True when everything runs as one user. */
   readonly sandbox: boolean;

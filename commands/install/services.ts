@@ -1,6 +1,7 @@
 /** What the supervisor is to run: qmail-send, and the doors that the config opens. */
 
 import type { Config } from "../config.ts";
+import { pop3Arguments } from "../pop3-config.ts";
 import { shellQuote } from "./templates.ts";
 
 /** The services that are wanted, qmail-send first. */
@@ -10,11 +11,12 @@ export function serviceNames(config: Config): string[] {
 }
 
 /** The command line of every door; null for a service that is not wanted. */
-export function doorArguments({ smtp, qmtp, qmqp }: Config): Record<string, string | null> {
+export function doorArguments({ smtp, qmtp, qmqp, pop3 }: Config): Record<string, string | null> {
   return {
     "qmail-smtpd": listenerArguments(smtp),
     "qmail-qmtpd": listenerArguments(qmtp),
     "qmail-qmqpd": listenerArguments(qmqp),
+    "qmail-pop3d": pop3 && pop3Arguments(pop3).map(shellQuote).join(" "),
   };
 }
 

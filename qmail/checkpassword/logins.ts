@@ -2,6 +2,7 @@
 
 import { ConstSet } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
+import { isSandbox } from "../ids.ts";
 import { getpwnam } from "../users/passwd.ts";
 import {
   apopMatches,
@@ -47,8 +48,8 @@ export class Logins {
     if ([login, password, timestamp].some(unfit) || login === "" || password === "") return REFUSED;
     const entry = findEntry(this.#home, login);
     if (!entry) return await this.#checkSystem(login, password);
-    // Nobody's mailbox is root's.
-    if (entry.uid === 0) return REFUSED;
+    // Nobody's mailbox is root's, but in a sandbox that root has made to try things out.
+    if (entry.uid === 0 && !isSandbox(this.#home)) return REFUSED;
     const { secret, hash } = entry;
     if (secret !== null && answers(secret, { password, timestamp })) {
       return { status: "ok", account: entry };
