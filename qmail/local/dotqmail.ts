@@ -10,20 +10,31 @@ export type Instruction =
   /** `+list`: from here on nothing but forwarding is allowed. */
   | { readonly type: "list" };
 
+/** An instruction and the number of its line, from 1. */
+export interface InstructionLine {
+  readonly number: number;
+  readonly instruction: Instruction;
+}
+
 /** A .qmail file that no one can mean; the text is the report. */
 export class DotQmailError extends Error {}
 
 /** The instructions of a .qmail file in order. Throws DotQmailError when its first line is blank. */
 export function parseDotQmail(text: string): Instruction[] {
-  const instructions: Instruction[] = [];
+  return dotQmailLines(text).map(({ instruction }) => instruction);
+}
+
+/** As `parseDotQmail`, with the lines that the instructions stand in. */
+export function dotQmailLines(text: string): InstructionLine[] {
+  const lines: InstructionLine[] = [];
   for (const [at, line] of text.split("\n").entries()) {
     const instruction = parseLine(line.replace(/[ \t]+$/, ""));
     if (instruction === "blank" && at === 0) {
       throw new DotQmailError("Uh-oh: first line of .qmail file is blank. (#4.2.1)\n");
     }
-    if (typeof instruction === "object") instructions.push(instruction);
+    if (typeof instruction === "object") lines.push({ number: at + 1, instruction });
   }
-  return instructions;
+  return lines;
 }
 
 function parseLine(line: string): Instruction | "blank" | "ignored" {

@@ -9,8 +9,9 @@ import type { Report } from "../spawn/report.ts";
 import {
   DotQmailError,
   dotQmailCandidates,
+  dotQmailLines,
   type Instruction,
-  parseDotQmail,
+  type InstructionLine,
   safeExtension,
 } from "./dotqmail.ts";
 import {
@@ -38,9 +39,11 @@ export interface LocalContext {
 
 /** What a delivery was found to be, before anything is done. */
 export interface Found {
-  readonly instructions: readonly Instruction[];
-  /** The .qmail file; null when the default delivery is used for want of one. */
+  readonly lines: readonly InstructionLine[];
+  /** The .qmail file; null when there is none. */
   readonly file: string | null;
+  /** True: there is no file, or an empty one, and `lines` are the default delivery's. */
+  readonly byDefault: boolean;
   readonly forwardOnly: boolean;
   readonly default: string | null;
   /** The envelope sender of forwards. */
@@ -87,11 +90,12 @@ export function findInstructions(request: LocalRequest): Found {
   if (!file && dash !== "") {
     throw new DeliveryFailure("D", "Sorry, no mailbox here by that name. (#5.1.1)\n");
   }
-  const empty = !file || file.text === "";
+  const byDefault = !file || file.text === "";
   return {
-    instructions: parseDotQmail(empty ? aliasempty : file.text),
+    lines: dotQmailLines(byDefault ? aliasempty : file.text),
     file: file?.path ?? null,
-    forwardOnly: !empty && file.executable,
+    byDefault,
+    forwardOnly: !byDefault && file.executable,
     default: file?.default ?? null,
     newSender: newSender(request),
   };
@@ -178,7 +182,7 @@ class LocalDelivery {
 
   async run(): Promise<Report> {
     let { forwardOnly } = this.#context.found;
-    for (const instruction of this.#context.found.instructions) {
+    for (const { instruction } of this.#context.found.lines) {
       if (instruction.type === "list") forwardOnly = true;
       else if (!(await this.#perform(instruction, forwardOnly))) break;
     }
@@ -193,18 +197,18 @@ class LocalDelivery {
     instruction: Exclude<Instruction, { type: "list" }>,
     forwardOnly: boolean,
   ): Promise<boolean> {
+    const refused = forwardOnly ? refusal(instruction) : null;
+    if (refused) throw refused;
     switch (instruction.type) {
       case "forward":
         this.#forwards.push(instruction.address);
         return true;
       case "program":
         this.#programs++;
-        if (forwardOnly) throw notForwarding("prog");
         return this.#program(instruction.command);
       case "maildir":
       case "mbox":
         this.#files++;
-        if (forwardOnly) throw notForwarding("file");
         await this.#file(instruction);
         return true;
     }
@@ -250,6 +254,9 @@ class LocalDelivery {
   }
 }
 
-function notForwarding(what: "prog" | "file"): DeliveryFailure {
+/** Why a file from which only forwards are wanted cannot have `instruction`; null when it can. */
+export function refusal({ type }: Instruction): DeliveryFailure | null {
+  if (type === "forward" || type === "list") return null;
+  const what = type === "program" ? "prog" : "file";
   return temporary(`Uh-oh: .qmail has ${what} delivery but has x bit set. (#4.7.0)\n`);
 }

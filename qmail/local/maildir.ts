@@ -3,13 +3,23 @@
  * name is synced too before success is said. A reader sees the whole message or none.
  */
 
-import { closeSync, fsync, openSync, renameSync, statSync, unlinkSync, writevSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsync,
+  openSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writevSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { GroupSync } from "../files/groupsync.ts";
 import type { Message } from "../spawn/message.ts";
-import { temporary } from "./failure.ts";
+import { type DeliveryFailure, temporary } from "./failure.ts";
 
 const synced = promisify(fsync);
 
@@ -58,10 +68,29 @@ function create(directory: string, path: string): number {
   try {
     return openSync(path, "wx", 0o600);
   } catch {
-    if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) {
-      throw temporary("Unable to chdir to maildir. (#4.2.1)\n");
+    throw maildirTrouble(directory) ?? temporary("Temporary error on maildir delivery. (#4.3.0)\n");
+  }
+}
+
+/** Why nobody as whom this process runs can deliver into `directory`; null when nothing is in the way. */
+export function maildirTrouble(directory: string): DeliveryFailure | null {
+  if (!enters(directory)) return temporary("Unable to chdir to maildir. (#4.2.1)\n");
+  try {
+    for (const sub of ["tmp", "new"]) {
+      accessSync(join(directory, sub), constants.W_OK | constants.X_OK);
     }
-    throw temporary("Temporary error on maildir delivery. (#4.3.0)\n");
+    return null;
+  } catch {
+    return temporary("Temporary error on maildir delivery. (#4.3.0)\n");
+  }
+}
+
+function enters(directory: string): boolean {
+  try {
+    accessSync(directory, constants.X_OK);
+    return statSync(directory).isDirectory();
+  } catch {
+    return false;
   }
 }
 

@@ -1,10 +1,21 @@
 /** Delivery to an mbox (mbox(5)): under a lock, From_ quoted, cut back to where it was when it fails. */
 
-import { closeSync, fstatSync, fsync, ftruncateSync, openSync, writeSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fstatSync,
+  fsync,
+  ftruncateSync,
+  openSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { LockBusyError, lockWaiting } from "../files/lock.ts";
 import type { Message } from "../spawn/message.ts";
-import { systemText, temporary } from "./failure.ts";
+import { type DeliveryFailure, systemText, temporary } from "./failure.ts";
 
 const synced = promisify(fsync);
 
@@ -19,13 +30,31 @@ export async function deliverMbox(
   try {
     fd = openSync(path, "a", 0o600);
   } catch (error) {
-    throw temporary(`Unable to open ${path}: ${systemText(error)}. (#4.2.1)\n`);
+    throw unopened(path, error);
   }
   try {
     await lock(fd);
     await append(fd, path, { head, message });
   } finally {
     closeSync(fd);
+  }
+}
+
+function unopened(path: string, error: unknown): DeliveryFailure {
+  return temporary(`Unable to open ${path}: ${systemText(error)}. (#4.2.1)\n`);
+}
+
+/** Why nobody as whom this process runs can append to `path`; null when nothing is in the way. */
+export function mboxTrouble(path: string): DeliveryFailure | null {
+  try {
+    const there = statSync(path, { throwIfNoEntry: false });
+    if (there) accessSync(path, constants.W_OK);
+    else accessSync(dirname(path), constants.W_OK | constants.X_OK);
+    // Only opening it says what the system makes of a directory, or a device without a driver.
+    if (there?.isDirectory()) closeSync(openSync(path, "a"));
+    return null;
+  } catch (error) {
+    return unopened(path, error);
   }
 }
 

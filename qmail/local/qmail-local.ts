@@ -71,7 +71,7 @@ function describe(instruction: Instruction): string {
 
 function printInstructions(request: LocalRequest): Report {
   checkHome(request.home);
-  const { instructions } = findInstructions(request);
+  const instructions = findInstructions(request).lines.map(({ instruction }) => instruction);
   const count = (...types: string[]) =>
     instructions.filter(({ type }) => types.includes(type)).length;
   const lines = instructions.map(describe).filter((line) => line !== "");
