@@ -48,20 +48,30 @@ export class Control {
       const me = orMe ? this.line("me") : null;
       return me === null ? null : [me];
     }
-    return text
-      .split("\n")
-      .map(stripTrailing)
-      .filter((line) => line !== "" && !line.startsWith("#"));
+    return linesOf(text);
   }
 
   #read(name: string): string | null {
-    try {
-      return readFileSync(join(this.#home, "control", name), "latin1");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-      throw error;
-    }
+    return textOf(join(this.#home, "control", name));
   }
+}
+
+/** The text of the file `path`; null when there is none. Throws on any other trouble. */
+export function textOf(path: string): string | null {
+  try {
+    return readFileSync(path, "latin1");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** The lines of `text` without blank lines, comments and trailing space. */
+export function linesOf(text: string): string[] {
+  return text
+    .split("\n")
+    .map(stripTrailing)
+    .filter((line) => line !== "" && !line.startsWith("#"));
 }
 
 function stripTrailing(line: string): string {

@@ -2,25 +2,30 @@
  * qmail-lspawn: finds out whose mail each message is and has it delivered as that user
  * (qmail-lspawn(8)). The only part that stays root; it parses no mail.
  *
- * Deliveries for one uid share a worker, so that a delivery to a Maildir starts no process. A worker
- * never serves a second uid, and leaves when it has had nothing to do for a while.
+ * Deliveries for one uid share a worker, so that a delivery to a Maildir starts no process; a worker
+ * never serves a second uid. It has the user's uid and gid and, as in C qmail, no supplementary groups.
  */
 
 import { closeSync } from "node:fs";
+import { totalmem } from "node:os";
 import { resolve } from "node:path";
 import { EXIT, QLX } from "../exit.ts";
 import { qmailHome } from "../home.ts";
-import { type Ids, readIds } from "../ids.ts";
+import { readIds } from "../ids.ts";
 import { programPath } from "../programs.ts";
-import { Assignments, type Nughde, NughdeError } from "../users/nughde.ts";
+import { Assignments, NughdeError, type Whose } from "../users/nughde.ts";
 import type { Report } from "./report.ts";
 import { type Spawn, serveSpawner } from "./spawner.ts";
+import { type Owner, WorkerPool } from "./worker-pool.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
 /** A worker without work lives this long. */
 const IDLE_MS = 60_000;
-/** So many workers may wait for work; beyond, the one that waits longest leaves. */
-const IDLE_MAX = 20;
+/** Idle workers may take this part of the memory, at so much each, but there may be a few in any case. */
+const IDLE_SHARE = 1 / 8;
+const WORKER_BYTES = 20 * 1024 * 1024;
+const IDLE_MIN = 20;
+const IDLE_MAX = 400;
 
 const CRASHED: Report = { status: "Z", text: "qmail-local crashed.\n" };
 
@@ -33,131 +38,89 @@ const TROUBLE: Readonly<Record<number, string>> = {
   [QLX.nfs]: "NFS failure in qmail-local.\n",
 };
 
-interface Worker {
-  readonly process: WorkerProcess;
-  idle: NodeJS.Timeout | null;
+/** What is reported when `error` kept us from finding out whose an address is. */
+export function troubleReport(error: NughdeError): Report {
+  return { status: "Z", text: TROUBLE[error.code] ?? "Internal qmail-lspawn bug.\n" };
 }
 
-class Lspawn {
-  readonly #home: string;
-  readonly #ids: Ids;
-  readonly #assignments: Assignments;
-  readonly #aliasempty: string;
-  readonly #workers = new Map<string, Worker>();
-  #idle = new Set<string>();
+/** qmail-local's arguments for mail that is `whose`. */
+export function localFields(
+  { nughde: { name, home, dash, ext } }: Whose,
+  { local, host, sender }: Pick<Spawn, "local" | "host" | "sender">,
+  aliasempty: string,
+): string[] {
+  return [name, home, local, dash, ext, host, sender, aliasempty];
+}
 
-  constructor(home: string, ids: Ids, aliasempty: string) {
-    this.#home = home;
-    this.#ids = ids;
-    this.#assignments = new Assignments(home, ids);
-    this.#aliasempty = aliasempty;
-  }
+/** How many workers may wait for work on a machine with `memory` bytes. */
+export function idleMax(memory: number): number {
+  const fitting = Math.floor((memory * IDLE_SHARE) / WORKER_BYTES);
+  return Math.min(Math.max(fitting, IDLE_MIN), IDLE_MAX);
+}
 
-  spawn({ sender, local, host, message }: Spawn, done: (report: Report) => void): void {
-    const refuse = (report: Report) => {
-      if (message.fd >= 0) closeSync(message.fd);
-      done(report);
-    };
-    // The address <> is delivered to nobody, with success.
-    if (local === "") {
-      refuse({ status: "K", text: "" });
-      return;
-    }
-    try {
-      const whose = this.#whose(local);
-      const { name, home, dash, ext } = whose;
-      const fields = [name, home, local, dash, ext, host, sender, this.#aliasempty];
-      const key = `${whose.uid}:${whose.gid}`;
-      const worker = this.#worker(key, whose);
-      worker.process.start(fields, message, (report) => {
-        this.#rest(key, worker);
-        done(report);
-      });
-    } catch (error) {
-      if (!(error instanceof NughdeError)) throw error;
-      refuse({ status: "Z", text: TROUBLE[error.code] ?? "Internal qmail-lspawn bug.\n" });
-    }
-  }
+interface LspawnOptions {
+  readonly assignments: Assignments;
+  readonly pool: WorkerPool;
+  readonly aliasempty: string;
+}
 
-  /** Lets all workers go; resolves when they have gone. */
-  async end(): Promise<void> {
-    const workers = [...this.#workers.values()];
-    for (const { process: worker, idle } of workers) {
-      if (idle) clearTimeout(idle);
-      worker.end();
-    }
-    await Promise.all(workers.map(({ process: worker }) => worker.exited));
+async function deliver(
+  { assignments, pool, aliasempty }: LspawnOptions,
+  spawn: Spawn,
+  done: (report: Report) => void,
+): Promise<void> {
+  const refuse = (report: Report) => {
+    if (spawn.message.fd >= 0) closeSync(spawn.message.fd);
+    done(report);
+  };
+  // The address <> is delivered to nobody, with success.
+  if (spawn.local === "") return refuse({ status: "K", text: "" });
+  try {
+    const whose = await assignments.find(spawn.local);
+    const order = { fields: localFields(whose, spawn, aliasempty), message: spawn.message };
+    pool.deliver(whose.nughde, order, done);
+  } catch (error) {
+    if (error instanceof NughdeError) return refuse(troubleReport(error));
+    process.stderr.write(`warning: qmail-lspawn: ${(error as Error).stack}\n`);
+    refuse({ status: "Z", text: TROUBLE[QLX.sys] as string });
   }
+}
 
-  #whose(local: string): Nughde {
-    const whose = this.#assignments.find(local);
-    if (whose.uid === 0 && !this.#ids.sandbox) throw new NughdeError(QLX.root);
-    return whose;
-  }
+function startWorker(home: string, owner: Partial<Owner>, gone: () => void): WorkerProcess {
+  return new WorkerProcess(
+    {
+      program: programPath("local/qmail-local"),
+      args: ["--worker", home],
+      env: { PATH: process.env.PATH ?? "/usr/bin:/bin", UV_THREADPOOL_SIZE: "16" },
+      owner,
+      gone,
+    },
+    CRASHED,
+  );
+}
 
-  #worker(key: string, { uid, gid }: Nughde): Worker {
-    const known = this.#workers.get(key);
-    if (known) {
-      if (known.idle) clearTimeout(known.idle);
-      known.idle = null;
-      this.#idle.delete(key);
-      return known;
-    }
-    const worker: Worker = {
-      idle: null,
-      process: new WorkerProcess(
-        {
-          program: programPath("local/qmail-local"),
-          args: ["--worker", this.#home],
-          env: { PATH: process.env.PATH ?? "/usr/bin:/bin", UV_THREADPOOL_SIZE: "16" },
-          gone: () => this.#gone(key, worker),
-          ...(this.#ids.sandbox ? {} : { owner: { uid, gid } }),
-        },
-        CRASHED,
-      ),
-    };
-    this.#workers.set(key, worker);
-    return worker;
-  }
-
-  #gone(key: string, worker: Worker): void {
-    if (worker.idle) clearTimeout(worker.idle);
-    if (this.#workers.get(key) !== worker) return;
-    this.#workers.delete(key);
-    this.#idle.delete(key);
-  }
-
-  /** The worker has finished something: when it was the last, it may leave after a while. */
-  #rest(key: string, worker: Worker): void {
-    if (worker.process.busy > 0 || this.#workers.get(key) !== worker) return;
-    this.#idle.add(key);
-    worker.idle = setTimeout(() => this.#dismiss(key), IDLE_MS);
-    if (this.#idle.size <= IDLE_MAX) return;
-    for (const oldest of this.#idle) {
-      this.#dismiss(oldest);
-      break;
-    }
-  }
-
-  #dismiss(key: string): void {
-    const worker = this.#workers.get(key);
-    if (!worker) return;
-    this.#gone(key, worker);
-    worker.process.end();
-  }
+function main(aliasempty: string): void {
+  process.chdir(qmailHome());
+  const home = resolve(".");
+  const ids = readIds(".");
+  const pool = new WorkerPool({
+    // In a sandbox everything runs as one user.
+    start: (owner, gone) => startWorker(home, ids.sandbox ? {} : owner, gone),
+    idleMs: IDLE_MS,
+    idleMax: idleMax(totalmem()),
+  });
+  const options = { assignments: new Assignments(home, ids), pool, aliasempty };
+  serveSpawner({
+    home: ".",
+    owner: ids.uid.qmailq,
+    spawn: (spawn, done) => void deliver(options, spawn, done),
+    finished: () => void pool.end().then(() => process.exit(EXIT.ok)),
+  });
 }
 
 if (import.meta.main) {
   process.title = "qmail-lspawn";
   const aliasempty = process.argv[2];
   if (aliasempty === undefined) process.exit(EXIT.hard);
-  process.chdir(qmailHome());
-  const ids = readIds(".");
-  const lspawn = new Lspawn(resolve("."), ids, Buffer.from(aliasempty).toString("latin1"));
-  serveSpawner({
-    home: ".",
-    owner: ids.uid.qmailq,
-    spawn: (delivery, done) => lspawn.spawn(delivery, done),
-    finished: () => void lspawn.end().then(() => process.exit(EXIT.ok)),
-  });
+  main(Buffer.from(aliasempty).toString("latin1"));
 }

@@ -13,7 +13,7 @@ export interface WorkerOptions {
   readonly program: string;
   readonly args: readonly string[];
   /** Whom it runs as; the caller when absent. */
-  readonly owner?: { readonly uid: number; readonly gid: number };
+  readonly owner?: { readonly uid?: number; readonly gid?: number };
   readonly env: NodeJS.ProcessEnv;
   /** Arguments for Node itself: what the process may do. */
   readonly execArgv?: readonly string[];

@@ -1,5 +1,5 @@
 /**
- * System users and groups by name, without a process per look-up.
+ * System users and groups by name, for who can wait; accounts.ts is for who cannot.
  *
  * Node has no getpwnam(3). /etc/passwd is read and kept until it changes; only where
  * nsswitch.conf names a further source (LDAP, sssd, ...) is getent(1) asked, and its answer kept
@@ -96,7 +96,9 @@ class NameDatabase<E extends Entry> {
         timeout: 10_000,
         stdio: ["ignore", "pipe", "ignore"],
       });
-      return this.#parse(line.trimEnd());
+      const entry = this.#parse(line.trimEnd());
+      // To getent digits are a uid or gid, which nobody asked for.
+      return entry?.name === name ? entry : null;
     } catch (error) {
       // 2 is getent's "no such key"; anything else is trouble that must not look like "no user".
       if ((error as { status?: number }).status === 2) return null;
@@ -105,22 +107,33 @@ class NameDatabase<E extends Entry> {
   }
 }
 
-let nsswitch: string | undefined;
-
-function hasMoreThanFiles(database: string): boolean {
-  if (nsswitch === undefined) {
-    try {
-      nsswitch = readFileSync("/etc/nsswitch.conf", "utf8");
-    } catch {
-      nsswitch = "";
-    }
+/** Whether nsswitch.conf names sources for `database` besides the file in /etc. */
+export function hasMoreThanFiles(database: string): boolean {
+  let nsswitch = "";
+  try {
+    nsswitch = readFileSync("/etc/nsswitch.conf", "utf8");
+  } catch {
+    // None: the file alone.
   }
-  const sources = new RegExp(`^${database}:(.*)$`, "m").exec(nsswitch)?.[1] ?? "files";
-  return sources.split(/\s+/).some((s) => s && !/^(files|compat|systemd|altfiles|\[.*)$/.test(s));
+  return namesOtherSources(nsswitch, database);
+}
+
+/** As `hasMoreThanFiles`, for the text of nsswitch.conf(5). Pure. */
+export function namesOtherSources(nsswitch: string, database: string): boolean {
+  const sources = new RegExp(`^\\s*${database}:([^#\n]*)`, "m").exec(nsswitch)?.[1] ?? "files";
+  return sources
+    .replace(/\[[^\]]*\]/g, " ")
+    .split(/\s+/)
+    .some((source) => source !== "" && source !== "files");
 }
 
 const passwd = new NameDatabase("passwd", parsePasswdLine);
 const group = new NameDatabase("group", parseGroupLine);
+
+/** The user `name` of /etc/passwd, or null. Throws when the file cannot be read. */
+export function localPasswd(name: string): Passwd | null {
+  return passwd.all().get(name) ?? null;
+}
 
 /** The system user `name`, or null. Throws when the system cannot say. */
 export function getpwnam(name: string): Passwd | null {
