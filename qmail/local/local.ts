@@ -63,10 +63,15 @@ export async function deliverLocal(
     const found = findInstructions(request);
     return await new LocalDelivery(request, message, { ...context, lines, found }).run();
   } catch (error) {
-    if (error instanceof DeliveryFailure) return { status: error.status, text: error.message };
-    if (error instanceof DotQmailError) return { status: "Z", text: error.message };
-    return { status: "Z", text: `Internal trouble: ${(error as Error).message}. (#4.3.0)\n` };
+    return failureReport(error);
   }
+}
+
+/** What is reported when a delivery fails with `error`. */
+export function failureReport(error: unknown): Report {
+  if (error instanceof DeliveryFailure) return { status: error.status, text: error.message };
+  if (error instanceof DotQmailError) return { status: "Z", text: error.message };
+  return { status: "Z", text: `Internal trouble: ${(error as Error).message}. (#4.3.0)\n` };
 }
 
 /** The home must be there, nobody else's to write, and not being edited (sticky). Throws DeliveryFailure. */

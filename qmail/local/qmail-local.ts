@@ -1,7 +1,7 @@
 /**
  * qmail-local: `qmail-local [-nN] user homedir local dash ext domain sender defaultdelivery`, message
- * on descriptor 0 (qmail-local(8)); and, as `qmail-local --worker HOME`, the worker that qmail-lspawn
- * keeps for each uid.
+ * on descriptor 0 (qmail-local(8)); as `qmail-local --worker HOME` the worker that qmail-lspawn keeps for
+ * each uid; and as `qmail-local --outlook` what a delivery with the arguments that follow would do, in JSON.
  */
 
 import { EXIT } from "../exit.ts";
@@ -12,10 +12,15 @@ import type { Report } from "../spawn/report.ts";
 import { stdinMessage } from "../spawn/stdin-message.ts";
 import { serveWork } from "../spawn/worker.ts";
 import type { Instruction } from "./dotqmail.ts";
-import { DotQmailError } from "./dotqmail.ts";
 import type { LocalRequest } from "./environment.ts";
-import { DeliveryFailure } from "./failure.ts";
-import { checkHome, deliverLocal, findInstructions, type LocalContext } from "./local.ts";
+import {
+  checkHome,
+  deliverLocal,
+  failureReport,
+  findInstructions,
+  type LocalContext,
+} from "./local.ts";
+import { outlook } from "./outlook.ts";
 
 const USAGE =
   "qmail-local: usage: qmail-local [ -nN ] user homedir local dash ext domain sender aliasempty";
@@ -79,6 +84,16 @@ function printInstructions(request: LocalRequest): Report {
   return { status: "K", text: `${[...lines, did].join("\n")}\n` };
 }
 
+/** For `qmailctl explain`, which asks as the user whose mail it is. */
+function printOutlook(args: readonly string[]): number {
+  const request = parseRequest(
+    args.map((field) => Buffer.from(field, "base64").toString("latin1")),
+  );
+  if (!request) return EXIT.hard;
+  process.stdout.write(JSON.stringify(outlook(request)));
+  return EXIT.ok;
+}
+
 async function main(args: string[]): Promise<number> {
   let doit = true;
   let fields = args;
@@ -102,9 +117,7 @@ function attempt(action: () => Report): Report {
   try {
     return action();
   } catch (error) {
-    if (error instanceof DeliveryFailure) return { status: error.status, text: error.message };
-    if (error instanceof DotQmailError) return { status: "Z", text: error.message };
-    throw error;
+    return failureReport(error);
   }
 }
 
@@ -113,5 +126,6 @@ if (import.meta.main) {
   process.umask(0o077);
   const args = process.argv.slice(2);
   if (args[0] === "--worker") work(args[1] as string);
+  else if (args[0] === "--outlook") process.exitCode = printOutlook(args.slice(1));
   else process.exitCode = await main(args);
 }

@@ -9,6 +9,16 @@ export interface Rewritten {
   readonly address: string;
 }
 
+/** Where an address goes and what decided. */
+export interface Decision extends Rewritten {
+  /** The address in every form on its way to the last, before anything is put in front. */
+  readonly forms: readonly string[];
+  /** The control file that has the address or its domain; null: none has, or virtualdomains says it is remote. */
+  readonly file: "locals" | "virtualdomains" | null;
+  /** The entry there; also that of an exception in virtualdomains. */
+  readonly key: string | null;
+}
+
 export interface RewriteTables {
   readonly envnoathost: string;
   readonly percenthack: ConstSet;
@@ -38,43 +48,68 @@ export function readVirtualdomains(control: Control): ConstMap {
 
 /** Channel and form of the envelope recipient `recipient`. */
 export function rewrite(tables: RewriteTables, recipient: string): Rewritten {
+  const { channel, address } = decide(tables, recipient);
+  return { channel, address };
+}
+
+/** As `rewrite`, with what led there. */
+export function decide(tables: RewriteTables, recipient: string): Decision {
   let address = recipient.includes("@") ? recipient : `${recipient}@${tables.envnoathost}`;
+  const forms = address === recipient ? [recipient] : [recipient, address];
   let at = address.lastIndexOf("@");
   while (tables.percenthack.has(address.slice(at + 1))) {
     const percent = address.lastIndexOf("%", at - 1);
     if (percent < 0) break;
     address = `${address.slice(0, percent)}@${address.slice(percent + 1, at)}`;
     at = percent;
+    forms.push(address);
   }
   // The domain begins behind the last @ of the result, which the percent hack may have moved.
   at = address.lastIndexOf("@");
-  if (tables.locals.has(address.slice(at + 1))) return { channel: "local", address };
-  const prepend = virtualUser(tables.virtualdomains, address, at);
-  if (prepend) return { channel: "local", address: `${prepend}-${address}` };
-  return { channel: "remote", address };
+  const domain = address.slice(at + 1);
+  if (tables.locals.has(domain)) {
+    return { channel: "local", address, forms, file: "locals", key: domain };
+  }
+  const found = virtualUser(tables.virtualdomains, address, domain);
+  // An empty entry is an exception: that domain is not ours.
+  if (found && found.entry !== "") {
+    const virtual = `${found.entry}-${address}`;
+    return { channel: "local", address: virtual, forms, file: "virtualdomains", key: found.key };
+  }
+  return { channel: "remote", address, forms, file: null, key: found?.key ?? null };
+}
+
+interface Found {
+  readonly key: string;
+  readonly entry: string;
 }
 
 /** The entry of virtualdomains for the whole address, its domain, a domain above, or everything. */
-function virtualUser(domains: ConstMap, address: string, at: number): string | undefined {
+function virtualUser(domains: ConstMap, address: string, domain: string): Found | null {
   const whole = domains.get(address);
-  if (whole !== undefined) return whole;
-  return domainEntry(domains, address.slice(at + 1));
+  return whole === undefined ? domainEntry(domains, domain) : { key: address, entry: whole };
 }
 
-/** `domain` itself, then `.rest` from the longest to the shortest, then the empty key; "" is an exception. */
-function domainEntry(domains: ConstMap, domain: string): string | undefined {
-  for (let from = 0; from >= 0; from = domain.indexOf(".", from + 1)) {
-    const entry = domains.get(domain.slice(from));
-    if (entry !== undefined) return entry;
+/** `domain` itself, then `.rest` from the longest to the shortest, then the empty key. */
+function domainEntry(domains: ConstMap, domain: string): Found | null {
+  for (const key of domainKeys(domain)) {
+    const entry = domains.get(key);
+    if (entry !== undefined) return { key, entry };
   }
-  return domains.get("");
+  return null;
+}
+
+/** The keys that a table of domains may have for `domain`, in the order they count. */
+export function* domainKeys(domain: string): Generator<string> {
+  for (let from = 0; from >= 0; from = domain.indexOf(".", from + 1)) yield domain.slice(from);
+  yield "";
 }
 
 /** The recipient as the sender wrote it: without what virtualdomains put before it. For bounces. */
 export function stripPrepend(domains: ConstMap, recipient: string): string {
   const at = recipient.lastIndexOf("@");
   if (at < 0) return recipient;
-  const prepend = domainEntry(domains, recipient.slice(at + 1));
+  const prepend = domainEntry(domains, recipient.slice(at + 1))?.entry;
   if (!prepend || !recipient.startsWith(`${prepend}-`)) return recipient;
   return recipient.slice(prepend.length + 1);
 }
