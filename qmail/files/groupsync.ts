@@ -21,30 +21,31 @@ export class GroupSync {
   readonly #directories = new Map<string, Shared>();
 
   /** Resolves when every name made in `directory` before the call is durable; rejects with the system's error. */
-  sync(directory: string): Promise<void> {
-    const shared = this.#directories.get(directory);
-    if (!shared) return this.#begin(directory);
+  sync(directory: string | Buffer): Promise<void> {
+    const key = typeof directory === "string" ? directory : directory.toString("latin1");
+    const shared = this.#directories.get(key);
+    if (!shared) return this.#begin(directory, key);
     shared.next ??= shared.running.then(
-      () => this.#begin(directory),
-      () => this.#begin(directory),
+      () => this.#begin(directory, key),
+      () => this.#begin(directory, key),
     );
     return shared.next;
   }
 
-  #begin(directory: string): Promise<void> {
+  #begin(directory: string | Buffer, key: string): Promise<void> {
     const running = syncOnce(directory);
     const shared: Shared = { next: null, running };
-    this.#directories.set(directory, shared);
+    this.#directories.set(key, shared);
     const leave = () => {
       // Unless somebody waits, and begins the next.
-      if (shared.next === null) this.#directories.delete(directory);
+      if (shared.next === null) this.#directories.delete(key);
     };
     running.then(leave, leave);
     return running;
   }
 }
 
-async function syncOnce(directory: string): Promise<void> {
+async function syncOnce(directory: string | Buffer): Promise<void> {
   // Opening and closing touch memory only: a turn of the thread pool for each would cost more.
   const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
   try {

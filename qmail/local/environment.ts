@@ -53,7 +53,7 @@ export function deliveryEnvironment(
   request: LocalRequest,
   lines: Lines,
   found: { readonly default: string | null; readonly newSender: string },
-): NodeJS.ProcessEnv {
+): Record<string, string> {
   const { ext, host } = request;
   const host2 = cutLast(host);
   const host3 = cutLast(host2);

@@ -1,4 +1,14 @@
-/** Delivery to an mbox (mbox(5)): under a lock, From_ quoted, cut back to where it was when it fails. */
+/**
+ * Delivery to an mbox (mbox(5)): under its locks, From_ quoted, cut back to where it was when it fails.
+ *
+ * Both locks are taken that programs go by: flock(2), as qmail does, and a lock file `mbox.lock`, as
+ * Debian policy 11.6 asks for (procmail, maildrop, mutt, liblockfile; those that ask the kernel first, by
+ * fcntl, make the lock file all the same). Where no lock file can be made, as in /var/mail for who is not
+ * in its group, flock has to do.
+ *
+ * Taking flock costs a process. So who finds the mbox at work waits, and all who wait are written under
+ * one pair of locks and one sync.
+ */
 
 import {
   accessSync,
@@ -8,147 +18,252 @@ import {
   fsync,
   ftruncateSync,
   openSync,
+  readSync,
   statSync,
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import { promisify } from "node:util";
+import { fsPath } from "../files/bytes.ts";
+import { DotLock } from "../files/dotlock.ts";
 import { LockBusyError, lockWaiting } from "../files/lock.ts";
 import type { Message } from "../spawn/message.ts";
-import { type DeliveryFailure, systemText, temporary } from "./failure.ts";
-
-const synced = promisify(fsync);
+import { DeliveryFailure, systemText, temporary } from "./failure.ts";
+import { FromQuoter } from "./from-quoter.ts";
 
 const LOCK_SECONDS = 30;
+/** So many messages are written before others get their turn at the locks. */
+const BATCH_MAX = 100;
+/** A lock file is touched this often while we write. */
+const TOUCH_MS = 60_000;
 
-/** Appends `message` to the mbox `path`. `head` is the From_ line and what follows it. Throws DeliveryFailure. */
-export async function deliverMbox(
-  path: string,
-  { head, message }: { head: string; message: Message },
-): Promise<void> {
+/** Without waiting for the reader of a FIFO, should it be one. */
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
+
+export interface MboxDelivery {
+  /** What reports call the mbox: as it stands in the .qmail file. */
+  readonly name: string;
+  /** The From_ line and what follows it. */
+  readonly head: string;
+  readonly message: Message;
+}
+
+interface Waiting extends MboxDelivery {
+  resolve(): void;
+  reject(failure: DeliveryFailure): void;
+}
+
+/** The mboxes that one process delivers to. */
+export class Mboxes {
+  /** Who waits for an mbox that is at work. */
+  readonly #waiting = new Map<string, Waiting[]>();
+
+  /** Appends `delivery.message` to the mbox `path`, a byte string. Rejects with DeliveryFailure. */
+  deliver(path: string, delivery: MboxDelivery): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const entry = { ...delivery, resolve, reject };
+      const waiting = this.#waiting.get(path);
+      if (waiting) {
+        waiting.push(entry);
+      } else {
+        this.#waiting.set(path, [entry]);
+        void this.#serve(path);
+      }
+    });
+  }
+
+  async #serve(path: string): Promise<void> {
+    const waiting = this.#waiting.get(path) ?? [];
+    while (waiting.length > 0) await deliverBatch(path, waiting.splice(0, BATCH_MAX));
+    this.#waiting.delete(path);
+  }
+}
+
+/** Settles every entry of `batch`. Never rejects. */
+async function deliverBatch(path: string, batch: readonly Waiting[]): Promise<void> {
+  const refuse = (failed: readonly Waiting[], failure: (name: string) => DeliveryFailure) => {
+    for (const { name, reject } of failed) reject(failure(name));
+  };
   let fd: number;
   try {
-    fd = openSync(path, "a", 0o600);
+    fd = openSync(fsPath(path), APPEND, 0o600);
   } catch (error) {
-    throw unopened(path, error);
+    const why = systemText(error);
+    refuse(batch, (name) => unopened(name, why));
+    return;
   }
+  let locks: Locks | null = null;
   try {
-    await lock(fd);
-    await append(fd, path, { head, message });
+    locks = await Locks.take(path, fd);
+    await new Mbox(path, fd, locks).append(batch);
+  } catch (error) {
+    const why = error instanceof LockBusyError ? SLOW_LOCK : trouble(error);
+    refuse(batch, () => temporary(why));
   } finally {
+    locks?.release();
     closeSync(fd);
   }
 }
 
-function unopened(path: string, error: unknown): DeliveryFailure {
-  return temporary(`Unable to open ${path}: ${systemText(error)}. (#4.2.1)\n`);
+const SLOW_LOCK = "File has been locked for 30 seconds straight. (#4.3.0)\n";
+
+function trouble(error: unknown): string {
+  return `Unable to lock: ${systemText(error)}. (#4.3.0)\n`;
 }
 
-/** Why nobody as whom this process runs can append to `path`; null when nothing is in the way. */
-export function mboxTrouble(path: string): DeliveryFailure | null {
+function unopened(name: string, why: string): DeliveryFailure {
+  return temporary(`Unable to open ${name}: ${why}. (#4.2.1)\n`);
+}
+
+/** Why nobody as whom this process runs can append to the mbox `path`, called `name`; null when nothing is in the way. */
+export function mboxTrouble(path: string, name: string): DeliveryFailure | null {
   try {
-    const there = statSync(path, { throwIfNoEntry: false });
-    if (there) accessSync(path, constants.W_OK);
-    else accessSync(dirname(path), constants.W_OK | constants.X_OK);
+    const there = statSync(fsPath(path), { throwIfNoEntry: false });
+    if (there) accessSync(fsPath(path), constants.W_OK);
+    else accessSync(fsPath(dirname(path)), constants.W_OK | constants.X_OK);
     // Only opening it says what the system makes of a directory, or a device without a driver.
-    if (there?.isDirectory()) closeSync(openSync(path, "a"));
+    if (there?.isDirectory()) closeSync(openSync(fsPath(path), APPEND));
     return null;
   } catch (error) {
-    return unopened(path, error);
+    return unopened(name, systemText(error));
   }
 }
 
-async function lock(fd: number): Promise<void> {
-  try {
-    await lockWaiting(fd, LOCK_SECONDS);
-  } catch (error) {
-    if (error instanceof LockBusyError) {
-      throw temporary("File has been locked for 30 seconds straight. (#4.3.0)\n");
+/** Both locks, or what of them can be had. */
+class Locks {
+  readonly #file: DotLock | null;
+  readonly #flock: boolean;
+  #touched = Date.now();
+
+  private constructor(file: DotLock | null, flock: boolean) {
+    this.#file = file;
+    this.#flock = flock;
+  }
+
+  /** Rejects with LockBusyError. The flock ends when `fd` is closed. */
+  static async take(path: string, fd: number): Promise<Locks> {
+    const until = Date.now() + LOCK_SECONDS * 1000;
+    const file = await DotLock.take(path, LOCK_SECONDS);
+    try {
+      const left = Math.max(1, Math.ceil((until - Date.now()) / 1000));
+      return new Locks(file, await flock(fd, left));
+    } catch (error) {
+      file?.release();
+      throw error;
     }
-    throw temporary(`Unable to lock: ${(error as Error).message}. (#4.3.0)\n`);
+  }
+
+  /** Whether nobody else is in the file, so that it may be cut back. */
+  get held(): boolean {
+    return this.#file !== null || this.#flock;
+  }
+
+  touch(): void {
+    if (Date.now() - this.#touched < TOUCH_MS) return;
+    this.#touched = Date.now();
+    this.#file?.touch();
+  }
+
+  release(): void {
+    this.#file?.release();
   }
 }
 
-async function append(
-  fd: number,
-  path: string,
-  { head, message }: { head: string; message: Message },
-): Promise<void> {
-  const before = fstatSync(fd).size;
+/** False when the filesystem has no locks: then, as with qmail, the delivery is made all the same. */
+async function flock(fd: number, seconds: number): Promise<boolean> {
   try {
+    await lockWaiting(fd, seconds);
+    return true;
+  } catch (error) {
+    if (error instanceof LockBusyError) throw error;
+    return false;
+  }
+}
+
+/** An mbox that is open and locked. */
+class Mbox {
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #locks: Locks;
+
+  constructor(path: string, fd: number, locks: Locks) {
+    this.#path = path;
+    this.#fd = fd;
+    this.#locks = locks;
+  }
+
+  /** Settles every entry of `batch`, in their order. */
+  async append(batch: readonly Waiting[]): Promise<void> {
+    const start = fstatSync(this.#fd).size;
+    const written: Waiting[] = [];
+    for (const entry of batch) {
+      const before = fstatSync(this.#fd).size;
+      try {
+        await this.#write(entry);
+        written.push(entry);
+      } catch (error) {
+        this.#cutBack(before);
+        entry.reject(writeFailure(entry.name, error));
+      }
+    }
+    try {
+      if (written.length > 0) await synced(this.#fd);
+      for (const { resolve } of written) resolve();
+    } catch (error) {
+      this.#cutBack(start);
+      for (const { name, reject } of written) reject(writeFailure(name, error));
+    }
+  }
+
+  async #write({ head, message }: MboxDelivery): Promise<void> {
     const quote = new FromQuoter();
-    writeWhole(fd, Buffer.from(head, "latin1"));
+    writeWhole(this.#fd, Buffer.from(this.#unfinished() + head, "latin1"));
     for await (const chunk of message.chunks()) {
-      for (const part of quote.push(chunk)) writeWhole(fd, part);
+      for (const part of quote.push(chunk)) writeWhole(this.#fd, part);
+      this.#locks.touch();
     }
-    for (const part of quote.end()) writeWhole(fd, part);
-    await synced(fd);
-  } catch (error) {
-    ftruncateSync(fd, before);
-    throw temporary(`Unable to write ${path}: ${systemText(error)}. (#4.3.0)\n`);
+    for (const part of quote.end()) writeWhole(this.#fd, part);
+  }
+
+  /** What ends the last line of an mbox that somebody's crash left in the middle of one. */
+  #unfinished(): string {
+    const stat = fstatSync(this.#fd);
+    if (!stat.isFile() || stat.size === 0) return "";
+    let fd: number;
+    try {
+      fd = openSync(fsPath(this.#path), "r");
+    } catch {
+      return "";
+    }
+    try {
+      const last = Buffer.alloc(1);
+      readSync(fd, last, 0, 1, stat.size - 1);
+      return last[0] === NEWLINE ? "" : "\n\n";
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #cutBack(size: number): void {
+    if (!this.#locks.held) return;
+    try {
+      ftruncateSync(this.#fd, size);
+    } catch {
+      // The report says what went wrong first.
+    }
   }
 }
 
 const NEWLINE = 10;
-const GREATER = 62;
-const FROM = Buffer.from("From ");
-const QUOTE = Buffer.from(">");
 
-/**
- * Puts ">" before lines that are "From " behind any number of ">", so that a reader cannot take them
- * for the beginning of a message; ends the message with a newline and an empty line. Streaming.
- */
-export class FromQuoter {
-  /** The beginning of a line that may still turn out to be From_. */
-  #held: Buffer = Buffer.alloc(0);
-  #lineStart = true;
-
-  /** The bytes to write for `chunk`, as far as they are decided. */
-  push(chunk: Buffer): Buffer[] {
-    const data = this.#held.length > 0 ? Buffer.concat([this.#held, chunk]) : chunk;
-    const out: Buffer[] = [];
-    this.#held = Buffer.alloc(0);
-    let written = 0;
-    let at = 0;
-    for (;;) {
-      if (this.#lineStart) {
-        const verdict = looksLikeFrom(data, at);
-        if (verdict !== "no") out.push(data.subarray(written, at));
-        if (verdict === "unknown") {
-          this.#held = Buffer.from(data.subarray(at));
-          return out;
-        }
-        if (verdict === "yes") {
-          out.push(QUOTE);
-          written = at;
-        }
-        this.#lineStart = false;
-      }
-      const newline = data.indexOf(NEWLINE, at);
-      if (newline < 0) {
-        out.push(data.subarray(written));
-        return out;
-      }
-      at = newline + 1;
-      this.#lineStart = true;
-    }
-  }
-
-  /** What is left, the newline that the last line may lack, and the empty line behind a message. */
-  end(): Buffer[] {
-    const unfinished = !this.#lineStart || this.#held.length > 0;
-    return [this.#held, Buffer.from(unfinished ? "\n\n" : "\n")];
-  }
+function writeFailure(name: string, error: unknown): DeliveryFailure {
+  if (error instanceof DeliveryFailure) return error;
+  return temporary(`Unable to write ${name}: ${systemText(error)}. (#4.3.0)\n`);
 }
 
-function looksLikeFrom(bytes: Buffer, from: number): "yes" | "no" | "unknown" {
-  let at = from;
-  while (bytes[at] === GREATER) at++;
-  for (const byte of FROM) {
-    if (at >= bytes.length) return "unknown";
-    if (bytes[at++] !== byte) return "no";
-  }
-  return "yes";
+function synced(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fsync(fd, (error) => (error ? reject(error) : resolve()));
+  });
 }
 
 function writeWhole(fd: number, bytes: Buffer): void {

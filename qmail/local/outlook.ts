@@ -3,18 +3,18 @@
  * each instruction whether something is in its way. Sees what its user sees, so it runs as the recipient.
  */
 
-import { isAbsolute, join } from "node:path";
 import type { Report } from "../spawn/report.ts";
-import { dotQmailCandidates, type Instruction } from "./dotqmail.ts";
+import { type Delivery, dotQmailCandidates, steps } from "./dotqmail.ts";
 import type { LocalRequest } from "./environment.ts";
-import { checkHome, type Found, failureReport, findInstructions, refusal } from "./local.ts";
+import { checkHome, type Found, findInstructions } from "./find.ts";
+import { failureReport, notForwarding } from "./local.ts";
 import { maildirTrouble } from "./maildir.ts";
 import { mboxTrouble } from "./mbox.ts";
 
 export interface LineOutlook {
   /** Line of the .qmail file or of the default delivery, from 1. */
   readonly number: number;
-  readonly instruction: Instruction;
+  readonly instruction: Delivery;
   /** For a Maildir or an mbox: where it is. */
   readonly path: string | null;
   /** What would be reported, and end the delivery; null when nothing is in the way. */
@@ -42,7 +42,7 @@ export function outlook(request: LocalRequest): Outlook {
   } catch (error) {
     return { tried: names, found: null, lines: [], trouble: failureReport(error) };
   }
-  const at = names.findIndex((name) => join(request.home, name) === found.file);
+  const at = names.findIndex((name) => `${request.home}/${name}` === found.file);
   const lines = lineOutlooks(request, found);
   const { lines: _, ...rest } = found;
   return {
@@ -55,12 +55,9 @@ export function outlook(request: LocalRequest): Outlook {
 
 function lineOutlooks({ home }: LocalRequest, found: Found): LineOutlook[] {
   const outlooks: LineOutlook[] = [];
-  let { forwardOnly } = found;
-  for (const { number, instruction } of found.lines) {
-    if (instruction.type === "list") forwardOnly = true;
+  for (const { number, instruction, kind, allowed } of steps(found.lines, found.forwardOnly)) {
     const path = pathOf(instruction, home);
-    const refused = forwardOnly ? refusal(instruction) : null;
-    const failure = refused ?? fileTrouble(instruction, path);
+    const failure = allowed ? fileTrouble(instruction, path) : notForwarding(kind);
     const trouble = failure && failureReport(failure);
     outlooks.push({ number, instruction, path, trouble });
     if (trouble) break;
@@ -68,12 +65,13 @@ function lineOutlooks({ home }: LocalRequest, found: Found): LineOutlook[] {
   return outlooks;
 }
 
-function pathOf(instruction: Instruction, home: string): string | null {
+function pathOf(instruction: Delivery, home: string): string | null {
   if (instruction.type !== "maildir" && instruction.type !== "mbox") return null;
-  return isAbsolute(instruction.path) ? instruction.path : join(home, instruction.path);
+  return instruction.path.startsWith("/") ? instruction.path : `${home}/${instruction.path}`;
 }
 
-function fileTrouble({ type }: Instruction, path: string | null) {
+function fileTrouble(instruction: Delivery, path: string | null) {
   if (path === null) return null;
-  return type === "maildir" ? maildirTrouble(path) : mboxTrouble(path);
+  if (instruction.type === "mbox") return mboxTrouble(path, instruction.path);
+  return maildirTrouble(path);
 }

@@ -4,22 +4,20 @@
  * each uid; and as `qmail-local --outlook` what a delivery with the arguments that follow would do, in JSON.
  */
 
+import { writeSync } from "node:fs";
 import { EXIT } from "../exit.ts";
 import { GroupSync } from "../files/groupsync.ts";
 import { qmailHome } from "../home.ts";
+import { getopt } from "../inject/getopt.ts";
 import { localQueue } from "../queue/local-queue.ts";
-import type { Report } from "../spawn/report.ts";
 import { stdinMessage } from "../spawn/stdin-message.ts";
 import { serveWork } from "../spawn/worker.ts";
-import type { Instruction } from "./dotqmail.ts";
+import { type Delivery, steps } from "./dotqmail.ts";
 import type { LocalRequest } from "./environment.ts";
-import {
-  checkHome,
-  deliverLocal,
-  failureReport,
-  findInstructions,
-  type LocalContext,
-} from "./local.ts";
+import { checkHome, findInstructions } from "./find.ts";
+import { deliverLocal, failureReport, type LocalContext, notForwarding } from "./local.ts";
+import { Maildirs } from "./maildir.ts";
+import { Mboxes } from "./mbox.ts";
 import { outlook } from "./outlook.ts";
 
 const USAGE =
@@ -44,10 +42,16 @@ export function parseRequest(fields: readonly string[]): LocalRequest | null {
 function context(home: string): LocalContext {
   return {
     queue: localQueue(home),
-    sync: new GroupSync(),
-    env: process.env,
+    maildirs: new Maildirs(new GroupSync()),
+    mboxes: new Mboxes(),
+    env: programEnvironment(process.env),
     now: () => Math.floor(Date.now() / 1000),
   };
+}
+
+/** What programs find besides the variables of the delivery: not what our Node is tuned with. */
+function programEnvironment({ UV_THREADPOOL_SIZE, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return env;
 }
 
 function work(home: string): void {
@@ -60,7 +64,7 @@ function work(home: string): void {
 }
 
 /** What `-n` prints for an instruction. */
-function describe(instruction: Instruction): string {
+function describe(instruction: Delivery): string {
   switch (instruction.type) {
     case "maildir":
     case "mbox":
@@ -69,19 +73,20 @@ function describe(instruction: Instruction): string {
       return `program ${instruction.command}`;
     case "forward":
       return `forward ${instruction.address}`;
-    case "list":
-      return "";
   }
 }
 
-function printInstructions(request: LocalRequest): Report {
-  checkHome(request.home);
-  const instructions = findInstructions(request).lines.map(({ instruction }) => instruction);
-  const count = (...types: string[]) =>
-    instructions.filter(({ type }) => types.includes(type)).length;
-  const lines = instructions.map(describe).filter((line) => line !== "");
-  const did = `did ${count("maildir", "mbox")}+${count("forward")}+${count("program")}`;
-  return { status: "K", text: `${[...lines, did].join("\n")}\n` };
+/** What `-n` prints, in the order of the file, up to where a delivery would stop. */
+function printInstructions(request: LocalRequest): void {
+  checkHome(request.home, () => warn("Warning: home directory is sticky.\n"));
+  const found = findInstructions(request);
+  const did = { file: 0, forward: 0, program: 0 };
+  for (const { instruction, kind, allowed } of steps(found.lines, found.forwardOnly)) {
+    did[kind]++;
+    if (!allowed) throw notForwarding(kind);
+    print(`${describe(instruction)}\n`);
+  }
+  print(`did ${did.file}+${did.forward}+${did.program}\n`);
 }
 
 /** For `qmailctl explain`, which asks as the user whose mail it is. */
@@ -94,31 +99,36 @@ function printOutlook(args: readonly string[]): number {
   return EXIT.ok;
 }
 
-async function main(args: string[]): Promise<number> {
-  let doit = true;
-  let fields = args;
-  for (; /^-[nN]+$/.test(fields[0] ?? ""); fields = fields.slice(1)) {
-    doit = !(fields[0] as string).endsWith("n");
-  }
-  if (fields[0] === "--") fields = fields.slice(1);
-  const request = parseRequest(fields.map((field) => Buffer.from(field).toString("latin1")));
-  if (!request) {
-    process.stderr.write(`${USAGE}\n`);
-    return EXIT.hard;
-  }
-  const report = doit
-    ? await deliverLocal(request, stdinMessage(), context(qmailHome()))
-    : attempt(() => printInstructions(request));
-  process.stdout.write(Buffer.from(report.text, "latin1"));
-  return { K: EXIT.ok, Z: EXIT.soft, D: EXIT.hard }[report.status];
+function print(text: string): void {
+  writeSync(1, Buffer.from(text, "latin1"));
 }
 
-function attempt(action: () => Report): Report {
-  try {
-    return action();
-  } catch (error) {
-    return failureReport(error);
+function warn(text: string): void {
+  writeSync(2, Buffer.from(text, "latin1"));
+}
+
+const CODES = { K: EXIT.ok, Z: EXIT.soft, D: EXIT.hard } as const;
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = getopt(args, "nN");
+  const request = typeof options === "string" ? null : parseRequest(options.rest);
+  if (typeof options === "string" || !request) {
+    warn(`${USAGE}\n`);
+    return EXIT.hard;
   }
+  if (options.options.at(-1)?.[0] === "n") {
+    try {
+      printInstructions(request);
+      return EXIT.ok;
+    } catch (error) {
+      const { status, text } = failureReport(error);
+      warn(text);
+      return CODES[status];
+    }
+  }
+  const { status, text } = await deliverLocal(request, stdinMessage(), context(qmailHome()));
+  (status === "K" ? print : warn)(text);
+  return CODES[status];
 }
 
 if (import.meta.main) {
@@ -127,5 +137,5 @@ if (import.meta.main) {
   const args = process.argv.slice(2);
   if (args[0] === "--worker") work(args[1] as string);
   else if (args[0] === "--outlook") process.exitCode = printOutlook(args.slice(1));
-  else process.exitCode = await main(args);
+  else process.exitCode = await main(args.map((arg) => Buffer.from(arg).toString("latin1")));
 }

@@ -15,8 +15,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { GroupSync } from "../../../qmail/files/groupsync.ts";
+import { FromQuoter } from "../../../qmail/local/from-quoter.ts";
 import { deliverLocal } from "../../../qmail/local/local.ts";
-import { FromQuoter } from "../../../qmail/local/mbox.ts";
+import { Maildirs } from "../../../qmail/local/maildir.ts";
+import { Mboxes } from "../../../qmail/local/mbox.ts";
 import { type QueueDoor, queueFailure } from "../../../qmail/queue/qmail.ts";
 import { bufferMessage } from "../../../qmail/spawn/message.ts";
 
@@ -29,6 +31,7 @@ interface Forward {
 class Home implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), "qmailctl-home-"));
   readonly forwards: Forward[] = [];
+  readonly #mboxes = new Mboxes();
   queueCode = 0;
 
   write(name: string, text: string, mode = 0o644): void {
@@ -72,7 +75,8 @@ class Home implements Disposable {
     };
     const context = {
       queue: this.#queue(),
-      sync: new GroupSync(),
+      maildirs: new Maildirs(new GroupSync()),
+      mboxes: this.#mboxes,
       env: { PATH: process.env.PATH },
       now: () => 0,
     };
@@ -237,7 +241,7 @@ const WRONG: readonly (readonly [string, (home: Home) => void, RegExp])[] = [
   [
     "no directory for the mbox",
     (home) => home.write(".qmail", "./none/mbox\n"),
-    /^Unable to open .*none\/mbox: no such file or directory\. \(#4\.2\.1\)\n$/,
+    /^Unable to open \.\/none\/mbox: file does not exist\. \(#4\.2\.1\)\n$/,
   ],
 ];
 
@@ -257,7 +261,7 @@ test("a home that is missing", async () => {
   home[Symbol.dispose]();
   const report = await home.deliver();
   assert.equal(report.status, "Z");
-  assert.match(report.text, /^Unable to switch to .*: no such file or directory\. \(#4\.3\.0\)\n$/);
+  assert.match(report.text, /^Unable to switch to .*: file does not exist\. \(#4\.3\.0\)\n$/);
 });
 
 test("a message that was here before is looping; in the body the line means nothing", async () => {

@@ -145,7 +145,7 @@ test("when todo cannot be synced the message is taken back", async () => {
   using made = makeQueue();
   const sync = new GroupSync();
   sync.sync = (directory) =>
-    directory.endsWith("/todo") ? Promise.reject(new Error("EIO")) : Promise.resolve();
+    String(directory).endsWith("/todo") ? Promise.reject(new Error("EIO")) : Promise.resolve();
   const intake = new Intake(context(made.queue, { sync }), source, 1);
   intake.put(Buffer.from("x"));
   await assert.rejects(intake.commit(envelope), isCode(66));
