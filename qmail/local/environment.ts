@@ -31,12 +31,17 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 /** The lines for `request` delivered at `seconds` since 1970. */
 export function deliveryLines(request: LocalRequest, seconds: number): Lines {
   const recipient = `${request.local}@${request.host}`;
-  const from = request.sender === "" ? "MAILER-DAEMON" : request.sender.replace(/[ \t\n]/g, "-");
   return {
     rpline: `Return-Path: <${quoteAddress(request.sender).replaceAll("\n", "_")}>\n`,
     dtline: `Delivered-To: ${recipient.replaceAll("\n", "_")}\n`,
-    ufline: `From ${from} ${ctime(seconds)}\n`,
+    ufline: fromLine(request.sender, seconds),
   };
+}
+
+/** The From_ line of an mbox (mbox(5)) for a message from `sender` that came at `seconds` since 1970. */
+export function fromLine(sender: string, seconds: number): string {
+  const from = sender === "" ? "MAILER-DAEMON" : sender.replace(/[ \t\n]/g, "-");
+  return `From ${from} ${ctime(seconds)}\n`;
 }
 
 /** As ctime(3), but in UTC: mbox readers expect just this form. */

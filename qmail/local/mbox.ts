@@ -92,9 +92,11 @@ async function deliverBatch(path: string, batch: readonly Waiting[]): Promise<vo
     return;
   }
   let locks: Locks | null = null;
+  let replaced = false;
   try {
     locks = await Locks.take(path, fd);
-    await new Mbox(path, fd, locks).append(batch);
+    replaced = isReplaced(path, fd);
+    if (!replaced) await new Mbox(path, fd, locks).append(batch);
   } catch (error) {
     const why = error instanceof LockBusyError ? SLOW_LOCK : trouble(error);
     refuse(batch, () => temporary(why));
@@ -102,6 +104,13 @@ async function deliverBatch(path: string, batch: readonly Waiting[]): Promise<vo
     locks?.release();
     closeSync(fd);
   }
+  if (replaced) await deliverBatch(path, batch);
+}
+
+/** Whether who had the lock has put another file in the place of the one that we opened, as maildir2mbox does. */
+function isReplaced(path: string, fd: number): boolean {
+  const now = statSync(fsPath(path), { throwIfNoEntry: false });
+  return now?.ino !== fstatSync(fd).ino;
 }
 
 const SLOW_LOCK = "File has been locked for 30 seconds straight. (#4.3.0)\n";

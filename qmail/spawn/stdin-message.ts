@@ -7,8 +7,13 @@ const CHUNK = 64 * 1024;
 
 /** Descriptor 0: a file is read piece by piece, as often as needed; a pipe once, into memory. */
 export function stdinMessage(): Message {
+  return seekableStdin() ?? bufferMessage(readPipe());
+}
+
+/** Descriptor 0 from its beginning, wherever others have read to; null when it is no file. */
+export function seekableStdin(): Message | null {
   const stat = fstatSync(0);
-  if (!stat.isFile()) return bufferMessage(readPipe());
+  if (!stat.isFile()) return null;
   return {
     size: stat.size,
     async *chunks() {

@@ -1,0 +1,63 @@
+/** preline(1): in a .qmail file, gives a program the message with the lines before it that mail programs expect. */
+
+import { spawn } from "node:child_process";
+import { EXIT } from "../exit.ts";
+import { type ByteEnv, byteEnv, exitWith, type Outcome, refused } from "../inject/context.ts";
+import { getopt } from "../inject/getopt.ts";
+import { isPassing, systemText } from "./failure.ts";
+
+const USAGE = refused("usage: preline cmd [ arg ... ]");
+
+/** The bytes before the message, and the program; null when the arguments or variables are not right. */
+export function prelineOf(
+  args: readonly string[],
+  { UFLINE, RPLINE, DTLINE }: ByteEnv,
+): { readonly lines: string; readonly program: readonly string[] } | null {
+  const parsed = getopt(args, "frdFRD");
+  if (UFLINE === undefined || RPLINE === undefined || DTLINE === undefined) return null;
+  if (typeof parsed === "string" || parsed.rest.length === 0) return null;
+  const wanted = { f: true, r: true, d: true };
+  for (const [letter] of parsed.options) {
+    const lower = letter.toLowerCase() as keyof typeof wanted;
+    wanted[lower] = letter !== lower;
+  }
+  const lines = (wanted.f ? UFLINE : "") + (wanted.r ? RPLINE : "") + (wanted.d ? DTLINE : "");
+  return { lines, program: parsed.rest };
+}
+
+/** Runs preline on `input`. */
+export function preline(
+  args: readonly string[],
+  { env, input }: { env: ByteEnv; input: NodeJS.ReadableStream },
+): Promise<Outcome> {
+  const order = prelineOf(args, env);
+  if (!order) return Promise.resolve(USAGE);
+  const [program = "", ...rest] = order.program;
+  return new Promise((resolve) => {
+    const child = spawn(program, rest, { stdio: ["pipe", "inherit", "inherit"] });
+    // A program that does not read to the end is no failure of ours: its exit code tells.
+    child.stdin.on("error", () => {});
+    child.stdin.write(Buffer.from(order.lines, "latin1"));
+    input.on("error", (error) => {
+      child.kill();
+      resolve({ code: EXIT.soft, message: `unable to copy input: ${systemText(error)}` });
+    });
+    input.pipe(child.stdin);
+    child.on("error", (error) =>
+      resolve({
+        code: isPassing(error) ? EXIT.soft : EXIT.hard,
+        message: `unable to run ${program}: ${systemText(error)}`,
+      }),
+    );
+    child.on("exit", (code) =>
+      resolve(
+        code === null ? { code: EXIT.soft, message: "child crashed" } : { code, message: "" },
+      ),
+    );
+  });
+}
+
+if (import.meta.main) {
+  const options = { env: byteEnv(process.env), input: process.stdin };
+  exitWith("preline", await preline(process.argv.slice(2), options));
+}

@@ -1,0 +1,173 @@
+/**
+ * maildir2mbox(1): moves the messages of $MAILDIR to the end of the mbox $MAIL, by way of $MAILTMP: the mbox
+ * is the old one or has them all, and only then do they leave the Maildir.
+ */
+
+import {
+  closeSync,
+  createReadStream,
+  fsyncSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { EXIT } from "../exit.ts";
+import { fsPath } from "../files/bytes.ts";
+import { DotLock } from "../files/dotlock.ts";
+import { lockWaiting } from "../files/lock.ts";
+import { type ByteEnv, byteEnv, exitWith, type Outcome, toText } from "../inject/context.ts";
+import { fromLine } from "../local/environment.ts";
+import { systemText } from "../local/failure.ts";
+import { FromQuoter } from "../local/from-quoter.ts";
+import { cleanTmp, type MaildirEntry, scanMaildir } from "./maildir.ts";
+
+const LOCK_SECONDS = 300;
+/** A first line longer than this is no Return-Path that could be used. */
+const RETURN_PATH_MAX = 2048;
+
+/** What went wrong, as it is said. */
+class Trouble extends Error {}
+
+interface Names {
+  readonly maildir: string;
+  readonly mbox: string;
+  readonly temporary: string;
+}
+
+/** Runs maildir2mbox; `warn` gets lines about messages that will come twice. */
+export async function maildir2mbox(
+  env: ByteEnv,
+  { now, warn }: { now: number; warn: (line: string) => void },
+): Promise<Outcome> {
+  try {
+    await move(namesIn(env), { now, warn });
+    return { code: EXIT.ok, message: "" };
+  } catch (error) {
+    if (!(error instanceof Trouble)) throw error;
+    return { code: EXIT.soft, message: error.message };
+  }
+}
+
+function namesIn(env: ByteEnv): Names {
+  const need = (name: string) => {
+    const value = env[name];
+    if (value === undefined) throw new Trouble(`${name} not set`);
+    return value;
+  };
+  return { mbox: need("MAIL"), temporary: need("MAILTMP"), maildir: need("MAILDIR") };
+}
+
+async function move(
+  names: Names,
+  { now, warn }: { now: number; warn: (line: string) => void },
+): Promise<void> {
+  const { maildir, mbox, temporary } = names;
+  cleanTmp(maildir, now);
+  const entries = attempt("unable to scan $MAILDIR", () =>
+    scanMaildir(maildir, ["new", "cur"], now),
+  );
+  if (entries.length === 0) return;
+  const fd = attempt(`unable to lock ${mbox}`, () => openSync(fsPath(mbox), "a", 0o600));
+  let lock: DotLock | null = null;
+  try {
+    lock = await attempt(`unable to lock ${mbox}`, () => DotLock.take(mbox, LOCK_SECONDS));
+    await attempt(`unable to lock ${mbox}`, () => lockWaiting(fd, LOCK_SECONDS));
+    await writeAll(names, entries);
+    attempt(`unable to move ${temporary} to ${mbox}`, () =>
+      renameSync(fsPath(temporary), fsPath(mbox)),
+    );
+  } finally {
+    lock?.release();
+    closeSync(fd);
+  }
+  for (const { name } of entries) {
+    try {
+      unlinkSync(fsPath(`${maildir}/${name}`));
+    } catch (error) {
+      const why = systemText(error);
+      warn(`$MAILDIR/${name} will be delivered twice; unable to unlink: ${why}`);
+    }
+  }
+}
+
+/** The old mbox and the messages, in $MAILTMP, on the disk. */
+async function writeAll(names: Names, entries: readonly MaildirEntry[]): Promise<void> {
+  const { maildir, mbox, temporary } = names;
+  const fd = attempt(`unable to create ${temporary}`, () =>
+    openSync(fsPath(temporary), "w", 0o600),
+  );
+  const write = (bytes: Buffer) =>
+    attempt(`unable to write to ${temporary}`, () => {
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    });
+  try {
+    for await (const chunk of contents(mbox, mbox)) write(chunk);
+    for (const { name, time } of entries) {
+      const message = contents(`${maildir}/${name}`, `$MAILDIR/${name}`);
+      for await (const part of asMbox(message, Math.floor(time / 1000))) write(part);
+    }
+    attempt(`unable to write to ${temporary}`, () => fsyncSync(fd));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function* contents(path: string, name: string): AsyncGenerator<Buffer> {
+  try {
+    yield* createReadStream(fsPath(path)) as AsyncIterable<Buffer>;
+  } catch (error) {
+    throw new Trouble(`unable to read ${name}: ${systemText(error)}`);
+  }
+}
+
+/** A message of a Maildir as it stands in an mbox: its From_ line is made from its Return-Path. */
+export async function* asMbox(
+  message: AsyncIterable<Buffer>,
+  seconds: number,
+): AsyncGenerator<Buffer> {
+  const quote = new FromQuoter();
+  let start: Buffer | null = Buffer.alloc(0);
+  const begin = (bytes: Buffer) => [
+    Buffer.from(
+      fromLine(senderOf(bytes.toString("latin1", 0, RETURN_PATH_MAX)), seconds),
+      "latin1",
+    ),
+    ...quote.push(bytes),
+  ];
+  for await (const chunk of message) {
+    if (start === null) {
+      yield* quote.push(chunk);
+      continue;
+    }
+    start = Buffer.concat([start, chunk]);
+    if (!start.includes("\n") && start.length < RETURN_PATH_MAX) continue;
+    yield* begin(start);
+    start = null;
+  }
+  if (start !== null) yield* begin(start);
+  yield* quote.end();
+}
+
+/** The envelope sender that the first line of a message tells; "XXX" when it does not. */
+function senderOf(text: string): string {
+  const sender = /^Return-Path: <([^\n]*)>\n/.exec(text)?.[1];
+  return sender ?? "XXX";
+}
+
+function attempt<T>(what: string, action: () => T): T {
+  const trouble = (error: unknown) => new Trouble(`${what}: ${systemText(error)}`);
+  try {
+    const result = action();
+    if (!(result instanceof Promise)) return result;
+    return result.catch((error) => Promise.reject(trouble(error))) as T;
+  } catch (error) {
+    throw trouble(error);
+  }
+}
+
+if (import.meta.main) {
+  process.umask(0o077);
+  const warn = (line: string) => process.stderr.write(`maildir2mbox: warning: ${toText(line)}\n`);
+  exitWith("maildir2mbox", await maildir2mbox(byteEnv(process.env), { now: Date.now(), warn }));
+}
