@@ -13,7 +13,7 @@ import { shellCommand } from "./shell.ts";
 const OUTPUT_MAX = 10_000;
 
 /** Exit codes that mean "never" (qmail-command(8)); 99 means "done, and nothing after me". */
-const HARD = new Set([100, 64, 65, 70, 76, 77, 78, 112]);
+export const HARD: ReadonlySet<number> = new Set([100, 64, 65, 70, 76, 77, 78, 112]);
 
 export interface ProgramDelivery {
   /** Where the program runs. */
