@@ -93,6 +93,7 @@ export class MessageFile {
       }
       return new MessageFile(fd);
     } catch (error) {
+      if (error instanceof DeliveryFailure) throw error;
       throw temporary(`Unable to copy message: ${systemText(error)}. (#4.3.0)\n`);
     }
   }

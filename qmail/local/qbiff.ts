@@ -41,10 +41,12 @@ export async function beginningOf(input: AsyncIterable<Buffer>): Promise<string>
     if (fieldName(field) === "subject") text += field.slice(field.indexOf(":") + 1).trimStart();
   });
   for await (const chunk of input) {
-    text += Buffer.concat(parts.push(chunk)).toString("latin1");
+    const body = Buffer.concat(parts.push(chunk)).toString("latin1");
+    text += body;
     if (text.length >= WIDTH) return text;
   }
-  return text + Buffer.concat(parts.end()).toString("latin1");
+  const body = Buffer.concat(parts.end()).toString("latin1");
+  return text + body;
 }
 
 /** Writes `text` to the terminal `line` when its owner is us and has said that he wants to be told. */

@@ -30,7 +30,7 @@ function describe(message: Buffer): string {
   });
   const body = Buffer.concat([...parts.push(message), ...parts.end()]).toString("latin1");
   const sender = /<(.*)>/.exec(fields.get("return-path") ?? "")?.[1] ?? "";
-  const about = `${fields.get("subject") ?? ""} ${body}`.replace(/\s+/g, " ");
+  const about = `${fields.get("subject") ?? ""} ${body}`.replace(/\s+/g, " ").trim();
   const lines = [`FROM <${sender}> TO <${fields.get("delivered-to") ?? ""}>`, `    ${about}`];
   return lines.map((line) => `${line.slice(0, WIDTH).replace(/[^ -~]/g, "?")}\n`).join("");
 }

@@ -1,113 +1,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { GroupSync } from "../../../qmail/files/groupsync.ts";
 import { FromQuoter } from "../../../qmail/local/from-quoter.ts";
-import { deliverLocal } from "../../../qmail/local/local.ts";
-import { Maildirs } from "../../../qmail/local/maildir.ts";
-import { Mboxes } from "../../../qmail/local/mbox.ts";
-import { type QueueDoor, queueFailure } from "../../../qmail/queue/qmail.ts";
-import { bufferMessage } from "../../../qmail/spawn/message.ts";
-
-interface Forward {
-  readonly sender: string;
-  readonly recipients: readonly string[];
-  readonly text: string;
-}
-
-class Home implements Disposable {
-  readonly path = mkdtempSync(join(tmpdir(), "qmailctl-home-"));
-  readonly forwards: Forward[] = [];
-  readonly #mboxes = new Mboxes();
-  queueCode = 0;
-
-  write(name: string, text: string, mode = 0o644): void {
-    writeFileSync(join(this.path, name), text);
-    chmodSync(join(this.path, name), mode);
-  }
-
-  maildir(name: string): void {
-    for (const sub of ["new", "cur", "tmp"]) {
-      mkdirSync(join(this.path, name, sub), { recursive: true });
-    }
-  }
-
-  /** Texts in a Maildir's new/. */
-  new(name: string): string[] {
-    const directory = join(this.path, name, "new");
-    return readdirSync(directory).map((file) => readFileSync(join(directory, file), "latin1"));
-  }
-
-  deliver(
-    options: {
-      dash?: string;
-      ext?: string;
-      sender?: string;
-      text?: string;
-      aliasempty?: string;
-    } = {},
-  ) {
-    const { dash = "", ext = "", sender = "a@b", aliasempty = "./Maildir/" } = options;
-    const text = options.text ?? "Subject: x\n\nbody\n";
-    const local = `joe${dash}${ext}`;
-    const request = {
-      user: "joe",
-      home: this.path,
-      local,
-      dash,
-      ext,
-      host: "h.test",
-      sender,
-      aliasempty,
-    };
-    const context = {
-      queue: this.#queue(),
-      maildirs: new Maildirs(new GroupSync()),
-      mboxes: this.#mboxes,
-      env: { PATH: process.env.PATH },
-      now: () => 0,
-    };
-    return deliverLocal(request, bufferMessage(Buffer.from(text, "latin1")), context);
-  }
-
-  [Symbol.dispose](): void {
-    rmSync(this.path, { recursive: true, force: true });
-  }
-
-  #queue(): QueueDoor {
-    return {
-      open: () => {
-        let text = "";
-        return {
-          full: false,
-          put: (bytes: Buffer) => {
-            text += bytes.toString("latin1");
-          },
-          drained: () => Promise.resolve(),
-          abort: () => {},
-          close: (sender: string, recipients: readonly string[]) => {
-            if (this.queueCode) return Promise.resolve(queueFailure(this.queueCode));
-            this.forwards.push({ sender, recipients, text });
-            return Promise.resolve({ ok: true as const, qp: 77 });
-          },
-        };
-      },
-    };
-  }
-}
+import { Home } from "./_home.ts";
 
 test("without .qmail the default delivery is made", async () => {
   using home = new Home();
