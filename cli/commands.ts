@@ -200,6 +200,13 @@ function mailCommands(cli: CAC): void {
       });
     });
   cli
+    .command("explain <address>", "Say what would become of mail for an address, and why")
+    .example("  qmailctl explain joe-list@mail.example.com")
+    .action(async (address: string, flags: Flags) => {
+      const { explain } = await import("../commands/explain.ts");
+      await explain({ ...(await common(flags)), address: String(address) });
+    });
+  cli
     .command("send [...to]", "Send a message: built from flags, or read from standard input")
     .option("--from <address>", "The sender")
     .option("--to <address>", "A recipient (may be repeated)")
