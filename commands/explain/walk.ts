@@ -166,9 +166,8 @@ function domainStep({ home }: Site, { forms, file, key, address }: Decision): St
     return step("domain", `${domain} is local`, controlSource(home, file, key as string));
   }
   if (file === "virtualdomains") {
-    const prepend = address.slice(0, -plain.length - 1);
     const source = controlSource(home, file, key as string);
-    return step("domain", `${domain} is virtual: ${prepend} has it, as ${address}`, source);
+    return step("domain", `${domain} is virtual: ${address}`, source);
   }
   const source = key === null ? null : controlSource(home, "virtualdomains", key);
   const why = key === null ? "in neither locals nor virtualdomains" : "an exception";

@@ -79,7 +79,7 @@ export class WorkerPool {
   #rest(key: string, entry: Entry): void {
     if (entry.worker.busy > 0 || this.#entries.get(key) !== entry) return;
     this.#idle.add(key);
-    entry.idle = setTimeout(() => this.#dismiss(key), this.#options.idleMs);
+    entry.idle = setTimeout(() => this.#dismiss(key), this.#options.idleMs).unref();
     const [longest] = this.#idle;
     if (this.#idle.size > this.#options.idleMax && longest !== undefined) this.#dismiss(longest);
   }

@@ -1,0 +1,127 @@
+/** A real qmail-lspawn with a queue of one message, spoken to as qmail-send does. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import type { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Link } from "../../../qmail/net/link.ts";
+import { programPath } from "../../../qmail/programs.ts";
+import { fmtqfn } from "../../../qmail/queue/fmtqfn.ts";
+import { formatDelivery, SPAWN } from "../../../qmail/spawn/protocol.ts";
+
+const MESSID = "4711";
+
+/** A home with nothing in it but what deliveries need; a sandbox unless told otherwise. */
+export class QmailHome implements Disposable {
+  readonly path = mkdtempSync(join(tmpdir(), "qmailctl-lspawn-"));
+
+  constructor({ sandbox = true } = {}) {
+    for (const name of ["control", "users", "alias", "drop", "queue", "queue/lock", "run/local"]) {
+      mkdirSync(join(this.path, name), { recursive: true });
+    }
+    if (sandbox) this.write(".sandbox", "");
+    this.message("Subject: x\n\nbody\n");
+  }
+
+  write(name: string, text: string): void {
+    writeFileSync(join(this.path, name), text);
+  }
+
+  /** The message that is delivered. */
+  message(text: string, owner?: number): void {
+    const path = `queue/${fmtqfn("mess", MESSID)}`;
+    mkdirSync(join(this.path, path, ".."), { recursive: true });
+    this.write(path, text);
+    if (owner !== undefined) chownSync(join(this.path, path), owner, -1);
+  }
+
+  /** What was left for the queue since the last call, each as bytes. */
+  queued(): string[] {
+    const drop = join(this.path, "drop");
+    return readdirSync(drop).map((name) => {
+      const text = readFileSync(join(drop, name), "latin1");
+      rmSync(join(drop, name));
+      return text;
+    });
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+export class LspawnProcess implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #link: Link;
+  readonly #waiting = new Map<number, (report: string) => void>();
+  #delnum = 0;
+
+  /** Serves the installation in `home` with the default delivery `aliasempty`. */
+  constructor(home: string, aliasempty: string) {
+    this.#child = spawn(process.execPath, [programPath("spawn/qmail-lspawn"), aliasempty], {
+      stdio: ["ignore", "inherit", "inherit", "pipe"],
+      env: { PATH: process.env.PATH, QMAILHOME: home },
+    });
+    this.#link = new Link(this.#child.stdio[3] as Socket, {
+      frame: (type, delnum, payload) => {
+        if (type !== SPAWN.report) return;
+        this.#waiting.get(delnum)?.(payload.toString("latin1"));
+        this.#waiting.delete(delnum);
+      },
+      close: () => {
+        for (const done of this.#waiting.values()) done("lost");
+      },
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
+  /** Resolves with the report: K, Z or D and the text. */
+  deliver(recipient: string, sender = "sender@example.com"): Promise<string> {
+    const delnum = ++this.#delnum;
+    this.#link.send(SPAWN.deliver, delnum, formatDelivery({ messid: MESSID, sender, recipient }));
+    return new Promise((resolve) => this.#waiting.set(delnum, resolve));
+  }
+
+  /** pids of the workers there are now. */
+  workers(): number[] {
+    return readdirSync("/proc")
+      .map(Number)
+      .filter((pid) => pid > 0 && parentOf(pid) === this.pid);
+  }
+
+  /** Descriptors that qmail-lspawn has open. */
+  descriptors(): number {
+    return readdirSync(`/proc/${this.pid}/fd`).length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    const exit = once(this.#child, "exit");
+    this.#link.end();
+    await exit;
+  }
+}
+
+function parentOf(pid: number): number {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "latin1");
+    // A process that has ended and is not yet waited for counts no more.
+    if (/^State:\s+Z/m.test(status)) return 0;
+    return Number(/^PPid:\s+(\d+)/m.exec(status)?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}

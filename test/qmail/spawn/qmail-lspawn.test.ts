@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { programPath } from "../../../qmail/programs.ts";
+import { idleMax } from "../../../qmail/spawn/qmail-lspawn.ts";
+import { LspawnProcess, QmailHome } from "./_lspawn.ts";
+
+const MIB = 1024 * 1024;
+
+function alias(home: QmailHome, name: string, text: string): void {
+  home.write(`alias/.qmail-${name}`, text);
+}
+
+function maildir(home: QmailHome): string {
+  for (const sub of ["tmp", "new", "cur"]) {
+    mkdirSync(join(home.path, "alias/Maildir", sub), { recursive: true });
+  }
+  return join(home.path, "alias/Maildir/new");
+}
+
+test("what cannot be delivered at all is said in qmail-lspawn's words", async () => {
+  using home = new QmailHome();
+  await using lspawn = new LspawnProcess(home.path, "./Maildir/");
+  assert.equal(await lspawn.deliver("@local.test"), "K");
+  assert.equal(
+    await lspawn.deliver("nobody"),
+    "DSorry, address must include host name. (#5.1.3)\n",
+  );
+  assert.equal(
+    await lspawn.deliver("x@local.test"),
+    "DSorry, no mailbox here by that name. (#5.1.1)\n",
+  );
+  home.write("users/cdb", "this is no cdb");
+  assert.equal(
+    await lspawn.deliver("x@local.test"),
+    "ZTrouble reading users/cdb in qmail-lspawn.\n",
+  );
+  rmSync(join(home.path, "users/cdb"));
+  alias(home, "x", "# nothing\n");
+  assert.equal(await lspawn.deliver("x@local.test"), "Kdid 0+0+0\n");
+  rmSync(join(home.path, "queue"), { recursive: true });
+  assert.equal(
+    await lspawn.deliver("x@local.test"),
+    "Zqmail-spawn unable to open message. (#4.3.0)\n",
+  );
+});
+
+test("a stuck program holds its own delivery, and nobody else's", async () => {
+  using home = new QmailHome();
+  const stored = maildir(home);
+  const fifo = join(home.path, "alias/fifo");
+  assert.equal(spawnSync("mkfifo", [fifo]).status, 0);
+  alias(home, "stuck", "|read line <fifo; echo $line\n");
+  alias(home, "store", "./Maildir/\n");
+  await using lspawn = new LspawnProcess(home.path, "./Maildir/");
+  let stuck = true;
+  const waiting = lspawn.deliver("stuck@local.test").then((report) => {
+    stuck = false;
+    return report;
+  });
+  const reports = await Promise.all(
+    Array.from({ length: 50 }, () => lspawn.deliver("store@local.test")),
+  );
+  assert.deepEqual([...new Set(reports)], ["Kdid 1+0+0\n"]);
+  assert.equal(readdirSync(stored).length, 50);
+  assert.equal(stuck, true);
+  assert.equal(lspawn.workers().length, 1);
+  const fd = openSync(fifo, "w");
+  writeSync(fd, "went on\n");
+  assert.equal(await waiting, "Kwent on\ndid 0+0+1\n");
+});
+
+test("a worker that is killed fails its deliveries for now, and the next ones have a new one", async () => {
+  using home = new QmailHome();
+  maildir(home);
+  alias(home, "kill", "|kill -9 $PPID; sleep 10\n");
+  alias(home, "store", "./Maildir/\n");
+  await using lspawn = new LspawnProcess(home.path, "./Maildir/");
+  assert.equal(await lspawn.deliver("kill@local.test"), "Zqmail-local crashed.\n");
+  assert.equal(await lspawn.deliver("store@local.test"), "Kdid 1+0+0\n");
+});
+
+test("a long message is handed on in pieces, and its descriptor is closed again", async () => {
+  using home = new QmailHome();
+  maildir(home);
+  home.message(`Subject: long\n\n${"x".repeat(3 * MIB)}\n`);
+  alias(home, "count", "|wc -c\n");
+  await using lspawn = new LspawnProcess(home.path, "./Maildir/");
+  const size = 3 * MIB + "Subject: long\n\n\n".length;
+  assert.equal(await lspawn.deliver("count@local.test"), `K${size}\ndid 0+0+1\n`);
+  const before = lspawn.descriptors();
+  await Promise.all(Array.from({ length: 20 }, () => lspawn.deliver("count@local.test")));
+  await Promise.all(Array.from({ length: 20 }, () => lspawn.deliver("nobody@local.test")));
+  assert.equal(lspawn.descriptors(), before);
+});
+
+test("without a default delivery it leaves with 100", async () => {
+  const child = spawn(process.execPath, [programPath("spawn/qmail-lspawn")]);
+  assert.deepEqual(await once(child, "exit"), [100, null]);
+});
+
+test("how many workers may be idle goes by the memory there is", () => {
+  assert.equal(idleMax(512 * MIB), 20);
+  assert.equal(idleMax(8 * 1024 * MIB), 51);
+  assert.equal(idleMax(1024 * 1024 * MIB), 400);
+});
+
+test("mail is delivered by users/cdb as it is now, not as it was at the start", async () => {
+  using home = new QmailHome();
+  maildir(home);
+  await using lspawn = new LspawnProcess(home.path, "./Maildir/");
+  const newu = (user: string) => {
+    const ids = `${process.getuid?.()}:${process.getgid?.()}`;
+    writeFileSync(
+      join(home.path, "users/assign"),
+      `=joe:${user}:${ids}:${home.path}/alias:-:joe:\n.\n`,
+    );
+    const env = { ...process.env, QMAILHOME: home.path };
+    const made = spawnSync(process.execPath, [programPath("users/qmail-newu")], { env });
+    assert.equal(made.status, 0);
+  };
+  alias(home, "joe", '|echo "$USER"\n');
+  for (const user of ["one", "two", "three"]) {
+    newu(user);
+    assert.equal(await lspawn.deliver("joe@local.test"), `K${user}\ndid 0+0+1\n`);
+  }
+});
