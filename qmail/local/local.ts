@@ -20,9 +20,6 @@ import { deliverProgram, MessageFile } from "./program.ts";
 /** What a message gets that has been here before. */
 export const LOOPING = "This message is looping: it already has my Delivered-To line. (#5.4.6)\n";
 
-/** What a message gets that has been here before. */
-export const LOOPING = "This message is looping: it already has my Delivered-To line. (#5.4.6)\n";
-
 export interface LocalContext {
   readonly queue: QueueDoor;
   readonly maildirs: Maildirs;

@@ -11,6 +11,7 @@ import type { QmailUser } from "../../qmail/ids.ts";
 import { processInfo } from "../../qmail/supervise/procfs.ts";
 import { getgrnam, getpwnam } from "../../qmail/users/passwd.ts";
 import { freePort, LAUNCHER, lacks, qmailctl, run } from "./_site.ts";
+import { asRoot } from "./_as-root.ts";
 
 const HOME = "/var/qmail";
 const USER = "qmailctltest";
@@ -214,6 +215,8 @@ test("a real installation", { skip }, async (t) => {
         assert.match(stderr, expected);
       }
     });
+
+    await asRoot(t);
 
     await t.test("install again changes nothing", async () => {
       const report = JSON.parse(await ok("install", "--json"));
