@@ -7,7 +7,6 @@
  */
 
 import { closeSync } from "node:fs";
-import { totalmem } from "node:os";
 import { resolve } from "node:path";
 import { EXIT, QLX } from "../exit.ts";
 import { qmailHome } from "../home.ts";
@@ -21,8 +20,8 @@ import { WorkerProcess } from "./worker-process.ts";
 
 /** A worker without work lives this long. */
 const IDLE_MS = 60_000;
-/** Idle workers may take this part of the memory, at so much each, but there may be a few in any case. */
-const IDLE_SHARE = 1 / 8;
+/** Idle workers may take this part of the memory that is to be had, at so much each; a few in any case. */
+const IDLE_SHARE = 1 / 4;
 const WORKER_BYTES = 20 * 1024 * 1024;
 const IDLE_MIN = 20;
 const IDLE_MAX = 400;
@@ -52,7 +51,7 @@ export function localFields(
   return [name, home, local, dash, ext, host, sender, aliasempty];
 }
 
-/** How many workers may wait for work on a machine with `memory` bytes. */
+/** How many workers may wait for work when `memory` bytes are available. */
 export function idleMax(memory: number): number {
   const fitting = Math.floor((memory * IDLE_SHARE) / WORKER_BYTES);
   return Math.min(Math.max(fitting, IDLE_MIN), IDLE_MAX);
@@ -107,7 +106,7 @@ function main(aliasempty: string): void {
     // In a sandbox everything runs as one user.
     start: (owner, gone) => startWorker(home, ids.sandbox ? {} : owner, gone),
     idleMs: IDLE_MS,
-    idleMax: idleMax(totalmem()),
+    idleMax: () => idleMax(process.availableMemory()),
   });
   const options = { assignments: new Assignments(home, ids), pool, aliasempty };
   serveSpawner({

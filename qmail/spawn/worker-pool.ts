@@ -20,8 +20,8 @@ export interface PoolOptions {
   start(owner: Owner, gone: () => void): PoolWorker;
   /** A worker without work lives so long, in milliseconds. */
   readonly idleMs: number;
-  /** So many workers may be without work; beyond, the one that is so for longest leaves. */
-  readonly idleMax: number;
+  /** So many workers may be without work now; beyond, the one that is so for longest leaves. */
+  idleMax(): number;
 }
 
 interface Entry {
@@ -81,7 +81,7 @@ export class WorkerPool {
     this.#idle.add(key);
     entry.idle = setTimeout(() => this.#dismiss(key), this.#options.idleMs).unref();
     const [longest] = this.#idle;
-    if (this.#idle.size > this.#options.idleMax && longest !== undefined) this.#dismiss(longest);
+    if (this.#idle.size > this.#options.idleMax() && longest !== undefined) this.#dismiss(longest);
   }
 
   #dismiss(key: string): void {

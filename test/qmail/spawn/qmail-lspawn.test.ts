@@ -104,7 +104,7 @@ test("without a default delivery it leaves with 100", async () => {
 
 test("how many workers may be idle goes by the memory there is", () => {
   assert.equal(idleMax(512 * MIB), 20);
-  assert.equal(idleMax(8 * 1024 * MIB), 51);
+  assert.equal(idleMax(8 * 1024 * MIB), 102);
   assert.equal(idleMax(1024 * 1024 * MIB), 400);
 });
 

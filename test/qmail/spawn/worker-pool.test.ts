@@ -51,7 +51,7 @@ function pool(idleMax: number) {
   const workers: FakeWorker[] = [];
   const made = new WorkerPool({
     idleMs: 60_000,
-    idleMax,
+    idleMax: () => idleMax,
     start(owner, gone) {
       const worker = new FakeWorker(owner, gone);
       workers.push(worker);
