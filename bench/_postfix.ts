@@ -26,7 +26,7 @@ export function makePostfix(
   directory: string,
   port: number,
   concurrency: number,
-  more: Readonly<Record<string, string>> = {},
+  more: Readonly<Record<string, string | number>> = {},
 ): MailServer {
   const owner = getpwnam("postfix");
   const nobody = getpwnam("nobody");
