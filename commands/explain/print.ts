@@ -1,7 +1,7 @@
 /** An explanation as a person reads it: a decision to a line, forwards indented below theirs. */
 
 import kleur from "kleur";
-import type { Instruction } from "../../qmail/local/dotqmail.ts";
+import type { Delivery } from "../../qmail/local/dotqmail.ts";
 import type { Action, Explanation, Step } from "./walk.ts";
 
 const TOPIC_WIDTH = 9;
@@ -68,14 +68,12 @@ function actionRows({ source, instruction, path, trouble, forward }: Action, sen
   return [first, row("", why, { colour: kleur.yellow })];
 }
 
-function what(instruction: Instruction, path: string | null): string {
+function what(instruction: Delivery, path: string | null): string {
   switch (instruction.type) {
     case "program":
       return `|${instruction.command}`;
     case "forward":
       return instruction.address;
-    case "list":
-      return "only forwards from here on";
     default:
       return path ?? instruction.path;
   }

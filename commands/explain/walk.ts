@@ -4,7 +4,7 @@
  */
 
 import { ConstMap } from "../../qmail/control/constmap.ts";
-import type { Instruction } from "../../qmail/local/dotqmail.ts";
+import type { Delivery } from "../../qmail/local/dotqmail.ts";
 import { LOOPING } from "../../qmail/local/local.ts";
 import type { Outlook } from "../../qmail/local/outlook.ts";
 import { findRoute } from "../../qmail/remote/smtproutes.ts";
@@ -33,7 +33,7 @@ export interface Step {
 /** One instruction that would be carried out. */
 export interface Action {
   readonly source: string;
-  readonly instruction: Instruction;
+  readonly instruction: Delivery;
   /** Where a file is. */
   readonly path: string | null;
   readonly trouble: Report | null;

@@ -3,6 +3,7 @@
  * each instruction whether something is in its way. Sees what its user sees, so it runs as the recipient.
  */
 
+import { isAbsolute, join } from "node:path";
 import type { Report } from "../spawn/report.ts";
 import { type Delivery, dotQmailCandidates, steps } from "./dotqmail.ts";
 import type { LocalRequest } from "./environment.ts";
@@ -67,7 +68,7 @@ function lineOutlooks({ home }: LocalRequest, found: Found): LineOutlook[] {
 
 function pathOf(instruction: Delivery, home: string): string | null {
   if (instruction.type !== "maildir" && instruction.type !== "mbox") return null;
-  return instruction.path.startsWith("/") ? instruction.path : `${home}/${instruction.path}`;
+  return isAbsolute(instruction.path) ? instruction.path : join(home, instruction.path);
 }
 
 function fileTrouble(instruction: Delivery, path: string | null) {

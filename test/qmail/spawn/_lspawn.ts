@@ -45,13 +45,14 @@ export class QmailHome implements Disposable {
     if (owner !== undefined) chownSync(join(this.path, path), owner, -1);
   }
 
-  /** What was left for the queue since the last call, each as bytes. */
-  queued(): string[] {
+  /** What was left for the queue with `text` at its beginning, each as bytes; taken away. */
+  queued(text: string): string[] {
     const drop = join(this.path, "drop");
-    return readdirSync(drop).map((name) => {
-      const text = readFileSync(join(drop, name), "latin1");
+    return readdirSync(drop).flatMap((name) => {
+      const bytes = name.endsWith(".msg") ? readFileSync(join(drop, name), "latin1") : "";
+      if (!bytes.startsWith(text)) return [];
       rmSync(join(drop, name));
-      return text;
+      return bytes;
     });
   }
 
