@@ -25,7 +25,7 @@ export interface Plan {
 export function expand(recipient: string, sender: string | null, tables: Tables): Plan | null {
   const data = wildLookup(":", recipient, tables);
   if (data === null) return null;
-  const expansion = new Expansion(tables);
+  const expansion = new Expansion(tables, recipient);
   expansion.commands(commandsIn(data));
   const { programs, recipients } = expansion;
   const owner = sender !== null && isBounce(sender) ? null : wildLookup("?", recipient, tables);
@@ -45,11 +45,12 @@ class Expansion {
   readonly programs: string[] = [];
   readonly recipients: string[] = [];
   readonly #tables: Tables;
-  /** Commands that were obeyed: each counts once, so no table leads round in circles. */
+  /** Commands and targets that were obeyed: each counts once, so no table leads round in circles. */
   readonly #seen = new Set<string>();
 
-  constructor(tables: Tables) {
+  constructor(tables: Tables, recipient: string) {
     this.#tables = tables;
+    this.#seen.add(`:${lowerAscii(recipient)}`);
   }
 
   /** Obeys `commands` and what they lead to, depth first. No recursion: a table may be deep. */
@@ -89,7 +90,7 @@ class Expansion {
     const key = lowerAscii(address);
     // A target with an owner is reached by mail, so that its messages have its owner as their sender.
     const data = this.#tables.get(`?${key}`) === null ? this.#tables.get(`:${key}`) : null;
-    if (data !== null) return commandsIn(data);
+    if (data !== null) return this.#isNew(`:${key}`) ? commandsIn(data) : [];
     this.recipients.push(address);
     return [];
   }
