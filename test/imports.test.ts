@@ -27,12 +27,12 @@ const FORBIDDEN: readonly (readonly [RegExp, RegExp, string])[] = [
   ],
   [
     /^qmail\/send\//,
-    /^qmail\/(local|remote|smtpd|inject)\//,
+    /^qmail\/(local|remote|smtpd|inject|forward|maildir|vacation)\//,
     "mail leaves qmail-send through the spawn protocol",
   ],
   [/^qmail\/send\//, /^qmail\/spawn\/(?!report|protocol)/, "qmail-send knows the protocol alone"],
   [
-    /^qmail\/(local|remote|smtpd|inject)\//,
+    /^qmail\/(local|remote|smtpd|inject|forward|maildir|vacation)\//,
     /^qmail\/send\//,
     "doors and deliveries do not know qmail-send",
   ],
