@@ -147,24 +147,24 @@ for (const [recipient, ...args] of [
     const input = TABLE.replace("|dew-monitor", "|cat\\ >out");
     twins.debian("setforward", ["t.cdb", "tmp"], { input });
     twins.debian("setmaillist", ["list.bin", "tmp"], { input: "l@x\n./list.bin\nroot@yp.to\n" });
-    for (const RECIPIENT of [recipient]) {
-      const told = (which: "ours" | "debian") => {
-        const ran = twins[which]("fastforward", ["-n", ...args, "t.cdb"], { env: { RECIPIENT } });
-        // The order of recipients is nobody's promise.
-        return { code: ran.code, text: said(ran).split("\n").sort() };
+    const told = (which: "ours" | "debian") => {
+      const env = { RECIPIENT: recipient };
+      const ran = twins[which]("fastforward", ["-n", ...args, "t.cdb"], { env });
+      // The order of recipients is nobody's promise.
+      return { code: ran.code, text: said(ran).split("\n").sort() };
+    };
+    assert.deepEqual(told("ours"), told("debian"));
+    // Where there is an owner it depends on the sender whether he is named.
+    for (const SENDER of recipient.startsWith("sos") ? ["me@x.y", "", "#@[]"] : ["me@x.y"]) {
+      const done = (which: "ours" | "debian") => {
+        const options = { env: { RECIPIENT: recipient, SENDER }, input: MESSAGE };
+        const { code, stderr } = twins[which]("fastforward", [...args, "t.cdb"], options);
+        const words = stderr.replace(/qp \d+/, "qp");
+        return { code, words, queued: twins.queued()?.split("\0").sort() };
       };
-      assert.deepEqual(told("ours"), told("debian"));
-      for (const SENDER of ["me@x.y", "", "#@[]"]) {
-        const done = (which: "ours" | "debian") => {
-          const options = { env: { RECIPIENT, SENDER }, input: MESSAGE };
-          const { code, stderr } = twins[which]("fastforward", [...args, "t.cdb"], options);
-          const words = stderr.replace(/qp \d+/, "qp");
-          return { code, words, queued: twins.queued()?.split("\0").sort() };
-        };
-        const theirs = done("debian");
-        // Debian's runs a program named preline, which there is none of: ours needs none.
-        if (theirs.code !== 111) assert.deepEqual(done("ours"), theirs);
-      }
+      const theirs = done("debian");
+      // Debian's runs a program named preline, which there is none of: ours needs none.
+      if (theirs.code !== 111) assert.deepEqual(done("ours"), theirs);
     }
   });
 }
