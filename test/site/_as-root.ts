@@ -107,7 +107,7 @@ export async function asRoot(t: TestContext): Promise<void> {
     await using lspawn = new LspawnProcess(home.path, "./Maildir/");
     const outcomes = {
       one: "K",
-      "one-closed": "ZUnable to open .qmail-closed: permission denied. (#4.3.0)\n",
+      "one-closed": "ZUnable to open .qmail-closed: access denied. (#4.3.0)\n",
       "one-far": "ZUnable to chdir to maildir. (#4.2.1)\n",
       "one-none": "DSorry, no mailbox here by that name. (#5.1.1)\n",
     };
@@ -119,7 +119,7 @@ export async function asRoot(t: TestContext): Promise<void> {
     }
     // A home that its user cannot enter.
     chownSync(path, 0, 0);
-    const unreachable = `ZUnable to switch to ${path}: permission denied. (#4.3.0)\n`;
+    const unreachable = `ZUnable to switch to ${path}: access denied. (#4.3.0)\n`;
     const { report } = await walk(openSite(home.path), "one@local.test");
     assert.equal(report.status + report.text, unreachable);
     assert.equal(await lspawn.deliver("one@local.test"), unreachable);

@@ -10,8 +10,8 @@ import { HIER } from "../../qmail/hier.ts";
 import type { QmailUser } from "../../qmail/ids.ts";
 import { processInfo } from "../../qmail/supervise/procfs.ts";
 import { getgrnam, getpwnam } from "../../qmail/users/passwd.ts";
-import { freePort, LAUNCHER, lacks, qmailctl, run } from "./_site.ts";
 import { asRoot } from "./_as-root.ts";
+import { freePort, LAUNCHER, lacks, qmailctl, run } from "./_site.ts";
 
 const HOME = "/var/qmail";
 const USER = "qmailctltest";
