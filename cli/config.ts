@@ -178,6 +178,7 @@ function complete(input: ConfigInput, directory: string): Config {
     aliases: Object.fromEntries(
       Object.entries(input.aliases ?? {}).map(([name, lines]) => [name, list(lines)]),
     ),
+    assign: input.assign ?? null,
     defaultDelivery: input.defaultDelivery ?? "home",
     routes: input.routes ?? {},
     smtp:

@@ -4,6 +4,7 @@
  */
 
 import { z } from "zod";
+import { compileAssign } from "../qmail/users/assign.ts";
 import { BOOT_SCRIPTS } from "./boot-scripts.ts";
 import {
   A_LISTEN,
@@ -69,6 +70,12 @@ export interface ConfigInput {
    */
   aliases?: Record<string, Instruction | Instruction[]>;
   /**
+   * Whose addresses are that are neither system users' nor aliases: lines of users/assign (qmail-users(5)) without
+   * the dot that ends it, like `"=sales:joe:507:100:/home/joe:-:sales:"`; users/cdb is made of them. Default: the
+   * file is left alone.
+   */
+  assign?: string[];
+  /**
    * What happens to mail of users without a .qmail file: a boot script (`"home"`, `"proc"`, `"binm1"`, `"binm2"`, `"binm3"`,
    * each also with `"+df"`) or a delivery instruction like `"./Maildir/"`. Default: `"home"`, which is `./Mailbox`.
    */
@@ -125,6 +132,8 @@ export interface Config {
   readonly locals: readonly string[] | null;
   readonly rcpthosts: readonly string[] | null;
   readonly aliases: Readonly<Record<string, readonly Instruction[]>>;
+  /** Lines of users/assign; null: not ours. */
+  readonly assign: readonly string[] | null;
   readonly defaultDelivery: string;
   readonly routes: Readonly<Record<string, string>>;
   readonly smtp: {
@@ -149,6 +158,8 @@ const A_HOST = 'a full host name with a dot, like "mail.example.com"';
 const A_DOMAIN = 'a domain, like "example.com"';
 const AN_INSTRUCTION = 'one line of a .qmail file, like "steve" or "./Maildir/", or a list of them';
 const SECONDS = "seconds, 0 or more";
+const AN_ASSIGNMENT =
+  'a line of users/assign, like "=sales:joe:507:100:/home/joe:-:sales:" or "+joe-:joe:507:100:/home/joe:-::"';
 const A_LINE = "one line of text, a number, or a list of lines";
 
 /** True for a full host name, as control/me holds it. */
@@ -185,6 +196,10 @@ export const configSchema = z.strictObject(
         { error: "names with their delivery instructions" },
       )
       .optional(),
+    assign: list(
+      oneLine(AN_ASSIGNMENT).refine(isAssignment, { error: AN_ASSIGNMENT }),
+      AN_ASSIGNMENT,
+    ).optional(),
     defaultDelivery: oneLine("a boot script or a delivery instruction")
       .refine((text) => BOOT_SCRIPTS.includes(text) || /^[./|&]/.test(text), {
         error: `one of ${BOOT_SCRIPTS.join(", ")}; or a delivery instruction, like "./Maildir/"`,
@@ -261,3 +276,13 @@ export const configSchema = z.strictObject(
   },
   { error: "an object: export default defineConfig({ ... })" },
 );
+
+function isAssignment(line: string): boolean {
+  if (!/^[=+]/.test(line)) return false;
+  try {
+    compileAssign(`${line}\n.\n`);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,9 +1,10 @@
-/** Step 4: the aliases, in ~alias/.qmail-NAME. */
+/** Step 4: the aliases, in ~alias/.qmail-NAME, and whose the other addresses are. */
 
 import { chownSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryName } from "../../qmail/files/atomic.ts";
 import { safeExtension } from "../../qmail/local/dotqmail.ts";
+import { assignmentRows } from "./assignments.ts";
 import { fileRow, type InstallContext, type Row, type Step } from "./step.ts";
 import { shellQuote } from "./templates.ts";
 
@@ -29,6 +30,7 @@ export const aliases: Step = {
     );
     return [
       ...files,
+      ...assignmentRows(context),
       ...maildirs(context, names.flatMap(linesOf)).map((path) => maildirRow(context, path)),
     ];
   },

@@ -13,7 +13,7 @@ import { newu } from "../../qmail/users/qmail-newu.ts";
 import { LspawnProcess, QmailHome } from "../qmail/spawn/_lspawn.ts";
 
 /** So many uids get mail; the long form of the test set has more than may be idle at once. */
-const USERS = process.env.QMAILCTL_TEST_LONG ? 300 : 20;
+const USERS = process.env.QMAILCTL_TEST_LONG ? 300 : 12;
 const FIRST_UID = 50_000;
 const GID = 60_000;
 const AT_ONCE = 10;
