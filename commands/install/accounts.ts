@@ -2,6 +2,7 @@
 
 import { execa } from "execa";
 import { QMAIL_GROUPS, QMAIL_USERS, type QmailUser } from "../../qmail/ids.ts";
+import { toBytes } from "../../qmail/inject/context.ts";
 import { getgrgid, getgrnam, getpwnam } from "../../qmail/users/passwd.ts";
 import { CommandError } from "../output.ts";
 import type { InstallContext, Row } from "./step.ts";
@@ -33,7 +34,7 @@ function userRow(context: InstallContext, name: QmailUser): Row {
     inspect() {
       const user = getpwnam(name);
       if (!user) return "missing";
-      if (user.home !== home) return `home ${user.home}, not ${home}`;
+      if (user.home !== toBytes(home)) return `home ${user.home}, not ${home}`;
       if (user.gid !== getgrnam(group)?.gid) {
         return `group ${getgrgid(user.gid)?.name ?? user.gid}, not ${group}`;
       }

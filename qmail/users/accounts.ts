@@ -93,7 +93,7 @@ export class Accounts {
 /** Asks getent(1) for `names`. Rejects when it fails otherwise than by not knowing a name. */
 export const getent: LookUp = (names) =>
   new Promise((resolve, reject) => {
-    const options = { encoding: "utf8", timeout: TIMEOUT_MS, maxBuffer: 1 << 20 } as const;
+    const options = { encoding: "latin1", timeout: TIMEOUT_MS, maxBuffer: 1 << 20 } as const;
     execFile("getent", ["passwd", ...names], options, (error, stdout) => {
       if (error && error.code !== NOT_ALL) {
         reject(

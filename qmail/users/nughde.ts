@@ -7,6 +7,7 @@ import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { CdbFile } from "../cdb/cdb.ts";
 import { QLX } from "../exit.ts";
+import { fsPath } from "../files/bytes.ts";
 import type { Ids } from "../ids.ts";
 import { Accounts } from "./accounts.ts";
 import { type Assigned, findAssigned, type Nughde } from "./assign.ts";
@@ -85,7 +86,7 @@ export function accountsView(home: string, ids: Ids): AccountsView {
       name: "alias",
       uid: ids.uid.alias,
       gid: ids.gid.nofiles,
-      home: join(resolve(home), "alias"),
+      home: Buffer.from(join(resolve(home), "alias")).toString("latin1"),
       shell: "",
     };
     return { account: async (name) => (name === "alias" ? alias : null), homeOwner };
@@ -106,7 +107,7 @@ export function accountsView(home: string, ids: Ids): AccountsView {
  */
 async function ownerOf(home: string): Promise<number | null> {
   try {
-    return (await stat(home)).uid;
+    return (await stat(fsPath(home))).uid;
   } catch (error) {
     if (ABSENT.has((error as NodeJS.ErrnoException).code ?? "")) return null;
     throw new NughdeError(QLX.nfs, error);

@@ -9,7 +9,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
 
-/** One line of passwd(5). */
+/** One line of passwd(5), in byte strings. */
 export interface Passwd {
   readonly name: string;
   readonly uid: number;
@@ -65,7 +65,7 @@ class NameDatabase<E extends Entry> {
     const stamp = `${mtimeMs} ${size} ${ino}`;
     if (stamp !== this.#stamp) {
       const entries = new Map<string, E>();
-      for (const line of readFileSync(`/etc/${this.#file}`, "utf8").split("\n")) {
+      for (const line of readFileSync(`/etc/${this.#file}`, "latin1").split("\n")) {
         const entry = this.#parse(line);
         if (entry && !entries.has(entry.name)) entries.set(entry.name, entry);
       }
@@ -92,7 +92,7 @@ class NameDatabase<E extends Entry> {
   #getent(name: string): E | null {
     try {
       const line = execFileSync("getent", [this.#file, name], {
-        encoding: "utf8",
+        encoding: "latin1",
         timeout: 10_000,
         stdio: ["ignore", "pipe", "ignore"],
       });

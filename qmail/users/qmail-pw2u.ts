@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { ConstMap, ConstSet } from "../control/constmap.ts";
 import { linesOf, textOf } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
+import { fsPath } from "../files/bytes.ts";
 import { qmailHome } from "../home.ts";
 import { getopt } from "../inject/getopt.ts";
 import { DEFAULTS, Pw2uError, type Pw2uFiles, type Pw2uOptions, pw2u } from "./pw2u.ts";
@@ -61,7 +62,7 @@ function readFiles(home: string): Pw2uFiles {
 
 function ownerOf(home: string): number | null {
   try {
-    return statSync(home).uid;
+    return statSync(fsPath(home)).uid;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw new Pw2uError(`unable to stat ${home}`, { cause: error });
