@@ -120,7 +120,7 @@ test("a message that was seen in todo and removed before it is announced is told
   const entering = new Set<string>();
   const sync = new GroupSync();
   sync.sync = (directory) => {
-    if (directory.endsWith("/todo")) entering.clear();
+    if (String(directory).endsWith("/todo")) entering.clear();
     return Promise.resolve();
   };
   const gone = async (more: Partial<IntakeContext>) => {
