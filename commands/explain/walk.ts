@@ -7,8 +7,9 @@ import { ConstMap } from "../../qmail/control/constmap.ts";
 import type { Delivery } from "../../qmail/local/dotqmail.ts";
 import { LOOPING } from "../../qmail/local/local.ts";
 import type { Outlook } from "../../qmail/local/outlook.ts";
-import { findRoute } from "../../qmail/remote/smtproutes.ts";
-import { type Decision, decide, domainKeys } from "../../qmail/send/rewrite.ts";
+import { QMTP_PORT } from "../../qmail/remote/qmtp-session.ts";
+import { findRoute, SMTP_PORT } from "../../qmail/remote/smtproutes.ts";
+import { type Decision, decide } from "../../qmail/send/rewrite.ts";
 import { troubleReport } from "../../qmail/spawn/qmail-lspawn.ts";
 import type { Report } from "../../qmail/spawn/report.ts";
 import type { Nughde } from "../../qmail/users/assign.ts";
@@ -176,13 +177,22 @@ function domainStep({ home }: Site, { forms, file, key, address }: Decision): St
 
 function routeStep({ home, control }: Site, recipient: string): Step {
   const host = recipient.slice(recipient.lastIndexOf("@") + 1);
-  const routes = new ConstMap(control.lines("smtproutes") ?? []);
-  const relay = findRoute(routes, host);
-  const key = [...domainKeys(host)].find((each) => routes.get(each) !== undefined);
-  const source = key === undefined ? null : controlSource(home, "smtproutes", key);
-  if (!relay) return step("route", `to the mail exchangers (MX) of ${host}`, source);
-  return step("route", `through ${relay.host}, port ${relay.port}`, source);
+  for (const [file, port] of ROUTES) {
+    const route = findRoute(new ConstMap(control.lines(file) ?? []), host, port);
+    if (!route?.relay) continue;
+    const source = controlSource(home, file, route.pattern);
+    return step("route", `through ${route.relay.host}, port ${route.relay.port}`, source);
+  }
+  const exception = findRoute(new ConstMap(control.lines("smtproutes") ?? []), host);
+  const source = exception && controlSource(home, "smtproutes", exception.pattern);
+  return step("route", `to the mail exchangers (MX) of ${host}`, source);
 }
+
+/** Files of routes with the port of their protocol, the first that has one for a host counts. */
+const ROUTES = [
+  ["qmtproutes", QMTP_PORT],
+  ["smtproutes", SMTP_PORT],
+] as const;
 
 function userStep(site: Site, local: string, { nughde, by, key, candidates }: Whose): Step {
   const { name, uid, gid } = nughde;

@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { lowerAscii } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
+import { getopt } from "../getopt.ts";
 import {
   type ByteEnv,
   type Context,
@@ -14,7 +15,6 @@ import {
   toText,
 } from "../inject/context.ts";
 import { copyToQueue } from "../inject/copy.ts";
-import { getopt } from "../inject/getopt.ts";
 import { type Domains, readDomains } from "../inject/rewrite.ts";
 import { isAbsent, systemText } from "../local/failure.ts";
 import type { Message } from "../spawn/message.ts";

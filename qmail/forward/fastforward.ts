@@ -4,6 +4,7 @@ import { closeSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs
 import { type CdbBytes, CdbFile, cdbGet } from "../cdb/cdb.ts";
 import { EXIT } from "../exit.ts";
 import { fsPath } from "../files/bytes.ts";
+import { getopt } from "../getopt.ts";
 import {
   type ByteEnv,
   type Context,
@@ -14,7 +15,6 @@ import {
   toText,
 } from "../inject/context.ts";
 import { copyToQueue } from "../inject/copy.ts";
-import { getopt } from "../inject/getopt.ts";
 import { systemText } from "../local/failure.ts";
 import type { Message } from "../spawn/message.ts";
 import { stdinMessage } from "../spawn/stdin-message.ts";

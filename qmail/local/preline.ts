@@ -2,8 +2,8 @@
 
 import { spawn } from "node:child_process";
 import { EXIT } from "../exit.ts";
+import { getopt } from "../getopt.ts";
 import { type ByteEnv, byteEnv, exitWith, type Outcome, refused } from "../inject/context.ts";
-import { getopt } from "../inject/getopt.ts";
 import { isPassing, systemText } from "./failure.ts";
 
 const USAGE = refused("usage: preline cmd [ arg ... ]");

@@ -7,8 +7,8 @@
 import { writeSync } from "node:fs";
 import { EXIT } from "../exit.ts";
 import { GroupSync } from "../files/groupsync.ts";
+import { getopt } from "../getopt.ts";
 import { qmailHome } from "../home.ts";
-import { getopt } from "../inject/getopt.ts";
 import { localQueue } from "../queue/local-queue.ts";
 import { stdinMessage } from "../spawn/stdin-message.ts";
 import { serveWork } from "../spawn/worker.ts";

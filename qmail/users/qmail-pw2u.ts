@@ -6,8 +6,8 @@ import { ConstMap, ConstSet } from "../control/constmap.ts";
 import { linesOf, textOf } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
 import { fsPath } from "../files/bytes.ts";
+import { getopt } from "../getopt.ts";
 import { qmailHome } from "../home.ts";
-import { getopt } from "../inject/getopt.ts";
 import { DEFAULTS, Pw2uError, type Pw2uFiles, type Pw2uOptions, pw2u } from "./pw2u.ts";
 
 /** The options in `args`; a string says what is wrong. The last of two that contradict wins. */

@@ -13,6 +13,7 @@ import { readFileSync, writeSync } from "node:fs";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { EXIT } from "../exit.ts";
+import { getopt } from "../getopt.ts";
 import {
   type Context,
   exitWith,
@@ -21,7 +22,6 @@ import {
   programContext,
   toText,
 } from "../inject/context.ts";
-import { getopt } from "../inject/getopt.ts";
 import { HeaderBody } from "../inject/headerbody.ts";
 import { inject } from "../inject/qmail-inject.ts";
 import { Answered } from "./answered.ts";

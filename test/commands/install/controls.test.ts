@@ -6,7 +6,7 @@ import { controlFiles, defaultDomain, plusDomain } from "../../../commands/insta
 
 /** A config of which only what makes control files matters. */
 function config(fields: Partial<Config>): Config {
-  const none = { locals: null, rcpthosts: null, routes: {}, control: {} };
+  const none = { locals: null, rcpthosts: null, routes: {}, srsDomain: null, control: {} };
   return { ...none, ...fields } as Config;
 }
 
