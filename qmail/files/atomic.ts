@@ -67,7 +67,7 @@ export function temporaryOwner(name: string): number | null {
 }
 
 /** Makes the names in `directory` durable. */
-export function syncDirectory(directory: string): void {
+export function syncDirectory(directory: string | Buffer): void {
   const fd = openSync(directory, "r");
   try {
     fsyncSync(fd);

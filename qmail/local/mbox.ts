@@ -23,6 +23,7 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { syncDirectory } from "../files/atomic.ts";
 import { fsPath } from "../files/bytes.ts";
 import { DotLock } from "../files/dotlock.ts";
 import { LockBusyError, lockWaiting } from "../files/lock.ts";
@@ -216,6 +217,8 @@ class Mbox {
     }
     try {
       if (written.length > 0) await synced(this.#fd);
+      // A file without its name is lost: not every filesystem syncs both.
+      if (written.length > 0 && start === 0) this.#syncName();
       for (const { resolve } of written) resolve();
     } catch (error) {
       this.#cutBack(start);
@@ -233,7 +236,11 @@ class Mbox {
     for (const part of quote.end()) writeWhole(this.#fd, part);
   }
 
-  /** What ends the last line of an mbox that somebody's crash left in the middle of one. */
+  #syncName(): void {
+    if (fstatSync(this.#fd).isFile()) syncDirectory(fsPath(dirname(this.#path)));
+  }
+
+  /** What ends an entry that a crash cut off: behind anything but an empty line From_ begins no message. */
   #unfinished(): string {
     const stat = fstatSync(this.#fd);
     if (!stat.isFile() || stat.size === 0) return "";
@@ -244,9 +251,10 @@ class Mbox {
       return "";
     }
     try {
-      const last = Buffer.alloc(1);
-      readSync(fd, last, 0, 1, stat.size - 1);
-      return last[0] === NEWLINE ? "" : "\n\n";
+      const end = Buffer.alloc(2);
+      const read = readSync(fd, end, 0, 2, Math.max(0, stat.size - 2));
+      if (end[read - 1] !== NEWLINE) return "\n\n";
+      return end[0] === NEWLINE ? "" : "\n";
     } finally {
       closeSync(fd);
     }

@@ -34,11 +34,13 @@ class Killer {
 
   constructor(kill: Kill) {
     this.#kill = kill;
-    this.#armed = kill.arm === undefined;
+    // A process started anew after the death of its kind lives.
+    this.#armed = kill.arm === undefined && !existsSync(kill.note);
   }
 
   before(call: Call): void {
-    this.#armed ||= existsSync(this.#kill.arm as string);
+    const { arm, note } = this.#kill;
+    this.#armed ||= arm !== undefined && existsSync(arm) && !existsSync(note);
     if (!this.#armed) return;
     this.#count++;
     if (this.#count === this.#kill.at) this.#chosen = call;

@@ -188,6 +188,23 @@ test("a forward that the queue refuses", async () => {
   assert.equal((await home.deliver()).status, "D");
 });
 
+/** What an mbox ends in → what must stand between that and the next From_ line. */
+for (const [end, between] of [
+  ["", ""],
+  ["From a\n\nbody\n\n", ""],
+  ["From a\n\nbody\n", "\n"],
+  ["From a\n\ncut of", "\n\n"],
+] as const) {
+  test(`a reader finds the message behind an mbox that ends in ${JSON.stringify(end.slice(-7))}`, async () => {
+    using home = new Home();
+    home.write(".qmail", "./mbox\n");
+    home.write("mbox", end);
+    assert.equal((await home.deliver()).status, "K");
+    const text = readFileSync(join(home.path, "mbox"), "latin1");
+    assert.equal(text.slice(end.length, text.indexOf("From ", end.length)), between);
+  });
+}
+
 test("an mbox waits for another program's lock", async () => {
   using home = new Home();
   home.write(".qmail", "./mbox\n");
