@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { splitOf } from "../../qmail/queue/fmtqfn.ts";
-import { type Arrival, type Letter, outcomeKey, recognize } from "./letters.ts";
+import { type Arrival, type Letter, moveWorld, outcomeKey, recognize } from "./letters.ts";
 import type { Site } from "./site.ts";
 
 /** What was tried and found. */
@@ -51,16 +51,24 @@ export function collect(
   }
   for (const entry of mboxEntries(site.mbox())) {
     const found = recognize(entry, letters);
-    if (typeof found !== "string") arrivals.push(found);
-    else if (isCut(entry)) cut++;
-    else wrong.push(`mbox: ${found}`);
+    if (typeof found !== "string") {
+      arrivals.push(found);
+      continue;
+    }
+    // An mbox is no Maildir: what a crash cut off stays in it, and may stick to a message that is whole.
+    cut++;
+    arrivals.push(...wholeIn(entry, letters));
   }
   return { arrivals, wrong, cut };
 }
 
-/** The beginning of an entry and nothing else: what a crash leaves of one. */
-function isCut(entry: string): boolean {
-  return !entry.includes("-- end of");
+/** The letters that lie whole in an entry of an mbox together with something else. */
+function wholeIn(entry: string, letters: ReadonlyMap<string, Letter>): Arrival[] {
+  return [...entry.matchAll(/^X-World: (\d+)\nX-Token: (\S+)$/gm)].flatMap((match) => {
+    const [, world = "", token = ""] = match;
+    const text = moveWorld(letters.get(token)?.text ?? "\0", world);
+    return entry.startsWith(text, match.index) ? [{ kind: "mail", box: "mbox", world, token }] : [];
+  });
 }
 
 /** Letters on their way, and how far each was at the last crash. */
@@ -126,7 +134,7 @@ export class Ledger {
  * How often a letter passes from file to file on its way: each passing is made again when a crash comes
  * before the old file is gone. Drop to queue, queue to mailbox, queue to bounce.
  */
-function hops(key: string): number {
+export function hops(key: string): number {
   if (key.endsWith(" postmaster") || key.endsWith(" box-forwarded")) return 3;
   return key.includes(" bounce ") || key.includes("-local ") || key.includes("-down") ? 2 : 1;
 }

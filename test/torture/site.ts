@@ -214,6 +214,22 @@ export class Site {
     return false;
   }
 
+  /** Resolves with the files of unfinished messages when there are none, or when nothing happens any more. */
+  async settled(quietMs: number): Promise<string[]> {
+    let known = "";
+    let since = performance.now();
+    for (;;) {
+      const work = this.work();
+      if (!this.running || (work.length === 0 && this.work().length === 0)) return work;
+      const now = performance.now();
+      if (work.join() !== known) since = now;
+      known = work.join();
+      if (now - since > quietMs) return work;
+      this.urge();
+      await sleep(100);
+    }
+  }
+
   /** Has everything tried now: what is scheduled, and what is in todo. */
   urge(): void {
     this.signal("SIGALRM");
