@@ -18,13 +18,14 @@ import {
   statSync,
   unlinkSync,
 } from "node:fs";
+import { crc32 } from "node:zlib";
 import { QQ } from "../exit.ts";
 import type { Ids } from "../ids.ts";
 import { Intake, type IntakeContext, type Queued, QueueError, type Source } from "./intake.ts";
 import { DROP_DIRECTORY, ENVELOPE_MAX, OSSIFIED_SECONDS } from "./protocol.ts";
 
 const MAGIC = "qmaildrop 1\n";
-const TRAILER = 16 + MAGIC.length;
+const TRAILER = 20 + MAGIC.length;
 const CHUNK = 64 * 1024;
 const TAKEN_MAX = 1000;
 
@@ -33,22 +34,40 @@ export function dropName(): string {
   return `${Math.floor(Date.now() / 1000)}.${process.pid}.${randomBytes(12).toString("hex")}`;
 }
 
-/** The trailer of a drop file with a message of `size` bytes and an envelope of `envelopeSize` bytes. */
-export function formatTrailer(size: number, envelopeSize: number): Buffer {
+/** What stands at the end of a drop file. */
+export interface Trailer {
+  /** Bytes of the message, and of the envelope behind it. */
+  readonly size: number;
+  readonly envelopeSize: number;
+  /** CRC-32 of both: the file is not synced, and a power cut may leave its size without its bytes. */
+  readonly sum: number;
+}
+
+/** The bytes of a trailer. */
+export function formatTrailer({ size, envelopeSize, sum }: Trailer): Buffer {
   const trailer = Buffer.alloc(TRAILER);
   trailer.writeBigUInt64BE(BigInt(size), 0);
   trailer.writeBigUInt64BE(BigInt(envelopeSize), 8);
-  trailer.write(MAGIC, 16, "latin1");
+  trailer.writeUInt32BE(sum, 16);
+  trailer.write(MAGIC, 20, "latin1");
   return trailer;
 }
 
 /** The reverse of `formatTrailer`; null for bytes that are no trailer. */
-export function parseTrailer(bytes: Buffer): { size: number; envelopeSize: number } | null {
-  if (bytes.length !== TRAILER || bytes.toString("latin1", 16) !== MAGIC) return null;
+export function parseTrailer(bytes: Buffer): Trailer | null {
+  if (bytes.length !== TRAILER || bytes.toString("latin1", 20) !== MAGIC) return null;
   return {
     size: Number(bytes.readBigUInt64BE(0)),
     envelopeSize: Number(bytes.readBigUInt64BE(8)),
+    sum: bytes.readUInt32BE(16),
   };
+}
+
+/** A file that no qmail-queue has finished, or that a power cut damaged before anything was promised. */
+class BrokenDropError extends QueueError {
+  constructor(message: string) {
+    super(QQ.readError, message);
+  }
 }
 
 export class Drops {
@@ -108,6 +127,8 @@ export class Drops {
         await this.take(name, nextQp());
       } catch (error) {
         process.stderr.write(`warning: qmail-queue: ${(error as Error).message}\n`);
+        // Never one that only cannot be taken in now: it may have been promised.
+        if (error instanceof BrokenDropError) this.#removeIfOld(`${DROP_DIRECTORY}/${name}`);
       }
     }
   }
@@ -116,23 +137,31 @@ export class Drops {
   #check(stat: Stats, path: string): void {
     const ours = this.#ids.sandbox || stat.gid === this.#ids.gid.qmail;
     if (!stat.isFile() || stat.nlink !== 1 || !ours) {
-      throw new QueueError(QQ.readError, `cannot take in "${path}": not made by qmail-queue`);
+      throw new BrokenDropError(`cannot take in "${path}": not made by qmail-queue`);
     }
   }
 
   async #copy(fd: number, stat: Stats, qp: number): Promise<Queued> {
-    const trailer = parseTrailer(readAt(fd, stat.size - TRAILER, TRAILER));
-    const { size, envelopeSize } = trailer ?? { size: 0, envelopeSize: 0 };
+    const trailer = parseTrailer(readAt(fd, Math.max(0, stat.size - TRAILER), TRAILER));
+    const { size, envelopeSize, sum } = trailer ?? { size: 0, envelopeSize: 0, sum: 0 };
     if (!trailer || envelopeSize > ENVELOPE_MAX || size + envelopeSize + TRAILER !== stat.size) {
-      throw new QueueError(QQ.readError, "cannot take in a drop file: it is not complete");
+      throw new BrokenDropError("cannot take in a drop file: it is not complete");
     }
     const intake = new Intake(this.#context, this.#source(stat.uid), qp);
+    let read = 0;
     for (let at = 0; at < size; at += CHUNK) {
-      intake.put(readAt(fd, at, Math.min(CHUNK, size - at)));
+      const bytes = readAt(fd, at, Math.min(CHUNK, size - at));
+      read = crc32(bytes, read);
+      intake.put(bytes);
       // Let others have their turn: a drop can be of any size.
       await new Promise(setImmediate);
     }
-    return intake.commit(readAt(fd, size, envelopeSize));
+    const envelope = readAt(fd, size, envelopeSize);
+    if (crc32(envelope, read) !== sum) {
+      intake.abort();
+      throw new BrokenDropError("cannot take in a drop file: its bytes are not those written");
+    }
+    return intake.commit(envelope);
   }
 
   #source(uid: number): Source {

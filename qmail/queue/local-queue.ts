@@ -17,6 +17,7 @@ import {
 } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { QQ } from "../exit.ts";
 import { syncDirectory } from "../files/atomic.ts";
 import { Link } from "../net/link.ts";
@@ -53,6 +54,7 @@ class DropQmail implements Qmail {
   readonly #name = dropName();
   #fd = -1;
   #size = 0;
+  #sum = 0;
   #code = 0;
 
   constructor(home: string) {
@@ -72,6 +74,7 @@ class DropQmail implements Qmail {
 
   put(bytes: Buffer): void {
     this.#size += bytes.length;
+    this.#sum = crc32(bytes, this.#sum);
     this.#attempt(QQ.writeError, () => this.#write(bytes));
   }
 
@@ -84,7 +87,8 @@ class DropQmail implements Qmail {
     if (envelope.length > ENVELOPE_MAX) this.#code ||= QQ.noMemory;
     this.#attempt(QQ.writeError, () => {
       this.#write(envelope);
-      this.#write(formatTrailer(this.#size, envelope.length));
+      const sum = crc32(envelope, this.#sum);
+      this.#write(formatTrailer({ size: this.#size, envelopeSize: envelope.length, sum }));
     });
     this.#attempt(QQ.todoFile, () => renameSync(`${this.#path}.tmp`, `${this.#path}.msg`));
     if (this.#code !== 0) {

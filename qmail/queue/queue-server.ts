@@ -6,7 +6,7 @@
  * to itself, and the process ends when that link ends: an accepted message always has a sender.
  */
 
-import { chmodSync, readdirSync, rmSync, statSync, unlinkSync } from "node:fs";
+import { chmodSync, rmSync, statSync, unlinkSync } from "node:fs";
 import { createServer, type Server, Socket } from "node:net";
 import { EXIT, QQ } from "../exit.ts";
 import { fsyncCarriesName, GroupSync } from "../files/groupsync.ts";
@@ -16,6 +16,7 @@ import { Link } from "../net/link.ts";
 import { Drops } from "./drop.ts";
 import { fmtqfn, type MessId } from "./fmtqfn.ts";
 import { Intake, type IntakeContext, type Queued, QueueError, type Source } from "./intake.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import {
   ENVELOPE_MAX,
   FRAME,
@@ -23,15 +24,14 @@ import {
   formatResult,
   LOCAL_SOCKET,
   NETWORK_SOCKET,
-  OSSIFIED_SECONDS,
 } from "./protocol.ts";
 import { Spares } from "./spares.ts";
 
 const QUEUE = "queue";
 /** A longer todo file is not sent along: qmail-send reads it. */
 const FRESH_MAX = 64 * 1024;
-/** From one cleaning of pid/ to the next. */
-const CLEAN_PID_MS = 24 * 3600 * 1000;
+/** From one look at what crashes left to the next. */
+const LEFTOVERS_MS = 24 * 3600 * 1000;
 /** Files of larger messages are not kept: they would hold the disk's space. */
 const SPARE_SIZE_MAX = 64 * 1024;
 
@@ -105,8 +105,8 @@ class QueueServer {
     const { uid } = this.#ids;
     await this.#listen(NETWORK_SOCKET, new Door(this, { uid: uid.qmaild, how: "from network" }));
     await this.#listen(LOCAL_SOCKET, new DropDoor(this));
-    this.#cleanPid();
-    setInterval(() => this.#cleanPid(), CLEAN_PID_MS).unref();
+    this.#removeLeftovers();
+    setInterval(() => this.#removeLeftovers(), LEFTOVERS_MS).unref();
     // Behind the opening: a file dropped before it is seen here, one dropped after it is announced.
     await this.#drops.takeAll(() => this.nextQp());
     this.#send.send(FRAME.opened, 0);
@@ -133,50 +133,55 @@ class QueueServer {
   }
 
   #clean(type: number, request: number, id: MessId): void {
-    const removed = type === FRAME.cleanAll ? this.#cleanAll(id) : this.#cleanPart(type, id);
-    this.#send.send(FRAME.cleaned, request, removed ? "+" : "!");
-  }
-
-  #cleanPart(type: number, id: MessId): boolean {
-    this.#forget(id);
-    const intd = this.#unlink(fmtqfn("intd", id));
-    return this.#unlink(fmtqfn(type === FRAME.cleanTodo ? "todo" : "mess", id)) && intd;
-  }
-
-  #forget(id: MessId): void {
+    const answer = (removed: boolean) => {
+      this.#send.send(FRAME.cleaned, request, removed ? "+" : "!");
+    };
+    const made = this.#made.get(id);
     this.#made.delete(id);
     this.#entering.delete(id);
+    if (type === FRAME.cleanTodo) answer(this.#unlink("intd", id) && this.#unlink("todo", id));
+    else if (!this.#context.fsyncCarriesName) void this.#cleanSlowly(id).then(answer);
+    else if (type === FRAME.cleanAll && this.#keep(id, made)) answer(true);
+    else answer(this.#cleanNow(id));
   }
 
-  /** A message that was delivered straight: its files may serve the next one. */
-  #cleanAll(id: MessId): boolean {
-    const made = this.#made.get(id);
-    this.#forget(id);
-    if (made === undefined) {
-      return [fmtqfn("intd", id), fmtqfn("todo", id), fmtqfn("mess", id)]
-        .map((path) => this.#unlink(path))
-        .every(Boolean);
+  /** In this order, which the journals of the filesystems that we know keep. */
+  #cleanNow(id: MessId): boolean {
+    return (["intd", "todo", "mess"] as const)
+      .map((directory) => this.#unlink(directory, id))
+      .every(Boolean);
+  }
+
+  /**
+   * Elsewhere the message goes only when its name in todo/ cannot come back: another message with the
+   * same number would be delivered in its name.
+   */
+  async #cleanSlowly(id: MessId): Promise<boolean> {
+    try {
+      if (!this.#unlink("todo", id)) return false;
+      await this.#context.sync.sync(`${QUEUE}/todo`);
+      return this.#cleanNow(id);
+    } catch {
+      return false;
     }
-    if (!this.#unlink(fmtqfn("todo", id))) return false;
+  }
+
+  /** The files of a message that was delivered straight may serve the next one. False: remove them. */
+  #keep(id: MessId, made: number | undefined): boolean {
+    if (made === undefined || !this.#unlink("todo", id)) return false;
     this.#spares.offer({ id, made });
     return true;
   }
 
-  /** A file in pid/ lives for a moment: what is old there was left by a crash. */
-  #cleanPid(): void {
-    for (const name of readdirSync(`${QUEUE}/pid`)) {
-      const path = `pid/${name}`;
-      const stat = statSync(`${QUEUE}/${path}`, { throwIfNoEntry: false });
-      const age = this.#context.now() - (stat?.mtimeMs ?? 0) / 1000;
-      if (stat && age > OSSIFIED_SECONDS && !this.#unlink(path)) {
-        process.stderr.write(`warning: qmail-queue: cannot remove "${path}"\n`);
-      }
+  #removeLeftovers(): void {
+    for (const path of removeLeftovers(QUEUE, this.#context.now())) {
+      process.stderr.write(`warning: qmail-queue: cannot remove "${path}"\n`);
     }
   }
 
-  #unlink(path: string): boolean {
+  #unlink(directory: "intd" | "todo" | "mess", id: MessId): boolean {
     try {
-      unlinkSync(`${QUEUE}/${path}`);
+      unlinkSync(`${QUEUE}/${fmtqfn(directory, id)}`);
       return true;
     } catch (error) {
       return (error as NodeJS.ErrnoException).code === "ENOENT";

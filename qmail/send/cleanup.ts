@@ -27,10 +27,27 @@ export async function cleanup(context: CleanupContext): Promise<void> {
     for (const id of await files.ids(`mess/${split}`, pause)) {
       if (!active()) return;
       // Names alone tell of most that they are no garbage.
-      if (!info.has(id) && !todo.has(id) && isGarbage(context, id)) await cleanMess(id);
+      if (info.has(id) || todo.has(id) || !isGarbage(context, id)) continue;
+      files.forget(id);
+      await cleanMess(id);
+    }
+    for (const directory of ["info", "local", "remote"]) {
+      removeOrphans(context, await files.ids(`${directory}/${split}`, pause));
     }
     // Others have their turn: a directory can be large.
     await new Promise(setImmediate);
+  }
+  removeOrphans(context, await files.ids("bounce", pause));
+}
+
+/** A message ends with its mess file: what a power cut brought back of it goes. */
+function removeOrphans({ files }: CleanupContext, ids: readonly MessId[]): void {
+  for (const id of ids) {
+    try {
+      if (files.mtime("mess", id) === null && files.mtime("todo", id) === null) files.forget(id);
+    } catch {
+      // Tomorrow again.
+    }
   }
 }
 

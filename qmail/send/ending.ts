@@ -89,7 +89,7 @@ export class Ending {
     if (!(await this.#bounce(id))) return again();
     write(log.endMsg(id));
     try {
-      files.unlink("info", id);
+      await files.unlinkInfo(id);
     } catch {
       write(log.warning(`unable to unlink ${fmtqfn("info", id)}; will try again later`));
       return again();

@@ -13,7 +13,7 @@ import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
-import { GroupSync } from "../files/groupsync.ts";
+import { fsyncCarriesName, GroupSync } from "../files/groupsync.ts";
 import { lockExclusive } from "../files/lock.ts";
 import { Link } from "../net/link.ts";
 import type { MessId } from "../queue/fmtqfn.ts";
@@ -124,7 +124,7 @@ class QmailSend {
   readonly #sink: LogSink;
   readonly #control: Control;
   readonly #controls: Controls;
-  readonly #files = new QueueFiles(QUEUE, new GroupSync());
+  readonly #files = new QueueFiles(QUEUE, new GroupSync(), fsyncCarriesName(QUEUE));
   readonly #schedule: Schedule;
   readonly #deliveries: Deliveries;
   readonly #straight = new StraightQueue(() => this.#tables);

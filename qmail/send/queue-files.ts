@@ -48,9 +48,12 @@ export class QueueFileError extends Error {}
 export class QueueFiles {
   readonly #queue: string;
   readonly #sync: GroupSync;
+  readonly #ordered: boolean;
 
-  constructor(queue: string, sync: GroupSync) {
+  /** `ordered` as `fsyncCarriesName` says of `queue`. */
+  constructor(queue: string, sync: GroupSync, ordered: boolean) {
     this.#queue = queue;
+    this.#ordered = ordered;
     this.#sync = sync;
   }
 
@@ -82,6 +85,20 @@ export class QueueFiles {
     } catch {
       return true;
     }
+  }
+
+  /** Removes what is ours of a message that is gone; info last, since the others mean nothing without it. */
+  forget(id: MessId): void {
+    for (const directory of OURS.toReversed()) this.unlink(directory, id);
+  }
+
+  /**
+   * Removes info/N/`id`, for good before the message itself goes: on filesystems that keep the order of
+   * removals in any case, on others when this resolves. Rejects on trouble.
+   */
+  async unlinkInfo(id: MessId): Promise<void> {
+    this.unlink("info", id);
+    if (!this.#ordered) await this.#sync.sync(`${this.#queue}/info/${splitOf(id)}`);
   }
 
   /** True when the file was there. Throws on other trouble. */

@@ -56,8 +56,11 @@ export class Schedule {
         local: new Set(await this.#files.ids(`local/${split}`, pause)),
         remote: new Set(await this.#files.ids(`remote/${split}`, pause)),
       };
+      const mess = new Set(await this.#files.ids(`mess/${split}`, pause));
       for (const id of await this.#files.ids(`info/${split}`, pause)) {
-        if (!todo.has(id) && !this.#fresh.has(id)) {
+        if (!mess.has(id) && this.#isGone(id)) {
+          // What is left of it is taken away by cleanup.
+        } else if (!todo.has(id) && !this.#fresh.has(id)) {
           const channels = CHANNELS.filter((channel) => there[channel].has(id));
           this.#add(id, channels, now());
         }
@@ -134,6 +137,15 @@ export class Schedule {
       if (times.every((time) => time === null)) this.done.insert(id, now);
     } catch (error) {
       this.#failed(id, now, error);
+    }
+  }
+
+  /** A message ends with its mess file: the rest came back after a power cut, and asks for nothing. */
+  #isGone(id: MessId): boolean {
+    try {
+      return this.#files.mtime("mess", id) === null;
+    } catch {
+      return false;
     }
   }
 

@@ -7,7 +7,8 @@
  *
  * Three kinds of filesystem:
  * - "journal": ext4, xfs. Changes of names survive in the order they were made in; syncing one syncs all before.
- * - "carrying": any order of names, but syncing a file makes its names durable. Weaker than btrfs.
+ * - "carrying": any order of names, but syncing a file makes its names durable. Promises less than btrfs;
+ *   as there, no inode number is given twice (the trace must come from such a filesystem).
  * - "strict": what POSIX says and no more. Only the sync of a directory makes names durable, and a rename
  *   may survive by half.
  * Bytes that were not synced survive wholly, partly, as zeros, or not at all, in all three.
@@ -247,7 +248,8 @@ function makeVariants({ platter, memory, pending }: FileNode): Buffer[] {
     sized(platter, memory.length),
     Buffer.concat([memory.subarray(0, half), sized(platter, memory.length).subarray(half)]),
     Buffer.concat([sized(platter, half), memory.subarray(half)]),
-    memory.subarray(0, half),
+    // What was appended, cut off. Bytes that were durable stay.
+    memory.subarray(0, Math.max(half, platter.length + ((memory.length - platter.length) >> 1))),
     ...pending.map((lost) =>
       pending.reduce((bytes, change) => (change === lost ? bytes : change.apply(bytes)), platter),
     ),

@@ -5,27 +5,15 @@
  * that cleanup must take what is garbage.
  */
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import {
-  closeSync,
-  cpSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { formatEnvelope } from "../../qmail/queue/envelope.ts";
 import { localQueue } from "../../qmail/queue/local-queue.ts";
 import { Chance } from "./chance.ts";
 import { Ledger, newTally, type Tally } from "./law.ts";
 import { type Letter, letter } from "./letters.ts";
 import type { Kill, Plan, TraceEvent } from "./plan.ts";
-import { play, put, type Witness } from "./scenario.ts";
+import { play, put, putByProgram, type Witness } from "./scenario.ts";
 import { type Build, Site } from "./site.ts";
 
 type Point = Pick<Kill, "role" | "at" | "when" | "scope">;
@@ -302,19 +290,10 @@ async function killProgram(
   { ledger, sent, point }: { ledger: Ledger; sent: Letter; point: Pick<Kill, "at" | "when"> },
 ): Promise<boolean> {
   const kill: Kill = { ...point, role: "qmail-queue", scope: "one", note: join(site.home, "died") };
-  ledger.sent(sent);
-  const envelope = formatEnvelope({ sender: sent.sender, recipients: sent.recipients });
-  const input = [sent.text, envelope.toString("latin1")].map((text, number) => {
-    const path = join(site.home, `input${number}`);
-    writeFileSync(path, text, "latin1");
-    return openSync(path, "r");
-  });
-  const child = spawn(process.execPath, site.program("queue/qmail-queue", { kill }), {
-    env: site.env({ kill }),
-    stdio: [...input, "inherit"],
-  });
-  const [code] = (await once(child, "exit")) as [number | null];
-  for (const fd of input) closeSync(fd);
-  if (code === 0) ledger.answered.add(sent.token);
+  const witness: Witness = {
+    sent: (each) => ledger.sent(each),
+    answered: ({ token }) => ledger.answered.add(token),
+  };
+  const code = await putByProgram(site, { letter: sent, plan: { kill } }, witness);
   return code === null;
 }

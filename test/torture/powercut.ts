@@ -55,8 +55,8 @@ interface State {
   /** Letters answered at the last moment at which this tree can be left. */
   answered: number;
   /** To build it again, should it break the law. */
-  readonly tree: () => Tree;
-  readonly moment: number;
+  tree: () => Tree;
+  moment: number;
 }
 
 /** Judges the trees of one recording until the time is over. */
@@ -88,8 +88,11 @@ export async function powerCutHarness(options: PowerCutOptions): Promise<PowerCu
   return result;
 }
 
+/** A filesystem that, as btrfs, never gives an inode number again. */
+export const SHM = "/dev/shm";
+
 async function record(options: PowerCutOptions): Promise<Recording> {
-  const site = new Site(options.build);
+  const site = new Site(options.build, options.filesystem === "carrying" ? SHM : tmpdir());
   const trace = join(site.home, "trace");
   const letters = new Map<string, Letter>();
   const witness: Witness = {
@@ -105,7 +108,7 @@ async function record(options: PowerCutOptions): Promise<Recording> {
   };
   try {
     await site.start(plan);
-    await play(site, "c", witness);
+    await play(site, "c", { ...witness, plan });
     // With the spares removed, after their time, the trace has the end of everything.
     await site.stop();
     return { home: site.home, events: readTrace(trace), letters };
@@ -207,7 +210,7 @@ class Cutter {
     const key = `${mailboxes}|${remains.join()}`;
     const known = this.#states.get(key);
     if (known) {
-      known.answered = Math.max(known.answered, answered);
+      if (answered > known.answered) Object.assign(known, { answered, moment, tree: () => tree });
       return;
     }
     let found = this.#boxes.get(mailboxes);
@@ -299,8 +302,13 @@ function judge(
 }
 
 /** Writes down the tree that broke the law; says where. */
-function keep(state: State, { seed, filesystem }: PowerCutOptions, { home }: Recording): string {
+function keep(
+  state: State,
+  { seed, filesystem }: PowerCutOptions,
+  { home, events }: Recording,
+): string {
   const kept = mkdtempSync(join(tmpdir(), "qmailctl-torture-kept-"));
+  writeFileSync(join(kept, "trace"), events.map((event) => `${JSON.stringify(event)}\n`).join(""));
   for (const [path, { bytes }] of state.tree()) {
     const to = join(kept, path.slice(home.length));
     mkdirSync(dirname(to), { recursive: true });

@@ -1,10 +1,16 @@
 /** What happens in a tortured site: letters by every door, to every kind of end, in two rounds. */
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { formatEnvelope } from "../../qmail/queue/envelope.ts";
 import { localQueue } from "../../qmail/queue/local-queue.ts";
 import { networkQueue } from "../../qmail/queue/network-queue.ts";
 import type { QueueDoor } from "../../qmail/queue/qmail.ts";
 import { type Letter, letter } from "./letters.ts";
+import type { Plan } from "./plan.ts";
 import type { Site } from "./site.ts";
 
 /** Larger than what is kept in memory or as a spare, and than what travels with an order. */
@@ -53,15 +59,44 @@ export async function put(door: QueueDoor, letter: Letter, witness: Witness): Pr
   if (result.ok) witness.answered(letter);
 }
 
-/** The whole play, until nothing is left to do or the site is dead. */
-export async function play(site: Site, prefix: string, witness: Witness): Promise<void> {
+/** What qmail-queue, the program, left with; null when it was killed. */
+export async function putByProgram(
+  site: Site,
+  { letter, plan }: { letter: Letter; plan: Omit<Plan, "site"> | null },
+  witness: Witness,
+): Promise<number | null> {
+  witness.sent(letter);
+  const envelope = formatEnvelope(letter).toString("latin1");
+  const input = [letter.text, envelope].map((text, number) => {
+    const path = join(site.home, `input${number}`);
+    writeFileSync(path, text, "latin1");
+    return openSync(path, "r");
+  });
+  const child = spawn(process.execPath, site.program("queue/qmail-queue", plan), {
+    env: site.env(plan),
+    stdio: [...input, "inherit"],
+  });
+  const [code] = (await once(child, "exit")) as [number | null];
+  for (const fd of input) closeSync(fd);
+  if (code === 0) witness.answered(letter);
+  return code;
+}
+
+/** The whole play, its local letter by a watched program when there is a plan, until nothing is left to do or the site is dead. */
+export async function play(
+  site: Site,
+  prefix: string,
+  { plan = null, ...witness }: Witness & { readonly plan?: Omit<Plan, "site"> | null },
+): Promise<void> {
   const network = networkQueue(site.home);
   const gone = site.gone();
   await Promise.race([network.connect(), gone]);
   try {
     site.defer(true);
     const first = firstRound(prefix).map((each) => put(network, each, witness));
-    const local = put(localQueue(site.home, {}), localLetter(prefix), witness);
+    const local = plan
+      ? putByProgram(site, { letter: localLetter(prefix), plan }, witness)
+      : put(localQueue(site.home, {}), localLetter(prefix), witness);
     await Promise.all([...first, local]);
     await deferral(site);
     site.defer(false);

@@ -81,9 +81,10 @@ export class Site {
   /** What the daemons wrote: their log, and complaints. */
   log = "";
 
-  constructor(build: Build) {
+  /** A new site in a directory below `parent`. */
+  constructor(build: Build, parent: string = tmpdir()) {
     this.#build = build;
-    this.home = mkdtempSync(join(tmpdir(), "qmailctl-torture-"));
+    this.home = mkdtempSync(join(parent, "qmailctl-torture-"));
     this.#make();
   }
 

@@ -584,7 +584,7 @@ test("trouble with a sync is told as such, and the message stays in todo", async
     retry: { local: 1, remote: 1 },
     bounce: "",
   };
-  await assert.rejects(new QueueFiles(made.queue, sync).settle(settlement), {
+  await assert.rejects(new QueueFiles(made.queue, sync, true).settle(settlement), {
     message: /^trouble fsyncing (info|local)\/5\/5$/,
   });
 });
