@@ -50,7 +50,7 @@ interface Opened {
 type AnyFunction = (...args: any[]) => any;
 
 /** What is watched: not the sockets in run/, nor the lock files, whose loss harms nobody. */
-const WATCHED = /^\/(queue\/(?!lock)|drop(\/|$)|alias\/)/;
+const WATCHED = /^\/(queue\/(?!lock)|drop(\/|$)|alias(\/|$))/;
 
 const files = new Map<number, Opened>();
 let handles = 0;

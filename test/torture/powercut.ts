@@ -24,8 +24,10 @@ export interface PowerCutOptions {
   readonly filesystem: Filesystem;
   /** Trees for each moment at most; all of them where there are fewer. */
   readonly trees: number;
-  /** `performance.now()` when no more is begun. */
-  readonly until: number;
+  /** For so long trees are built from a recording. */
+  readonly cutMs: number;
+  /** And for so long they are recovered, a batch at least: what is not known then is not judged. */
+  readonly recoverMs: number;
   readonly faults?: readonly Fault[];
 }
 
@@ -72,11 +74,12 @@ export async function powerCutHarness(options: PowerCutOptions): Promise<PowerCu
   };
   const cutter = new Cutter(options, recording, recovery);
   const { states, answered, moments } = cutter.run();
-  await recovery.run(Infinity);
+  await recovery.run(performance.now() + options.recoverMs);
   result.moments = moments;
   result.recovered = recovery.tried;
   result.violations.push(...recovery.wrong.map((text) => `after recovery: ${text}`));
   for (const state of states) {
+    if (!state.remains.every((key) => recovery.fate(key))) continue;
     result.states++;
     const before = result.violations.length;
     judge(state, { answered, recovery, recording, tally: result });
@@ -138,6 +141,7 @@ class Cutter {
   run(): { states: State[]; answered: string[]; moments: number } {
     const disk = new Disk(this.#options.filesystem);
     const answered: string[] = [];
+    const until = performance.now() + this.#options.cutMs;
     let moments = 0;
     for (const [at, event] of this.#recording.events.entries()) {
       if (event.op === "answer") answered.push(event.token);
@@ -145,7 +149,7 @@ class Cutter {
       // What is answered counts before anything else changes.
       if (!changes && event.op !== "answer") continue;
       moments++;
-      if (performance.now() > this.#options.until) break;
+      if (performance.now() > until) break;
       this.#cut(disk, at, answered.length);
     }
     return { states: [...this.#states.values()], answered, moments };

@@ -25,7 +25,7 @@ export interface Fate {
 
 /** Beyond every inode number that the site's filesystem gives, so that no new message gets the same id. */
 const FIRST_ID = 10n ** 17n;
-const BATCH = 600;
+const BATCH = 800;
 /** Nothing has happened for so long: nothing will. */
 const QUIET_MS = 2500;
 
@@ -63,7 +63,8 @@ export class Recovery {
 
   /** Recovers what is wanted. */
   async run(until: number): Promise<void> {
-    while (this.#unknown.size > 0 && performance.now() < until) {
+    for (let first = true; this.#unknown.size > 0; first = false) {
+      if (!first && performance.now() > until) return;
       const batch = [...this.#unknown].slice(0, BATCH);
       for (const [key] of batch) this.#unknown.delete(key);
       await this.#recover(batch);

@@ -15,8 +15,8 @@ import { type PowerCutResult, powerCutHarness, SHM } from "./powercut.ts";
 import { compile } from "./site.ts";
 
 /** A whole quick run stays below 45 seconds on a slow machine with two processors. */
-const QUICK = { killSeconds: 12, cutSeconds: 3, trees: 12 };
-const LONG_TREES = 120;
+const QUICK = { seconds: 36, killSeconds: 4, cut: { cutMs: 3000, recoverMs: 0, trees: 12 } };
+const LONG = { cutMs: 40_000, recoverMs: 60_000, trees: 120 };
 const DEFAULT_MINUTES = 6;
 
 const FILESYSTEMS: readonly { readonly kind: Filesystem; readonly name: string }[] = [
@@ -66,22 +66,21 @@ async function main(args: readonly string[]): Promise<number> {
     violations: [],
   };
   const began = performance.now();
-  const seconds = values.quick ? 0 : minutes * 60;
-  for (let round = 0; round === 0 || performance.now() - began < seconds * 1000; round++) {
-    const left = seconds - (performance.now() - began) / 1000;
-    const cutSeconds = values.quick ? QUICK.cutSeconds : Math.min(40, left / 6);
+  const seconds = values.quick ? QUICK.seconds : minutes * 60;
+  const over = () => values.quick || performance.now() - began > seconds * 1000;
+  for (let round = 0; round === 0 || !over(); round++) {
     for (const { kind, name } of FILESYSTEMS) {
       if (kind === "carrying" && !existsSync(SHM)) continue;
       const result = await powerCutHarness({
         build,
         seed: seed + round,
         filesystem: kind,
-        trees: values.quick ? QUICK.trees : LONG_TREES,
-        until: performance.now() + cutSeconds * 1000,
+        ...(values.quick ? QUICK.cut : LONG),
       });
       addCut(totals, result, name);
     }
-    const killSeconds = values.quick ? QUICK.killSeconds : Math.max(1, Math.min(180, left / 2));
+    const left = seconds - (performance.now() - began) / 1000;
+    const killSeconds = Math.max(QUICK.killSeconds, Math.min(180, left));
     const result = await killHarness({
       build,
       seed: seed + round,
