@@ -1,0 +1,81 @@
+/** The harness itself: a system that is as it should be passes, and every sync that is broken on purpose is found. */
+
+import assert from "node:assert/strict";
+import { existsSync, rmSync } from "node:fs";
+import { after, test } from "node:test";
+import type { Filesystem } from "./disk.ts";
+import { killHarness } from "./kill.ts";
+import { mboxEntries } from "./law.ts";
+import type { Fault } from "./plan.ts";
+import { powerCutHarness, SHM } from "./powercut.ts";
+import { compile } from "./site.ts";
+
+const build = compile();
+after(() => build[Symbol.dispose]());
+
+/** Ends of the sample only: enough to find what is not synced at all. */
+const SAMPLE = { build, seed: 1, cutMs: 60_000, recoverMs: 60_000, trees: 6 };
+
+function removeKept(violations: readonly string[]): void {
+  const kept = /kept in (\S+)/.exec(violations.join("\n"))?.[1];
+  if (kept) rmSync(kept, { recursive: true, force: true });
+}
+
+test("no power cut loses anything, on a filesystem that promises least", async () => {
+  const result = await powerCutHarness({ ...SAMPLE, filesystem: "strict" });
+  assert.deepEqual(result.violations, []);
+  assert.ok(result.states > 200 && result.moments > 200);
+});
+
+/** A sync that is broken → on which filesystem, which path, how. */
+const BROKEN: Readonly<Record<string, [Filesystem, Fault]>> = {
+  "todo/ is not synced": ["journal", { path: "/queue/todo$", what: "skip" }],
+  "mess is not synced": ["journal", { path: "/queue/(pid|mess)/.*[^/]{3}$", what: "skip" }],
+  "intd is not synced": ["journal", { path: "/queue/intd/", what: "skip" }],
+  "mess/N is not synced where it must be": ["strict", { path: "/mess/\\d{1,2}$", what: "skip" }],
+  "info is not synced": ["journal", { path: "/queue/info/", what: "skip" }],
+  "local is not synced": ["journal", { path: "/queue/local/", what: "skip" }],
+  "bounce is not synced": ["journal", { path: "/queue/bounce", what: "skip" }],
+  "the file in a Maildir is not synced": ["journal", { path: "/Maildir/tmp/", what: "skip" }],
+  "new/ of a Maildir is not synced": ["journal", { path: "/Maildir/new$", what: "skip" }],
+  "an mbox is not synced": ["journal", { path: "/Mailbox$", what: "skip" }],
+  "the file in a Maildir is synced after its queue files went": [
+    "journal",
+    { path: "/Maildir/tmp/", what: "late" },
+  ],
+  "todo/ID is removed before info and local are synced": [
+    "journal",
+    { path: "/queue/(info|local)/", what: "late" },
+  ],
+};
+
+for (const [name, [filesystem, fault]] of Object.entries(BROKEN)) {
+  test(`found: ${name}`, async () => {
+    const result = await powerCutHarness({ ...SAMPLE, filesystem, faults: [fault] });
+    removeKept(result.violations);
+    assert.notDeepEqual(result.violations, []);
+  });
+}
+
+test("found by killing: success is said before the message is the queue's", async () => {
+  const until = performance.now() + 60_000;
+  const result = await killHarness({ build, seed: 1, until, sites: 1, lateLinks: true, say() {} });
+  removeKept(result.violations);
+  assert.notDeepEqual(result.violations, []);
+});
+
+test("killed here and there, nothing is lost", async () => {
+  const until = performance.now() + 60_000;
+  const result = await killHarness({ build, seed: 2, until, sites: 1, most: 6, say() {} });
+  assert.deepEqual(result.violations, []);
+  assert.ok(result.crashes >= 6);
+});
+
+test("a From_ line counts behind an empty line only", () => {
+  assert.deepEqual(mboxEntries("From a\nb\n\nFrom c\nd\nFrom e\n\n"), ["b\n", "d\nFrom e\n"]);
+});
+
+test("the filesystem that gives no number twice is there", { skip: !existsSync(SHM) }, async () => {
+  const result = await powerCutHarness({ ...SAMPLE, filesystem: "carrying", trees: 3 });
+  assert.deepEqual(result.violations, []);
+});
