@@ -139,6 +139,7 @@ class QmailSend {
   readonly #settling = new Set<Promise<void>>();
   #tables: RewriteTables;
   #exitCode: number = EXIT.ok;
+  #started = false;
   #cleanupTime = 0;
   #cleaning = false;
   #turnAsked = false;
@@ -238,6 +239,7 @@ class QmailSend {
   }
 
   async #start(): Promise<void> {
+    this.#started = true;
     this.#deliveries.status();
     // Before the doors open: what comes through them must not be taken for something old.
     const reading = this.#readSchedule();
@@ -315,6 +317,8 @@ class QmailSend {
       if (this.#deliveries.idle) void this.#leave();
       return;
     }
+    // What left todo now would be found again by the reading of the schedule, and be delivered twice.
+    if (!this.#started) return;
     if (!this.#sink.full) for (const channel of CHANNELS) this.#passes[channel].run(recent);
     this.#endMessages(recent);
     if (this.#todo.nextScan <= recent) this.#todo.scan();

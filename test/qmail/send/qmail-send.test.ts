@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { GroupSync } from "../../../qmail/files/groupsync.ts";
 import { fmtqfn } from "../../../qmail/queue/fmtqfn.ts";
 import { QueueFiles } from "../../../qmail/send/queue-files.ts";
@@ -176,6 +177,25 @@ test("a message too old for another try bounces with the report and the reason",
     rig.read("mess", bounce.messid),
     /<joe@far\.test>:\nI was greylisted\.\nI'm not going to try again; this message has been in the queue too long\.\n\n---/,
   );
+});
+
+test("nothing is begun before both spawners are there: read twice at start, it would be delivered twice", async () => {
+  await using rig = new SendRig();
+  const boxes = Array.from({ length: 6 }, (_, at) => `r${at}@mail.test`);
+  const id = rig.todo("a@from.test", boxes);
+  rig.launch();
+  rig.hello("local");
+  // Time enough for what must not happen; no event tells of it.
+  await sleep(500);
+  assert.deepEqual(rig.lines, []);
+  rig.hello("remote");
+  for (const box of boxes) {
+    const { recipient, report } = await rig.order();
+    assert.equal(recipient, box);
+    report("Kfine\n");
+  }
+  await rig.gone(id);
+  assert.equal(rig.orders, 0);
 });
 
 test("what another qmail left is picked up and finished: todo, info, local, remote, marks, bounce", async () => {
