@@ -38,8 +38,11 @@ export class Recovery {
   readonly wrong: string[] = [];
   cut = 0;
 
-  constructor(build: Build, letters: ReadonlyMap<string, Letter>) {
+  readonly #quietMs: number;
+
+  constructor(build: Build, letters: ReadonlyMap<string, Letter>, quietMs = QUIET_MS) {
     this.#build = build;
+    this.#quietMs = quietMs;
     this.#letters = letters;
   }
 
@@ -76,12 +79,12 @@ export class Recovery {
     try {
       for (const [world, [, remains]] of batch.entries()) lay(site, world + 1, remains);
       await site.start();
-      await site.settled(QUIET_MS);
+      await site.settled(this.#quietMs);
       await site.stop();
       site.age();
       await site.start();
-      await site.settled(QUIET_MS);
-      const staying = await site.staying();
+      await site.settled(this.#quietMs);
+      const staying = await site.staying(2 * this.#quietMs);
       staying.push(...(await site.settled(0)));
       await site.stop();
       const { arrivals, wrong, cut } = collect(site, this.#letters);

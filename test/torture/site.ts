@@ -268,8 +268,8 @@ export class Site {
   }
 
   /** What stays for ever: files that were old at the start and are not removed soon. */
-  async staying(): Promise<string[]> {
-    for (let count = 0; count < CLEANUP_MS && this.running && this.#aged().length > 0; count += 5) {
+  async staying(patienceMs = CLEANUP_MS): Promise<string[]> {
+    for (let count = 0; count < patienceMs && this.running && this.#aged().length > 0; count += 5) {
       await sleep(5);
     }
     return this.#aged();
