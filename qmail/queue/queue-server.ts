@@ -139,28 +139,21 @@ class QueueServer {
     const made = this.#made.get(id);
     this.#made.delete(id);
     this.#entering.delete(id);
-    if (type === FRAME.cleanTodo) answer(this.#unlink("intd", id) && this.#unlink("todo", id));
-    else if (!this.#context.fsyncCarriesName) void this.#cleanSlowly(id).then(answer);
-    else if (type === FRAME.cleanAll && this.#keep(id, made)) answer(true);
-    else answer(this.#cleanNow(id));
-  }
-
-  /** In this order, which the journals of the filesystems that we know keep. */
-  #cleanNow(id: MessId): boolean {
-    return (["intd", "todo", "mess"] as const)
-      .map((directory) => this.#unlink(directory, id))
-      .every(Boolean);
+    if (type === FRAME.cleanTodo) answer(this.#unlink(id, "intd", "todo"));
+    else if (!this.#context.fsyncCarriesName) void this.#cleanSlowly(type, id).then(answer);
+    else if (type === FRAME.cleanMess) answer(this.#unlink(id, "intd", "mess"));
+    else answer(this.#keep(id, made) || this.#unlink(id, "intd", "todo", "mess"));
   }
 
   /**
    * Elsewhere the message goes only when its name in todo/ cannot come back: another message with the
    * same number would be delivered in its name.
    */
-  async #cleanSlowly(id: MessId): Promise<boolean> {
+  async #cleanSlowly(type: number, id: MessId): Promise<boolean> {
     try {
-      if (!this.#unlink("todo", id)) return false;
+      if (type === FRAME.cleanAll && !this.#unlink(id, "todo")) return false;
       await this.#context.sync.sync(`${QUEUE}/todo`);
-      return this.#cleanNow(id);
+      return this.#unlink(id, "intd", "mess");
     } catch {
       return false;
     }
@@ -168,7 +161,7 @@ class QueueServer {
 
   /** The files of a message that was delivered straight may serve the next one. False: remove them. */
   #keep(id: MessId, made: number | undefined): boolean {
-    if (made === undefined || !this.#unlink("todo", id)) return false;
+    if (made === undefined || !this.#unlink(id, "todo")) return false;
     this.#spares.offer({ id, made });
     return true;
   }
@@ -179,13 +172,9 @@ class QueueServer {
     }
   }
 
-  #unlink(directory: "intd" | "todo" | "mess", id: MessId): boolean {
-    try {
-      unlinkSync(`${QUEUE}/${fmtqfn(directory, id)}`);
-      return true;
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).code === "ENOENT";
-    }
+  /** In the order given, which the filesystems that we know keep. True when all are gone. */
+  #unlink(id: MessId, ...directories: readonly ("intd" | "todo" | "mess")[]): boolean {
+    return directories.map((directory) => isUnlinked(fmtqfn(directory, id))).every(Boolean);
   }
 
   #exit(): void {
@@ -302,6 +291,15 @@ class DropDoor {
       code = codeOf(error);
     }
     link.send(FRAME.result, id, formatResult(code, qp));
+  }
+}
+
+function isUnlinked(path: string): boolean {
+  try {
+    unlinkSync(`${QUEUE}/${path}`);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
   }
 }
 

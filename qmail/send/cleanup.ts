@@ -13,6 +13,8 @@ export interface CleanupContext {
   readonly now: () => number;
   /** Has qmail-clean remove intd and mess of `id`. */
   cleanMess(id: MessId): Promise<void>;
+  /** True while the message is being ended or files of it are removed. */
+  busy(id: MessId): boolean;
   /** Waits after the directory could not be read. */
   pause(directory: string): Promise<void>;
   active(): boolean;
@@ -51,7 +53,9 @@ function removeOrphans({ files }: CleanupContext, ids: readonly MessId[]): void 
   }
 }
 
-function isGarbage({ files, now }: CleanupContext, id: MessId): boolean {
+function isGarbage({ files, now, busy }: CleanupContext, id: MessId): boolean {
+  // Removed a second time, its files would be those of a new message with the same number.
+  if (busy(id)) return false;
   try {
     const stat = statSync(files.path("mess", id), { throwIfNoEntry: false });
     if (!stat || now() <= stat.atimeMs / 1000 + OSSIFIED_SECONDS) return false;

@@ -28,6 +28,7 @@ export interface EndingContext {
 export class Ending {
   readonly #context: EndingContext;
   readonly #busy = new Set<Promise<unknown>>();
+  readonly #ending = new Set<MessId>();
 
   constructor(context: EndingContext) {
     this.#context = context;
@@ -45,7 +46,13 @@ export class Ending {
 
   /** Ends `id` when nothing is left to do. Resolves with the time to try again, or 0 when it is settled. */
   end(id: MessId): Promise<number> {
-    return this.#track(this.#end(id));
+    this.#ending.add(id);
+    return this.#track(this.#end(id).finally(() => this.#ending.delete(id)));
+  }
+
+  /** True while `id` is being ended. */
+  has(id: MessId): boolean {
+    return this.#ending.has(id);
   }
 
   /** Has files of `id` removed; logs when that fails. */

@@ -354,6 +354,7 @@ class QmailSend {
     await cleanup({
       files: this.#files,
       now,
+      busy: (id) => this.#ending.has(id) || this.#clerk.removing(id),
       cleanMess: (id) => this.#ending.clean(FRAME.cleanMess, id).then(() => {}),
       pause: (directory) => this.#pause(directory),
       active: () => !this.#deliveries.exiting,
