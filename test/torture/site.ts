@@ -265,6 +265,10 @@ export class Site {
       if (!/^queue\/(info|local|remote)\//.test(path))
         utimesSync(join(this.home, path), then, then);
     }
+    // A lock file of a process that was killed holds others up until it is stale.
+    for (const name of readdirSync(join(this.home, "alias"))) {
+      if (name.includes(".lock")) utimesSync(join(this.home, "alias", name), then, then);
+    }
   }
 
   /** What stays for ever: files that were old at the start and are not removed soon. */

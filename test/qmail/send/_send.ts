@@ -167,10 +167,15 @@ export class SendRig implements AsyncDisposable {
     return this.#exited;
   }
 
-  /** SIGTERM, and the exit code. */
-  stop(): Promise<number | null> {
+  /** SIGTERM, and the exit code. A delivery that a late SIGALRM has begun is put off, or it would be waited for. */
+  async stop(): Promise<number | null> {
     this.signal("SIGTERM");
-    return this.exit();
+    const late = setInterval(() => {
+      for (const order of this.#orders.splice(0)) order.report("Znot now\n");
+    }, 20);
+    const code = await this.exit();
+    clearInterval(late);
+    return code;
   }
 
   /** The next delivery that qmail-send asks for. */
