@@ -57,7 +57,8 @@ async function followLogs(
   for (const follower of followers) follower.close();
 }
 
-function show(entry: LogEntry, output: Output, following: boolean): void {
+/** Shows one line. */
+export function show(entry: LogEntry, output: Output, following: boolean): void {
   // A stream has no end at which one document could be closed: a line is a document then.
   if (output.json) {
     if (following) process.stdout.write(`${JSON.stringify(entry)}\n`);

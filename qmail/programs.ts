@@ -68,6 +68,7 @@ export const PROGRAMS = {
   setmaillist: { file: "forward/setmaillist", mode: 0o755 },
   vacation: { file: "vacation/vacation", mode: 0o755 },
   splogger: { file: "multilog/splogger", mode: 0o755 },
+  matchup: { file: "log/matchup", mode: 0o755 },
   multilog: { file: "multilog/multilog", mode: 0o755 },
 } as const satisfies Record<string, Program>;
 

@@ -1,0 +1,152 @@
+/**
+ * Where the lines come from: the services of an installation, directories of multilog, files rotated
+ * and compressed, standard input, the journal. Everything is a stream of bytes, oldest first.
+ */
+
+import { createReadStream, readdirSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { execa } from "execa";
+import { formatTai64n } from "../../qmail/multilog/tai64n.ts";
+import { CommandError, UsageError } from "../output.ts";
+import { loggedServices } from "./files.ts";
+
+export interface SourceOptions {
+  readonly home: string;
+  /** Files, directories, "-" for standard input; none: the logs of `home`. */
+  readonly files: readonly string[];
+  /** A unit or identifier of the systemd journal. */
+  readonly journal?: string;
+  /** Only this service of `home`. */
+  readonly service?: string;
+}
+
+export interface Source {
+  readonly name: string;
+  open(): AsyncIterable<Buffer>;
+}
+
+/** Much at a time: fewer turns of the event loop. */
+const CHUNK = 1 << 20;
+/** Programs that unpack what Node cannot. */
+const UNPACKERS: Readonly<Record<string, string>> = { xz: "xz", bz2: "bzip2", lz4: "lz4" };
+
+/** The sources that `options` name, in the order to read them in. */
+export function findSources(options: SourceOptions): Source[] {
+  const { home, files, journal, service } = options;
+  if (journal !== undefined)
+    return [{ name: `journal ${journal}`, open: () => readJournal(journal) }];
+  if (files.length > 0) return files.flatMap(named);
+  return homeServices(home, service).flatMap((name) =>
+    directorySources(`${home}/log/${name}`, name),
+  );
+}
+
+function homeServices(home: string, service: string | undefined): string[] {
+  try {
+    const known = loggedServices(home);
+    if (service === undefined) return known;
+    if (known.includes(service)) return [service];
+    throw new UsageError(`there is no service "${service}"`, [`there is: ${known.join(", ")}`]);
+  } catch (error) {
+    if (error instanceof CommandError) throw error;
+    throw new CommandError(`cannot read the log: ${(error as Error).message}`, {
+      hints: [
+        "name files or directories: --file /var/log/mail.log",
+        "or give the qmail home: --home DIR",
+      ],
+    });
+  }
+}
+
+function named(path: string): Source[] {
+  if (path === "-") return [{ name: "standard input", open: () => process.stdin }];
+  try {
+    if (statSync(path).isDirectory()) return directorySources(path, basename(path));
+  } catch (error) {
+    throw new CommandError(`cannot read "${path}": ${(error as Error).message}`);
+  }
+  return rotated(path).map((file) => fileSource(file, file));
+}
+
+/** A log directory of multilog's; or, when it has none, the log directories and files in it. */
+function directorySources(path: string, name: string): Source[] {
+  const names = readdirSync(path);
+  const old = names.filter((file) => /^@[0-9a-f]{24}\.[a-z.0-9]+$/.test(file)).sort();
+  const files = [...old, ...names.filter((file) => file === "current")];
+  if (files.length > 0) return files.map((file) => fileSource(join(path, file), name));
+  return names
+    .filter((file) => !file.startsWith("."))
+    .sort()
+    .flatMap((file) =>
+      statSync(join(path, file)).isDirectory() ? directorySources(join(path, file), file) : [],
+    );
+}
+
+/** `path` after what logrotate has made of it before: mail.log.3.gz, mail.log.2, mail.log.1. */
+export function rotated(path: string): string[] {
+  const directory = join(path, "..");
+  const base = basename(path);
+  if (/\.\d+(\.\w+)?$/.test(base)) return [path];
+  const found = readdirSync(directory).flatMap((name) => {
+    const [, number] = name.startsWith(`${base}.`)
+      ? (/^\.(\d{1,4})(?:\.(?:gz|xz|bz2|zst))?$/.exec(name.slice(base.length)) ?? [])
+      : [];
+    return number === undefined ? [] : [{ number: Number(number), file: join(directory, name) }];
+  });
+  found.sort((a, b) => b.number - a.number);
+  return [...found.map(({ file }) => file), path];
+}
+
+function fileSource(path: string, name: string): Source {
+  return { name, open: () => openFile(path) };
+}
+
+function openFile(path: string): AsyncIterable<Buffer> {
+  const stream = createReadStream(path, { highWaterMark: CHUNK });
+  const type = /\.(gz|zst|xz|bz2|lz4)$/.exec(path)?.[1];
+  if (type === undefined) return stream;
+  if (type === "gz") return stream.pipe(createGunzip({ chunkSize: CHUNK }));
+  if (type === "zst") return stream.pipe(createZstdDecompress({ chunkSize: CHUNK }));
+  const program = UNPACKERS[type] as string;
+  return unpacked(program, path);
+}
+
+async function* unpacked(program: string, path: string): AsyncGenerator<Buffer> {
+  try {
+    const child = execa(program, ["-dc", path], { encoding: "buffer", buffer: false });
+    for await (const chunk of child.iterable({ binary: true, preserveNewlines: true })) {
+      yield Buffer.from(chunk as Uint8Array);
+    }
+    await child;
+  } catch (error) {
+    throw new CommandError(`cannot unpack "${path}": ${(error as Error).message}`, {
+      hints: [`is "${program}" installed?`],
+    });
+  }
+}
+
+/** A unit's lines, or an identifier's (what splogger is started with), with their time before them. */
+async function* readJournal(unit: string): AsyncGenerator<Buffer> {
+  const by = unit.includes(".") ? ["--unit", unit] : ["--identifier", unit];
+  try {
+    const child = execa("journalctl", ["--output=json", "--no-pager", "--quiet", ...by], {
+      buffer: false,
+    });
+    for await (const line of child) yield Buffer.from(journalLine(line), "latin1");
+  } catch (error) {
+    throw new CommandError(`cannot read the journal: ${(error as Error).message}`);
+  }
+}
+
+/** One entry of `journalctl -o json` as a line of multilog's; empty when it has no text. */
+export function journalLine(json: string): string {
+  const entry = JSON.parse(json) as Record<string, unknown>;
+  const { MESSAGE: message, __REALTIME_TIMESTAMP: time } = entry;
+  // Text that is no UTF-8 comes as an array of bytes.
+  const text = Array.isArray(message)
+    ? Buffer.from(message as number[]).toString("latin1")
+    : Buffer.from(String(message ?? "")).toString("latin1");
+  if (text === "" || time === undefined) return "";
+  return `${formatTai64n(Number(time) / 1000)} ${text.replaceAll("\n", "/")}\n`;
+}
