@@ -56,7 +56,7 @@ export const TEXTS: readonly Explanation[] = [
     ["dig MX of the domain"],
   ),
   row(
-    /couldn't find any host (?:by that name|named)|CNAME lookup failed|DNS/i,
+    /couldn't find (?:any host|a mail exchanger)|CNAME lookup failed|DNS/i,
     "DNS has no usable answer for the domain: for now (4.x), or says there is none (5.x).",
     [
       "a mistyped domain",
@@ -74,6 +74,27 @@ export const TEXTS: readonly Explanation[] = [
       "it was down minutes ago and is left alone for an hour (queue/lock/tcpto)",
     ],
     ["nc -vz HOST 25", "qmailctl log report rhosts"],
+  ),
+  row(
+    /but TLS failed/i,
+    "The other host's TLS did not come about, and the rules here ask for it.",
+    [
+      "its certificate does not match its name, MTA-STS policy or TLSA record",
+      "it offers no STARTTLS",
+    ],
+    ["openssl s_client -starttls smtp -connect HOST:25"],
+  ),
+  row(
+    /but authentication failed/i,
+    "The relay did not take our login.",
+    ["a wrong user or password in the route's file"],
+    ["cat control/smtproutes, and the file of the logins for routes"],
+  ),
+  row(
+    /cannot be sent by SMTP/i,
+    "An address holds bytes that SMTP has no way to say.",
+    ["a broken program or .qmail file made the address"],
+    ["qmailctl queue list"],
   ),
   row(
     /connection died|communication with mail server failed/i,
@@ -241,7 +262,7 @@ export const TEXTS: readonly Explanation[] = [
     ["fuser ~USER/Mailbox"],
   ),
   row(
-    /Unable to (?:open|write|read|switch|create|copy|run|chdir|fork|forward|stat|find)/i,
+    /Unable to (?:rewind|open|write|read|switch|create|copy|run|chdir|fork|forward|stat|find)/i,
     "A system call failed in a delivery; the text says which.",
     ["wrong owner or mode", "disk full or quota", "a file system that is not mounted"],
     ["try it as that user: sudo -u USER", "df -h"],
