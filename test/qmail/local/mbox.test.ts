@@ -110,5 +110,5 @@ test("an mbox that is replaced while we wait for its lock is opened anew", async
   while (!existsSync(join(home.path, "box.lock"))) await new Promise(setImmediate);
   holder.stdin.end("go\n");
   assert.equal((await delivery).status, "K");
-  assert.match(readFileSync(join(home.path, "box"), "latin1"), /^new\nFrom a@b /);
+  assert.match(readFileSync(join(home.path, "box"), "latin1"), /^new\n\nFrom a@b /);
 });
