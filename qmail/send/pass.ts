@@ -8,6 +8,7 @@ import { unlinkSync } from "node:fs";
 import { fmtqfn, type MessId } from "../queue/fmtqfn.ts";
 import type { Status } from "../spawn/report.ts";
 import type { Deliveries } from "./delivery.ts";
+import { domainOf, type Holds } from "./holds.ts";
 import * as log from "./log.ts";
 import { CHANNELS, type Channel } from "./log.ts";
 import { type QueueFiles, type Recipient, RecipientFile } from "./queue-files.ts";
@@ -27,12 +28,22 @@ interface Job {
   /** Recipients seen that are not done. */
   numtodo: number;
   hitEof: boolean;
+  /** The domains to be tried; null: all. */
+  readonly only: ReadonlySet<string> | null;
+  /** Domains whose recipients were left out because they are held. */
+  readonly left: Set<string>;
+  /** Something stays to be done that is not for the domains left out. */
+  deferred: boolean;
 }
+
+/** So many recipients that cannot be tried now are looked at in one turn. */
+const LOOKS = 1000;
 
 export interface PassContext {
   readonly files: QueueFiles;
   readonly schedule: Schedule;
   readonly deliveries: Deliveries;
+  readonly holds: Holds<unknown>;
   readonly log: (line: string) => void;
   /** Seconds since 1970. */
   readonly now: () => number;
@@ -42,7 +53,7 @@ export interface PassContext {
   startStraight(channel: Channel): boolean;
   /** Adds to the bounce of `id`; the recipient is only marked done when that has happened. */
   addBounce(id: MessId, recipient: string, report: string): Promise<void>;
-  /** Something was put into the schedule outside of `run`. */
+  /** Something was put into the schedule outside of `run`, or `run` has more to look at: another turn is wanted. */
   changed(): void;
 }
 
@@ -52,6 +63,8 @@ export class Pass {
   #job: Job | null = null;
   #jobs = 0;
   #straightFirst = true;
+  #resumedFirst = true;
+  #looks = 0;
 
   constructor(context: PassContext, channel: Channel) {
     this.#context = context;
@@ -61,6 +74,7 @@ export class Pass {
   /** Starts as many deliveries as there is room for. */
   run(now: number): void {
     const { deliveries, startStraight } = this.#context;
+    this.#looks = 0;
     while (deliveries.available(this.#channel)) {
       this.#straightFirst = !this.#straightFirst;
       const started = this.#straightFirst
@@ -73,64 +87,129 @@ export class Pass {
   /** Starts the next recipient that lies in a file; false when nothing is due. */
   #fromFile(now: number): boolean {
     for (;;) {
+      if (this.#looks >= LOOKS) {
+        this.#context.changed();
+        return false;
+      }
       this.#job ??= this.#nextJob(now);
       const job = this.#job;
       if (!job) return false;
       const recipient = this.#nextRecipient(job);
+      if (recipient === "later") continue;
       if (recipient) {
         this.#start(job, recipient);
         return true;
       }
       this.#job = null;
+      this.#looks++;
       this.#release(job);
     }
   }
 
   #nextJob(now: number): Job | null {
-    const { files, schedule, deliveries, lifetime } = this.#context;
+    const { deliveries } = this.#context;
+    if (this.#jobs >= deliveries.limit(this.#channel)) return null;
+    this.#resumedFirst = !this.#resumedFirst;
+    return this.#resumedFirst
+      ? (this.#resumedJob(now) ?? this.#dueJob(now))
+      : (this.#dueJob(now) ?? this.#resumedJob(now));
+  }
+
+  #dueJob(now: number): Job | null {
+    const { schedule, holds } = this.#context;
     const due = schedule.channel[this.#channel];
-    while (due.minTime <= now && this.#jobs < deliveries.limit(this.#channel)) {
+    while (due.minTime <= now) {
       const id = due.shift() as MessId;
-      try {
-        const file = new RecipientFile(files.path(this.#channel, id));
-        const info = files.info(id);
-        if (!info) {
-          file.close();
-          throw new Error("no info");
-        }
-        this.#jobs++;
-        const { sender, birth } = info;
-        const retry = nextRetry(birth, this.#channel, now);
-        const dying = now > birth + lifetime;
-        return { id, sender, retry, dying, file, refs: 1, numtodo: 0, hitEof: false };
-      } catch {
-        this.#warn("trouble opening", id);
-        due.insert(id, now + SLEEP_SYSFAIL);
-      }
+      holds.forget(id);
+      const job = this.#open(id, now, {});
+      if (job) return job;
     }
     return null;
   }
 
-  /** The next recipient to be done; null at the end of the file or on trouble. */
-  #nextRecipient(job: Job): Recipient | null {
+  /** A message that waited for a domain that is free again. */
+  #resumedJob(now: number): Job | null {
+    const { schedule, holds } = this.#context;
+    for (let resumed = holds.nextMessage(); resumed; resumed = holds.nextMessage()) {
+      const { id } = resumed;
+      if (resumed.type === "listed") schedule.channel[this.#channel].remove(id);
+      const limits =
+        resumed.type === "listed"
+          ? { only: resumed.free, left: new Set(resumed.held), retry: resumed.retry }
+          : {};
+      const job = this.#open(id, now, limits);
+      if (job) return job;
+    }
+    return null;
+  }
+
+  #open(
+    id: MessId,
+    now: number,
+    limits: Partial<Pick<Job, "only" | "left" | "retry">>,
+  ): Job | null {
+    const { files, schedule, lifetime } = this.#context;
     try {
-      for (;;) {
+      const file = new RecipientFile(files.path(this.#channel, id));
+      const info = files.info(id);
+      if (!info) {
+        file.close();
+        throw new Error("no info");
+      }
+      this.#jobs++;
+      const { sender, birth } = info;
+      return {
+        id,
+        sender,
+        retry: nextRetry(birth, this.#channel, now),
+        dying: now > birth + lifetime,
+        file,
+        refs: 1,
+        numtodo: 0,
+        hitEof: false,
+        only: null,
+        left: new Set(),
+        // Of a message that was listed the rest has its time.
+        deferred: limits.only !== undefined,
+        ...limits,
+      };
+    } catch {
+      this.#warn("trouble opening", id);
+      schedule.channel[this.#channel].insert(id, now + SLEEP_SYSFAIL);
+      return null;
+    }
+  }
+
+  /** The next recipient to be done; null at the end of the file or on trouble; "later" when enough was looked at. */
+  #nextRecipient(job: Job): Recipient | null | "later" {
+    try {
+      for (; this.#looks < LOOKS; this.#looks++) {
         const recipient = job.file.next();
         if (!recipient) {
           job.hitEof = true;
           return null;
         }
-        if (recipient.mark === "T") return recipient;
-        if (recipient.mark !== "D") {
+        if (recipient.mark === "T" && this.#mayStart(job, recipient)) return recipient;
+        if (recipient.mark !== "D" && recipient.mark !== "T") {
           const name = fmtqfn(this.#channel, job.id);
           this.#context.log(log.warning(`unknown record type in ${name}!`));
           return null;
         }
       }
+      return "later";
     } catch {
       this.#warn("trouble reading", job.id);
       return null;
     }
+  }
+
+  /** Whether the recipient is tried now; noted when not. */
+  #mayStart(job: Job, { address }: Recipient): boolean {
+    const held = this.#context.holds.heldDomain(address);
+    if (held === null && (job.only === null || job.only.has(domainOf(address)))) return true;
+    job.numtodo++;
+    if (held !== null && (job.only === null || job.only.has(held))) job.left.add(held);
+    return false;
   }
 
   #start(job: Job, { address, position }: Recipient): void {
@@ -151,7 +230,8 @@ export class Pass {
   ): Promise<void> {
     const { status, address, text, position } = result;
     if (status === "D") await this.#context.addBounce(job.id, address, text);
-    if (status !== "Z") {
+    if (status === "Z") job.deferred = true;
+    else {
       job.numtodo--;
       try {
         job.file.markDone(position);
@@ -181,7 +261,20 @@ export class Pass {
         retry = now() + SLEEP_SYSFAIL;
       }
     }
-    schedule.channel[this.#channel].insert(job.id, retry);
+    if (job.hitEof && job.left.size > 0) this.#park(job);
+    else schedule.channel[this.#channel].insert(job.id, retry);
+  }
+
+  /** Recipients were left out whose domains are held: they come when these are free. */
+  #park({ id, retry, left, deferred }: Job): void {
+    const { schedule, holds } = this.#context;
+    const [first] = left;
+    if (left.size === 1 && !deferred && first !== undefined) {
+      holds.park(id, first);
+      return;
+    }
+    schedule.channel[this.#channel].insert(id, retry);
+    holds.list(id, retry, left);
   }
 
   #otherChannelOpen(id: MessId): boolean {

@@ -31,10 +31,22 @@ export class Prioq {
     if (this.#size === 0) return undefined;
     const first = String(this.#ids[0]);
     const last = --this.#size;
-    this.#sink(this.#ids[last] as bigint, this.#times[last] as number);
+    this.#sink(0, this.#ids[last] as bigint, this.#times[last] as number);
     const capacity = this.#times.length;
     if (capacity > CAPACITY_MIN && this.#size < capacity / 4) this.#resize(capacity / 2);
     return first;
+  }
+
+  /** Takes `id` out before its time; false when it is not there. Looks at all: for what is rare. */
+  remove(id: MessId): boolean {
+    const at = this.#ids.subarray(0, this.#size).indexOf(BigInt(id));
+    if (at < 0) return false;
+    const last = --this.#size;
+    if (at === last) return true;
+    const [moved, time] = [this.#ids[last] as bigint, this.#times[last] as number];
+    if (time < (this.#times[at] as number)) this.#rise(at, moved, time);
+    else this.#sink(at, moved, time);
+    return true;
   }
 
   /** All entries become due at `time`. */
@@ -56,7 +68,7 @@ export class Prioq {
     this.#times = times;
   }
 
-  /** Puts an entry at the place `at`, the last, and lets it rise. */
+  /** Puts an entry at the place `at` and lets it rise. */
   #rise(at: number, id: bigint, time: number): void {
     let place = at;
     while (place > 0) {
@@ -69,10 +81,10 @@ export class Prioq {
     this.#times[place] = time;
   }
 
-  /** Puts an entry at the root and lets it sink. */
-  #sink(id: bigint, time: number): void {
+  /** Puts an entry at the place `from` and lets it sink. */
+  #sink(from: number, id: bigint, time: number): void {
     const times = this.#times;
-    let at = 0;
+    let at = from;
     for (;;) {
       let child = 2 * at + 1;
       if (child >= this.#size) break;

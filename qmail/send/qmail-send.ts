@@ -24,6 +24,7 @@ import { type BounceNames, readBounceNames } from "./bounce.ts";
 import { cleanup, SLEEP_CLEANUP } from "./cleanup.ts";
 import { Deliveries } from "./delivery.ts";
 import { Ending } from "./ending.ts";
+import { Holds } from "./holds.ts";
 import * as log from "./log.ts";
 import { CHANNELS, type Channel } from "./log.ts";
 import { Pass } from "./pass.ts";
@@ -31,7 +32,12 @@ import { QueueClerk } from "./queue-clerk.ts";
 import { QueueFileError, QueueFiles } from "./queue-files.ts";
 import { type RewriteTables, readLocals, readTables, readVirtualdomains } from "./rewrite.ts";
 import { Schedule, SLEEP_SYSFAIL } from "./schedule.ts";
-import { type StraightMessage, StraightQueue, settlement } from "./straight.ts";
+import {
+  type StraightDelivery,
+  type StraightMessage,
+  StraightQueue,
+  settlement,
+} from "./straight.ts";
 import { Todo } from "./todo.ts";
 
 /** setTimeout cannot wait longer; a turn then finds nothing to do and waits again. */
@@ -127,7 +133,16 @@ class QmailSend {
   readonly #files = new QueueFiles(QUEUE, new GroupSync(), fsyncCarriesName(QUEUE));
   readonly #schedule: Schedule;
   readonly #deliveries: Deliveries;
-  readonly #straight = new StraightQueue(() => this.#tables);
+  /** What the spawners ask us to wait with. */
+  readonly #holds: Readonly<Record<Channel, Holds<StraightDelivery>>> = {
+    local: new Holds(),
+    remote: new Holds(),
+  };
+  readonly #straight = new StraightQueue({
+    tables: () => this.#tables,
+    holds: this.#holds,
+    settle: (message) => void this.#settle(message),
+  });
   readonly #passes: Readonly<Record<Channel, Pass>>;
   readonly #todo: Todo;
   readonly #clerk: QueueClerk;
@@ -190,6 +205,7 @@ class QmailSend {
     process.on("SIGTERM", () => this.#exit(EXIT.ok));
     process.on("SIGALRM", () => {
       this.#schedule.runAll(now());
+      for (const channel of CHANNELS) this.#holds[channel].freeAll();
       this.#ask();
     });
     process.on("SIGHUP", () => this.#reread());
@@ -204,6 +220,7 @@ class QmailSend {
         files: this.#files,
         schedule: this.#schedule,
         deliveries: this.#deliveries,
+        holds: this.#holds[channel],
         log: (line) => this.#sink.write(line),
         now,
         lifetime: this.#controls.lifetime,
@@ -220,9 +237,12 @@ class QmailSend {
       frame: (type, id, payload) => {
         if (type === SPAWN.hello) this.#hello(channel, payload.readUInt32BE(0));
         else if (type === SPAWN.report) this.#deliveries.report(channel, id, payload);
+        else if (type === SPAWN.hold) this.#holds[channel].hold(payload.toString("latin1"));
+        else if (type === SPAWN.free) this.#holds[channel].free(payload.toString("latin1"));
         this.#ask();
       },
       close: () => {
+        this.#holds[channel].freeAll();
         this.#deliveries.disconnect(channel);
         if (this.#connected.has(channel)) this.#dying("lost spawn connection");
         else this.#abandon("cannot start: hath the daemon spawn no fire?");

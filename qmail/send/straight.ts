@@ -10,6 +10,8 @@
 import type { MessId } from "../queue/fmtqfn.ts";
 import type { Status } from "../spawn/report.ts";
 import { bounceEntry } from "./bounce.ts";
+import { Fifo } from "./fifo.ts";
+import type { Holds } from "./holds.ts";
 import { CHANNELS, type Channel } from "./log.ts";
 import type { Settlement } from "./queue-files.ts";
 import { nextRetry } from "./retry.ts";
@@ -19,6 +21,8 @@ import type { RewriteTables, Rewritten } from "./rewrite.ts";
 export const STRAIGHT_RECIPIENTS = 4;
 /** So many wait in memory at once; more are settled first. */
 const STRAIGHT_MESSAGES = 5000;
+/** Of these, so many deliveries may wait for domains that are held: the others need the room. */
+const PARKED_MAX = 1000;
 
 /** A message that has left neither todo nor this process. */
 export interface StraightMessage {
@@ -27,8 +31,8 @@ export interface StraightMessage {
   /** Seconds since 1970. */
   readonly birth: number;
   readonly recipients: readonly Rewritten[];
-  /** For each recipient: not tried, at it, delivered or failed for good, to be tried again. */
-  readonly states: ("waiting" | "busy" | "done" | "deferred")[];
+  /** For each recipient: not tried, its domain is held, at it, delivered or failed for good, to be tried again. */
+  readonly states: ("waiting" | "held" | "busy" | "done" | "deferred")[];
   bounce: string;
 }
 
@@ -38,16 +42,26 @@ export interface StraightDelivery {
   readonly recipient: string;
 }
 
+/** What is to be done with a message now: nothing yet, remove it (everything is delivered), or settle it. */
+export type Next = "open" | "end" | "settle";
+
+export interface StraightContext {
+  tables(): RewriteTables;
+  readonly holds: Readonly<Record<Channel, Holds<StraightDelivery>>>;
+  /** The message has recipients on held domains and others that are done: it is to be settled. */
+  settle(message: StraightMessage): void;
+}
+
 export class StraightQueue {
-  readonly #tables: () => RewriteTables;
+  readonly #context: StraightContext;
   readonly #messages = new Map<MessId, StraightMessage>();
   readonly #waiting: Readonly<Record<Channel, Fifo<StraightDelivery>>> = {
     local: new Fifo(),
     remote: new Fifo(),
   };
 
-  constructor(tables: () => RewriteTables) {
-    this.#tables = tables;
+  constructor(context: StraightContext) {
+    this.#context = context;
   }
 
   has(id: MessId): boolean {
@@ -63,6 +77,10 @@ export class StraightQueue {
     const { recipients } = message;
     if (recipients.length > STRAIGHT_RECIPIENTS || recipients.length === 0) return false;
     if (this.#messages.size >= STRAIGHT_MESSAGES) return false;
+    const { holds } = this.#context;
+    const wouldWait = ({ channel, address }: Rewritten) =>
+      holds[channel].straightCount >= PARKED_MAX && holds[channel].heldDomain(address) !== null;
+    if (recipients.some(wouldWait)) return false;
     this.#messages.set(message.id, message);
     for (const [at, { channel, address }] of recipients.entries()) {
       this.#waiting[channel].push({ message, at, recipient: address });
@@ -74,24 +92,29 @@ export class StraightQueue {
     return !this.#waiting[channel].empty;
   }
 
-  /** The next delivery of `channel`; undefined when none waits. */
+  /** The next delivery of `channel`; undefined when none waits but for a domain that is held. */
   next(channel: Channel): StraightDelivery | undefined {
-    const delivery = this.#waiting[channel].shift();
-    if (delivery) delivery.message.states[delivery.at] = "busy";
-    return delivery;
+    const holds = this.#context.holds[channel];
+    for (;;) {
+      const delivery = holds.nextStraight() ?? this.#waiting[channel].shift();
+      if (!delivery) return undefined;
+      const { message, at, recipient } = delivery;
+      // Settled while it waited: its files remember it.
+      if (this.#messages.get(message.id) !== message) continue;
+      const domain = holds.heldDomain(recipient);
+      message.states[at] = domain === null ? "busy" : "held";
+      if (domain === null) return delivery;
+      holds.parkStraight(domain, delivery);
+      if (next(message) === "settle") this.#context.settle(message);
+    }
   }
 
-  /**
-   * Notes an outcome. Returns what is to be done with the message now: nothing yet, remove it
-   * (everything is delivered), or settle it.
-   */
-  finished(delivery: StraightDelivery, status: Status, text: string): "open" | "end" | "settle" {
+  /** Notes an outcome. Returns what is to be done with the message now. */
+  finished(delivery: StraightDelivery, status: Status, text: string): Next {
     const { message, at, recipient } = delivery;
     message.states[at] = status === "Z" ? "deferred" : "done";
-    if (status === "D") message.bounce += bounceEntry(this.#tables(), recipient, text);
-    if (message.states.some((state) => state === "busy" || state === "waiting")) return "open";
-    const delivered = message.bounce === "" && !message.states.includes("deferred");
-    return delivered ? "end" : "settle";
+    if (status === "D") message.bounce += bounceEntry(this.#context.tables(), recipient, text);
+    return next(message);
   }
 
   forget(id: MessId): void {
@@ -101,9 +124,17 @@ export class StraightQueue {
   /** Messages of which something is done and something not: at exit these must be settled. */
   begun(): StraightMessage[] {
     return [...this.#messages.values()].filter(
-      ({ states, bounce }) => bounce !== "" || states.some((state) => state !== "waiting"),
+      ({ states, bounce }) =>
+        bounce !== "" || states.some((state) => state !== "waiting" && state !== "held"),
     );
   }
+}
+
+function next({ states, bounce }: StraightMessage): Next {
+  if (states.some((state) => state === "busy" || state === "waiting")) return "open";
+  // What is done must not be repeated after a crash, however long a domain is held.
+  if (states.includes("held")) return states.includes("done") ? "settle" : "open";
+  return bounce === "" && !states.includes("deferred") ? "end" : "settle";
 }
 
 /** What the message's files must say at `now`. */
@@ -122,29 +153,4 @@ export function settlement(message: StraightMessage, now: number): Settlement {
     }
   }
   return { id, sender, birth, records, retry, bounce };
-}
-
-/** First in, first out, without moving what stays. */
-class Fifo<T> {
-  #items: (T | undefined)[] = [];
-  #head = 0;
-
-  get empty(): boolean {
-    return this.#head === this.#items.length;
-  }
-
-  push(item: T): void {
-    this.#items.push(item);
-  }
-
-  shift(): T | undefined {
-    const item = this.#items[this.#head];
-    if (item === undefined) return undefined;
-    this.#items[this.#head++] = undefined;
-    if (this.#head > 1000 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
-    return item;
-  }
 }

@@ -32,6 +32,28 @@ test("setAll() makes everything due", () => {
   assert.deepEqual([queue.shift(), queue.shift(), queue.shift()].sort(), ["5", "7", "9"]);
 });
 
+test("remove() takes one entry out and leaves the others in their order", () => {
+  const entry = fc.tuple(fc.nat(100), fc.boolean());
+  fc.assert(
+    fc.property(fc.array(entry, { maxLength: 200 }), (entries) => {
+      const queue = new Prioq();
+      for (const [at, [time]] of entries.entries()) queue.insert(String(at + 1), time);
+      for (const [at, [, gone]] of entries.entries()) {
+        if (gone) assert.ok(queue.remove(String(at + 1)));
+      }
+      assert.ok(!queue.remove("1000"));
+      const out: number[] = [];
+      for (let id = queue.shift(); id; id = queue.shift())
+        out.push(entries[Number(id) - 1]?.[0] ?? -1);
+      const stay = entries.filter(([, gone]) => !gone).map(([time]) => time);
+      assert.deepEqual(
+        out,
+        stay.toSorted((a, b) => a - b),
+      );
+    }),
+  );
+});
+
 /** The square root as qmail-send.c finds it, bit by bit, for 32 bits. */
 function squareroot(x: number): number {
   let y = 0n;
