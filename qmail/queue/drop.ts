@@ -74,11 +74,18 @@ export class Drops {
   readonly #context: IntakeContext;
   readonly #ids: Ids;
   readonly #announce: (queued: Queued) => void;
+  readonly #directory: string;
   /** The last files taken in: one asked for twice (at start, by name and by reading) counts once. */
   readonly #taken = new Map<string, Promise<void>>();
 
   /** `announce` is called once for each message that is now in todo. */
-  constructor(context: IntakeContext, ids: Ids, announce: (queued: Queued) => void) {
+  constructor(
+    context: IntakeContext,
+    ids: Ids,
+    announce: (queued: Queued) => void,
+    directory = DROP_DIRECTORY,
+  ) {
+    this.#directory = directory;
     this.#context = context;
     this.#ids = ids;
     this.#announce = announce;
@@ -104,7 +111,7 @@ export class Drops {
     if (!/^[0-9a-f.]{1,100}\.msg$/.test(name)) {
       throw new QueueError(QQ.readError, `cannot take in "${name}": not a drop file's name`);
     }
-    const path = `${DROP_DIRECTORY}/${name}`;
+    const path = `${this.#directory}/${name}`;
     const fd = openDrop(path);
     try {
       const stat = fstatSync(fd);
@@ -118,9 +125,9 @@ export class Drops {
 
   /** Takes in what was left while no server ran, and removes what was never finished. */
   async takeAll(nextQp: () => number): Promise<void> {
-    for (const name of readdirSync(DROP_DIRECTORY)) {
+    for (const name of readdirSync(this.#directory)) {
       if (!name.endsWith(".msg")) {
-        this.#removeIfOld(`${DROP_DIRECTORY}/${name}`);
+        this.#removeIfOld(`${this.#directory}/${name}`);
         continue;
       }
       try {

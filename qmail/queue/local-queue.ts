@@ -2,7 +2,8 @@
  * The queue as any local user sees it: a file in drop, and a word to the server.
  *
  * With the server up the file is not synced: the server copies and syncs it before it answers. With
- * the server down the file itself is made durable, and taken in at the next start.
+ * the server down the file itself is made durable, and taken in at the next start. When a qmail-send
+ * that is not ours runs on the queue, see foreign.ts.
  */
 
 import {
@@ -95,8 +96,7 @@ class DropQmail implements Qmail {
       this.abort();
       return queueFailure(this.#code);
     }
-    const answer = await this.#tell();
-    const result = answer ?? this.#leave();
+    const result = (await this.#tell()) ?? (await this.#feed()) ?? this.#leave();
     closeSync(this.#fd);
     if (!result.ok) this.#remove(".msg");
     return result;
@@ -127,6 +127,13 @@ class DropQmail implements Qmail {
       });
       socket.on("connect", () => link.send(FRAME.drop, 1, `${this.#name}.msg`));
     });
+  }
+
+  /** No server, but perhaps a qmail-send that is not ours. */
+  async #feed(): Promise<QueueResult | null> {
+    // Rarely needed, and a program behind the classic door loads only what it needs.
+    const { feedForeign } = await import("./foreign.ts");
+    return feedForeign(this.#home, `${this.#name}.msg`);
   }
 
   /** No server: the file is the queue's as soon as it and its name are durable. */
