@@ -50,14 +50,21 @@ export function formatTable(
   return `${lines.join("\n")}\n`;
 }
 
+/** So much of a list is written at once. */
+const PIECE = 64 * 1024;
+
 /** A JSON array as `JSON.stringify` would indent it, piece by piece: it may be longer than a string can be. */
 export function* formatList(values: Iterable<unknown>): Generator<string> {
-  let before = "[\n";
+  let text = "[\n";
+  let before = "";
   for (const value of values) {
-    yield before + JSON.stringify(value, null, 2).replace(/^/gm, "  ");
+    text += before + JSON.stringify(value, null, 2).replace(/^/gm, "  ");
     before = ",\n";
+    if (text.length < PIECE) continue;
+    yield text;
+    text = "";
   }
-  yield before === "[\n" ? "[]\n" : "\n]\n";
+  yield before === "" ? "[]\n" : `${text}\n]\n`;
 }
 
 /** What went wrong, and the ways on. */
@@ -69,5 +76,5 @@ export function reportError({ message, hints }: CommandError): void {
 }
 
 function width(cell: string): number {
-  return cell.replace(COLOURS, "").length;
+  return cell.includes("\u001b") ? cell.replace(COLOURS, "").length : cell.length;
 }

@@ -1,6 +1,7 @@
 /** `qmailctl queue list`: every message in the queue, with who waits for it. */
 
 import {
+  exceeds,
   type QueuedMessage,
   type QueuedRecipient,
   readQueue,
@@ -9,14 +10,16 @@ import { CommandError, type Output } from "../output.ts";
 import { checkInstalled } from "../supervisor.ts";
 import { duration } from "../time.ts";
 
-/** So many messages are sorted by age. Of more, nobody reads all: they come as they lie, in blocks of this size. */
-const BLOCK = 10_000;
+/** So many messages are sorted by age. Of more, nobody reads all: they come as they lie, in blocks, the first one soon. */
+const SORTED = 5000;
+const FIRST = 200;
+const BLOCK = 5000;
 
 /** Shows the queue of the mail server in `home`. */
 export async function queueList({ home, output }: { home: string; output: Output }): Promise<void> {
   checkInstalled(home);
   try {
-    const blocks = inBlocks(readQueue(`${home}/queue`));
+    const blocks = inBlocks(`${home}/queue`);
     output.dataList(flat(blocks));
     if (output.json) return;
     let empty = true;
@@ -35,17 +38,19 @@ export async function queueList({ home, output }: { home: string; output: Output
   }
 }
 
-function* inBlocks(messages: Iterable<QueuedMessage>): Generator<QueuedMessage[]> {
+function* inBlocks(queue: string): Generator<QueuedMessage[]> {
+  const sorted = !exceeds(queue, SORTED);
   let block: QueuedMessage[] = [];
-  let first = true;
-  for (const message of messages) {
+  let size = sorted ? Number.POSITIVE_INFINITY : FIRST;
+  for (const message of readQueue(queue)) {
+    if (message.state === "vanished") continue;
     block.push(message);
-    if (block.length < BLOCK) continue;
+    if (block.length < size) continue;
     yield block;
     block = [];
-    first = false;
+    size = BLOCK;
   }
-  if (first) block.sort((a, b) => a.birth - b.birth);
+  if (sorted) block.sort((a, b) => a.birth - b.birth);
   if (block.length > 0) yield block;
 }
 

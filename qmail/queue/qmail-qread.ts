@@ -3,6 +3,7 @@
 import { date822 } from "../date822.ts";
 import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
+import type { MessId } from "./fmtqfn.ts";
 import { type QueuedMessage, readQueue } from "./queue-read.ts";
 
 /** What qmail-qread prints for one message. */
@@ -20,15 +21,42 @@ function safe(text: string): string {
   return text.replace(/[^ -~]/g, "_");
 }
 
-if (import.meta.main) {
+/** So much is written at once. */
+const OUTPUT = 64 * 1024;
+
+/**
+ * What qmail-qread prints for the installation in `home`, in pieces; trouble too is said there, as C's
+ * does, so that who parses the list sees that it is not whole. Returns the exit code.
+ */
+export function* qread(home: string): Generator<string, number> {
+  let text = "";
   try {
-    for (const message of readQueue(`${qmailHome()}/queue`)) {
-      if (message.state === "preprocessed") {
-        process.stdout.write(Buffer.from(formatQread(message), "latin1"));
-      }
+    for (const message of readQueue(`${home}/queue`)) {
+      if (message.state === "preprocessed") text += formatQread(message);
+      else if (message.state === "vanished") text += formatTrouble(message.id);
+      if (text.length < OUTPUT) continue;
+      yield text;
+      text = "";
     }
+    yield text;
+    return EXIT.ok;
   } catch (error) {
-    process.stderr.write(`qmail-qread: fatal: ${(error as Error).message}\n`);
-    process.exitCode = EXIT.soft;
+    yield `${text}fatal: ${(error as Error).message}\n`;
+    return EXIT.soft;
+  }
+}
+
+function formatTrouble(id: MessId): string {
+  return `warning: trouble with #${id}: No such file or directory\n`;
+}
+
+if (import.meta.main) {
+  const lines = qread(qmailHome());
+  for (let step = lines.next(); ; step = lines.next()) {
+    if (step.done) {
+      process.exitCode = step.value;
+      break;
+    }
+    process.stdout.write(Buffer.from(step.value, "latin1"));
   }
 }

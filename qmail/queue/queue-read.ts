@@ -26,8 +26,14 @@ export interface QueuedMessage {
 
 const CHANNELS = ["local", "remote"] as const;
 
+/** A name in the queue directory whose message cannot be looked at: it has vanished since, as a rule. */
+export interface Vanished {
+  readonly id: MessId;
+  readonly state: "vanished";
+}
+
 /** Every message in the queue directory `queue`, one at a time. Throws when we may not read it. */
-export function* readQueue(queue: string): IterableIterator<QueuedMessage> {
+export function* readQueue(queue: string): IterableIterator<QueuedMessage | Vanished> {
   const bounce = new Set(ids(`${queue}/bounce`));
   for (let split = 0; split < SPLIT; split++) {
     const info = ids(`${queue}/info/${split}`);
@@ -35,14 +41,21 @@ export function* readQueue(queue: string): IterableIterator<QueuedMessage> {
     const local = new Set(ids(`${queue}/local/${split}`));
     const remote = new Set(ids(`${queue}/remote/${split}`));
     for (const id of info) {
-      const message = preprocessed(queue, id, { local, remote, bounce });
-      if (message) yield message;
+      yield preprocessed(queue, id, { local, remote, bounce }) ?? { id, state: "vanished" };
     }
   }
   for (const id of ids(`${queue}/todo`)) {
-    const message = unprocessed(queue, id);
-    if (message) yield message;
+    yield unprocessed(queue, id) ?? { id, state: "vanished" };
   }
+}
+
+/** True when more than `count` messages are preprocessed; reads no more names than it must. */
+export function exceeds(queue: string, count: number): boolean {
+  let messages = 0;
+  for (let split = 0; split < SPLIT && messages <= count; split++) {
+    messages += readdirSync(`${queue}/info/${split}`).length;
+  }
+  return messages > count;
 }
 
 /** How many messages there are, and how many of them are not preprocessed yet. Throws when we may not read. */
@@ -64,14 +77,15 @@ function ids(directory: string): MessId[] {
 type There = Readonly<Record<"local" | "remote" | "bounce", ReadonlySet<MessId>>>;
 
 function preprocessed(queue: string, id: MessId, there: There): QueuedMessage | null {
-  const info = read(`${queue}/${fmtqfn("info", id)}`);
+  const info = read(`${queue}/${fmtqfn("info", id)}`, true);
+  const sender = info?.bytes.toString("latin1", 1, info.bytes.indexOf(0));
   const size = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false })?.size;
-  if (!info || size === undefined) return null;
+  if (!info || sender === undefined || size === undefined) return null;
   return {
     id,
     size,
     birth: info.mtimeMs,
-    sender: info.bytes.toString("latin1", 1, info.bytes.indexOf(0)),
+    sender,
     state: "preprocessed",
     bouncing: there.bounce.has(id),
     recipients: CHANNELS.filter((channel) => there[channel].has(id)).flatMap((channel) =>
@@ -93,7 +107,7 @@ function channelRecipients(
 }
 
 function unprocessed(queue: string, id: MessId): QueuedMessage | null {
-  const todo = read(`${queue}/${fmtqfn("todo", id)}`);
+  const todo = read(`${queue}/${fmtqfn("todo", id)}`, true);
   const size = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false })?.size;
   if (!todo || size === undefined) return null;
   const { sender, recipients } = parseTodo(todo.bytes);
@@ -108,7 +122,11 @@ function unprocessed(queue: string, id: MessId): QueuedMessage | null {
   };
 }
 
-function read(path: string): { bytes: Buffer; mtimeMs: number } | null {
+/** Most files fit: one buffer for all, and no question how long a file is. */
+const BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** What is in a file, valid until the next call, and with `times` when it was changed; null when it is not there. */
+function read(path: string, times = false): { bytes: Buffer; mtimeMs: number } | null {
   let fd: number;
   try {
     fd = openSync(path, "r");
@@ -117,7 +135,10 @@ function read(path: string): { bytes: Buffer; mtimeMs: number } | null {
     throw error;
   }
   try {
-    const { size, mtimeMs } = fstatSync(fd);
+    const mtimeMs = times ? fstatSync(fd).mtimeMs : 0;
+    const count = readSync(fd, BUFFER, 0, BUFFER.length, 0);
+    if (count < BUFFER.length) return { bytes: BUFFER.subarray(0, count), mtimeMs };
+    const { size } = fstatSync(fd);
     const bytes = Buffer.allocUnsafe(size);
     return { bytes: bytes.subarray(0, readSync(fd, bytes, 0, size, 0)), mtimeMs };
   } finally {

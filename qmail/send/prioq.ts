@@ -1,5 +1,5 @@
 /**
- * Messages by time: a binary heap (C qmail: prioq.c). A million entries are 16 MB: numbers side by
+ * Messages by time: a binary heap (C qmail: prioq.c). A million entries are 17 MB: numbers side by
  * side, no object for each.
  */
 
@@ -10,6 +10,8 @@ const CAPACITY_MIN = 64;
 export class Prioq {
   #ids = new BigUint64Array(CAPACITY_MIN);
   #times = new Float64Array(CAPACITY_MIN);
+  /** 1 where the message's file has this time already. */
+  #saved = new Uint8Array(CAPACITY_MIN);
   #size = 0;
 
   get size(): number {
@@ -21,9 +23,10 @@ export class Prioq {
     return this.#size > 0 ? (this.#times[0] as number) : Number.POSITIVE_INFINITY;
   }
 
-  insert(id: MessId, time: number): void {
+  /** `saved`: the time is the one that the message's file has. */
+  insert(id: MessId, time: number, saved = false): void {
     if (this.#size === this.#times.length) this.#resize(this.#size * 2);
-    this.#rise(this.#size++, BigInt(id), time);
+    this.#rise(this.#size++, BigInt(id), time, saved ? 1 : 0);
   }
 
   /** Removes and returns the id with the least time; undefined when empty. */
@@ -31,7 +34,8 @@ export class Prioq {
     if (this.#size === 0) return undefined;
     const first = String(this.#ids[0]);
     const last = --this.#size;
-    this.#sink(0, this.#ids[last] as bigint, this.#times[last] as number);
+    const saved = this.#saved[last] as number;
+    this.#sink(0, this.#ids[last] as bigint, this.#times[last] as number, saved);
     const capacity = this.#times.length;
     if (capacity > CAPACITY_MIN && this.#size < capacity / 4) this.#resize(capacity / 2);
     return first;
@@ -44,14 +48,23 @@ export class Prioq {
     const last = --this.#size;
     if (at === last) return true;
     const [moved, time] = [this.#ids[last] as bigint, this.#times[last] as number];
-    if (time < (this.#times[at] as number)) this.#rise(at, moved, time);
-    else this.#sink(at, moved, time);
+    const saved = this.#saved[last] as number;
+    if (time < (this.#times[at] as number)) this.#rise(at, moved, time, saved);
+    else this.#sink(at, moved, time, saved);
     return true;
   }
 
   /** All entries become due at `time`. */
   setAll(time: number): void {
     this.#times.fill(time, 0, this.#size);
+    this.#saved.fill(0, 0, this.#size);
+  }
+
+  /** Messages whose time is not in their files. */
+  *unsaved(): IterableIterator<readonly [MessId, number]> {
+    for (let at = 0; at < this.#size; at++) {
+      if (this.#saved[at] === 0) yield [String(this.#ids[at]), this.#times[at] as number];
+    }
   }
 
   *[Symbol.iterator](): IterableIterator<readonly [MessId, number]> {
@@ -62,14 +75,17 @@ export class Prioq {
   #resize(capacity: number): void {
     const ids = new BigUint64Array(capacity);
     const times = new Float64Array(capacity);
+    const saved = new Uint8Array(capacity);
     ids.set(this.#ids.subarray(0, this.#size));
     times.set(this.#times.subarray(0, this.#size));
+    saved.set(this.#saved.subarray(0, this.#size));
     this.#ids = ids;
     this.#times = times;
+    this.#saved = saved;
   }
 
   /** Puts an entry at the place `at` and lets it rise. */
-  #rise(at: number, id: bigint, time: number): void {
+  #rise(at: number, id: bigint, time: number, saved: number): void {
     let place = at;
     while (place > 0) {
       const parent = (place - 1) >> 1;
@@ -79,10 +95,11 @@ export class Prioq {
     }
     this.#ids[place] = id;
     this.#times[place] = time;
+    this.#saved[place] = saved;
   }
 
   /** Puts an entry at the place `from` and lets it sink. */
-  #sink(from: number, id: bigint, time: number): void {
+  #sink(from: number, id: bigint, time: number, saved: number): void {
     const times = this.#times;
     let at = from;
     for (;;) {
@@ -97,10 +114,12 @@ export class Prioq {
     }
     this.#ids[at] = id;
     times[at] = time;
+    this.#saved[at] = saved;
   }
 
   #move(from: number, to: number): void {
     this.#ids[to] = this.#ids[from] as bigint;
     this.#times[to] = this.#times[from] as number;
+    this.#saved[to] = this.#saved[from] as number;
   }
 }

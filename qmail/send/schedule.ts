@@ -110,10 +110,13 @@ export class Schedule {
     if (this.#fresh) this.#latest = now;
   }
 
-  /** Writes the times of the next tries into the files (at exit). */
+  /**
+   * Writes the times of the next tries into the files (at exit), those that are not there already: of
+   * a million messages most have not been tried since the start.
+   */
   finish(): void {
     for (const channel of CHANNELS) {
-      for (const [id, time] of this.channel[channel]) {
+      for (const [id, time] of this.channel[channel].unsaved()) {
         try {
           this.#files.setRetry(channel, id, time);
         } catch {
@@ -131,7 +134,8 @@ export class Schedule {
       for (const [at, channel] of channels.entries()) {
         const time = times[at];
         if (typeof time === "number") {
-          this.channel[channel].insert(id, Math.min(time, this.#latest));
+          const due = Math.min(time, this.#latest);
+          this.channel[channel].insert(id, due, due === time);
         }
       }
       if (times.every((time) => time === null)) this.done.insert(id, now);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
+import { rmSync, unlinkSync } from "node:fs";
 import { test } from "node:test";
 import { programPath } from "../../../qmail/programs.ts";
 import { SendRig } from "../send/_send.ts";
@@ -38,4 +39,22 @@ test("qmail-qread prints what C's prints; qmail-qstat counts", async () => {
     program("qmail-qstat", rig.home),
     "messages in queue: 3\nmessages in queue but not yet preprocessed: 1\n",
   );
+});
+
+test("qmail-qread warns of what it cannot look at, and says what is fatal where C's does: on standard output", async () => {
+  await using rig = new SendRig();
+  const id = rig.made({ sender: "a@from.test", birth: 1_700_000_000 });
+  unlinkSync(rig.path("mess", id));
+  assert.equal(
+    program("qmail-qread", rig.home),
+    `warning: trouble with #${id}: No such file or directory\n`,
+  );
+  rmSync(rig.queue, { recursive: true });
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [programPath("queue/qmail-qread")],
+    { env: { PATH: process.env.PATH, QMAILHOME: rig.home }, encoding: "latin1" },
+  );
+  assert.deepEqual([status, stderr], [111, ""]);
+  assert.match(stdout, /^fatal: ENOENT.*bounce'\n$/);
 });

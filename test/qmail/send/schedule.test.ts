@@ -54,6 +54,29 @@ test("remove() takes one entry out and leaves the others in their order", () => 
   );
 });
 
+test("unsaved() are those whose times are not in their files, wherever they have moved", () => {
+  const entry = fc.record({ time: fc.nat(100), saved: fc.boolean(), gone: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(entry, { maxLength: 300 }), fc.nat(100), (entries, shifts) => {
+      const queue = new Prioq();
+      const wanted = new Set<string>();
+      for (const [at, { time, saved }] of entries.entries()) {
+        queue.insert(String(at + 1), time, saved);
+        if (!saved) wanted.add(String(at + 1));
+      }
+      for (const [at, { gone }] of entries.entries()) {
+        if (gone && queue.remove(String(at + 1))) wanted.delete(String(at + 1));
+      }
+      for (let at = 0; at < shifts; at++) wanted.delete(queue.shift() ?? "");
+      const found = [...queue.unsaved()];
+      assert.deepEqual(new Set(found.map(([id]) => id)), wanted);
+      for (const [id, time] of found) assert.equal(time, entries[Number(id) - 1]?.time);
+      queue.setAll(7);
+      assert.equal([...queue.unsaved()].length, queue.size);
+    }),
+  );
+});
+
 /** The square root as qmail-send.c finds it, bit by bit, for 32 bits. */
 function squareroot(x: number): number {
   let y = 0n;
