@@ -43,9 +43,9 @@ function byDatagram<T extends RecordType>(
       if (answer) end(() => resolve(answer));
     });
     // Connected, so that only this server is heard, and a closed port is told at once.
-    socket.connect(server.port, server.ip, () => {
-      socket.send(formatQuestion(id, question.name, question.type));
-    });
+    // Without a callback: that one would get the error of a server that there is no way to.
+    socket.on("connect", () => socket.send(formatQuestion(id, question.name, question.type)));
+    socket.connect(server.port, server.ip);
   });
 }
 
