@@ -236,8 +236,14 @@ class Mbox {
     for (const part of quote.end()) writeWhole(this.#fd, part);
   }
 
+  /** A directory that we may write but not read cannot be synced: there the file's own sync has to do. */
   #syncName(): void {
-    if (fstatSync(this.#fd).isFile()) syncDirectory(fsPath(dirname(this.#path)));
+    if (!fstatSync(this.#fd).isFile()) return;
+    try {
+      syncDirectory(fsPath(dirname(this.#path)));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
+    }
   }
 
   /** What ends an entry that a crash cut off: behind anything but an empty line From_ begins no message. */
