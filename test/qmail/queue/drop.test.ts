@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { crc32 } from "node:zlib";
 import { GroupSync } from "../../../qmail/files/groupsync.ts";
 import { type Ids, type QmailUser, sandboxIds } from "../../../qmail/ids.ts";
 import { Drops, dropName, formatTrailer } from "../../../qmail/queue/drop.ts";
@@ -40,7 +41,8 @@ function leave(directory: string): string {
   const message = Buffer.from("Subject: x\n\nbody\n");
   const envelope = formatEnvelope({ sender: "a@from.test", recipients: ["joe@mail.test"] });
   const name = `${dropName()}.msg`;
-  const trailer = formatTrailer(message.length, envelope.length);
+  const sum = crc32(envelope, crc32(message));
+  const trailer = formatTrailer({ size: message.length, envelopeSize: envelope.length, sum });
   writeFileSync(join(directory, name), Buffer.concat([message, envelope, trailer]));
   return name;
 }
