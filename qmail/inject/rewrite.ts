@@ -43,9 +43,7 @@ export function rewriteAddress(address: readonly Token[], domains: Domains): Tok
   if (tokens.some(({ text }) => text.includes("\0"))) return null;
   if (!isFinal(tokens)) {
     tokens = withoutRoute(tokens);
-    for (const extra of [".", "@"]) {
-      if (tokens.at(-1)?.type === extra) tokens = tokens.slice(0, -1);
-    }
+    tokens = withoutTail(tokens);
     if (tokens.length === 0 || tokens.some(({ type }) => /[<>,;:]/.test(type))) return null;
     tokens = withHost(tokens, domains);
   }
@@ -63,6 +61,12 @@ export function withoutRoute(tokens: readonly Token[]): readonly Token[] {
   if (tokens[0]?.type !== "@") return tokens;
   const colon = tokens.findIndex((token) => token.type === ":");
   return colon < 0 ? [] : tokens.slice(colon + 1);
+}
+
+/** All dots and at signs at the end go, C takes one of each: so what is complete once stays as it is. */
+function withoutTail(tokens: readonly Token[]): readonly Token[] {
+  const end = tokens.findLastIndex(({ type }) => type !== "." && type !== "@");
+  return tokens.slice(0, end + 1);
 }
 
 function withHost(address: readonly Token[], domains: Domains): Token[] {
