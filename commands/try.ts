@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, watch } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import kleur from "kleur";
-import { parseListen } from "../qmail/smtpd/server.ts";
+import { parseListen } from "../qmail/net/address.ts";
 import type { Config } from "./config.ts";
 import { install } from "./install.ts";
 import { CommandError, type Output, UsageError } from "./output.ts";

@@ -29,12 +29,12 @@ export class Brake {
 
   /** True while `key` must wait; `now` in seconds. */
   holds(key: string, now: number): boolean {
-    return this.#count(key, now) >= this.#options.free;
+    return Math.ceil(this.#count(key, now)) >= this.#options.free;
   }
 
   failed(key: string, now: number): void {
     const { keys = KEYS } = this.#options;
-    const count = Math.min(this.#count(key, now) + 1, this.#options.free * 2);
+    const count = Math.min(this.#count(key, now) + 1, this.#options.free);
     // Deleted first, so that it moves to the end of the map.
     this.#failures.delete(key);
     this.#failures.set(key, { count, at: now });
@@ -43,10 +43,6 @@ export class Brake {
       this.#failures.delete(oldest);
       return;
     }
-  }
-
-  succeeded(key: string): void {
-    this.#failures.delete(key);
   }
 
   #count(key: string, now: number): number {

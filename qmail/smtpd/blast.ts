@@ -2,7 +2,7 @@
  * The bytes behind DATA: dots unstuffed, CR LF to LF, until CR LF . CR LF and nothing else. Pure.
  *
  * A bare LF or bare CR is refused: servers that disagree about where a message ends let one message
- * smuggle another. Works on whole lines of a chunk; what is undecided at its end is carried over.
+ * smuggle another. Decoding only takes bytes away, so it happens in place, a line at a time.
  */
 
 const CR = 13;
@@ -12,11 +12,12 @@ const DOT = 46;
 /** A message that has passed so many hosts is going round in circles. */
 export const MAX_HOPS = 100;
 
-/** "delivered" is the longest beginning of a line that is looked for. */
+/** A line that begins with one of these, in any case and in the header, is a hop, as C qmail counts. */
 const HOP_NAMES = ["received", "delivered"];
-const HOP_LENGTH = 9;
+/** So many bytes of a line tell whether it is a hop, a stuffed dot or the end. */
+const DECISIVE = 9;
 
-export type BlastState = "data" | "end" | "bare-newline";
+export type BlastState = "data" | "end" | "stray-newline";
 
 export interface BlastResult {
   readonly state: BlastState;
@@ -28,72 +29,86 @@ export interface BlastResult {
 
 const NOTHING = Buffer.alloc(0);
 
+/** Decodes one message, sent by DATA or in the chunks of BDAT, which know no dots and no end of their own. */
 export class Blast {
-  #carry: Buffer = NOTHING;
-  #lineStart = true;
-  #header = true;
+  readonly #chunked: boolean;
+  /** Bytes that cannot be judged yet: the beginning of a line, or a CR whose LF is to come. */
+  #held: Buffer = NOTHING;
+  /** True when the beginning of the line has been handed out already. */
+  #midLine = false;
+  #inHeader = true;
   /** Received and Delivered-To lines in the header so far. */
   hops = 0;
 
+  constructor({ chunked = false } = {}) {
+    this.#chunked = chunked;
+  }
+
+  /** Decodes `chunk`, which is given away: its bytes are overwritten. */
   push(chunk: Buffer): BlastResult {
-    const input = this.#carry.length > 0 ? Buffer.concat([this.#carry, chunk]) : chunk;
-    this.#carry = NOTHING;
-    // Decoding only takes bytes away.
-    const out = Buffer.allocUnsafe(input.length);
+    const input = this.#held.length > 0 ? Buffer.concat([this.#held, chunk]) : chunk;
+    this.#held = NOTHING;
     let written = 0;
     let at = 0;
-    const result = (state: BlastState, rest: Buffer = NOTHING): BlastResult => {
-      return { state, data: out.subarray(0, written), rest };
-    };
-    while (at < input.length) {
-      if (this.#lineStart) {
-        if (this.#undecided(input, at)) {
-          this.#carry = Buffer.from(input.subarray(at));
-          return result("data");
-        }
-        if (input[at] === DOT) {
-          at++;
-          if (input[at] === CR && input[at + 1] === LF)
-            return result("end", input.subarray(at + 2));
-        }
-        if (this.#header) this.#headerLine(input, at);
-        this.#lineStart = false;
-      }
+    for (;;) {
       const lf = input.indexOf(LF, at);
-      const line = lf < 0 ? input.subarray(at) : input.subarray(at, lf);
-      const cr = line.indexOf(CR);
-      if (lf < 0) {
-        // A CR at the very end may be half of CR LF.
-        const keep = cr >= 0 && cr === line.length - 1 ? cr : line.length;
-        if (cr >= 0 && cr < line.length - 1) return result("bare-newline");
-        written += line.copy(out, written, 0, keep);
-        this.#carry = Buffer.from(line.subarray(keep));
-        return result("data");
+      if (lf < 0) break;
+      if (input[lf - 1] !== CR) return { state: "stray-newline", data: NOTHING, rest: NOTHING };
+      if (!this.#chunked && !this.#midLine && lf === at + 2 && input[at] === DOT) {
+        return judge("end", input.subarray(0, written), input.subarray(lf + 1));
       }
-      if (cr < 0 || cr !== line.length - 1) return result("bare-newline");
-      written += line.copy(out, written, 0, cr);
-      out[written++] = LF;
+      const from = this.#midLine ? at : this.#beginLine(input, at);
+      this.#midLine = false;
+      if (from !== written) input.copyWithin(written, from, lf - 1);
+      written += lf - 1 - from;
+      input[written++] = LF;
       at = lf + 1;
-      this.#lineStart = true;
     }
-    return result("data");
+    written = this.#partialLine(input, at, written);
+    return judge("data", input.subarray(0, written), NOTHING);
   }
 
-  /** True when too little of the line is there to know what it is. */
-  #undecided(input: Buffer, at: number): boolean {
-    const left = input.length - at;
-    if (left >= (this.#header ? HOP_LENGTH + 1 : 3)) return false;
-    return input.indexOf(LF, at) < 0 && (this.#header || input[at] === DOT);
+  /** Hands out what is certain of the line that begins at `at` and has no LF yet. */
+  #partialLine(input: Buffer, at: number, written: number): number {
+    if (!this.#midLine && input.length - at < DECISIVE) {
+      this.#held = Buffer.from(input.subarray(at));
+      return written;
+    }
+    const end = input[input.length - 1] === CR ? input.length - 1 : input.length;
+    const from = this.#midLine ? at : this.#beginLine(input, at);
+    this.#midLine = true;
+    this.#held = Buffer.from(input.subarray(end));
+    input.copyWithin(written, from, end);
+    return written + end - from;
   }
 
-  #headerLine(input: Buffer, at: number): void {
-    if (input[at] === CR) {
-      this.#header = false;
-      return;
+  /** Looks at the line that begins at `at`; where its content begins. */
+  #beginLine(input: Buffer, at: number): number {
+    const first = input[at] as number;
+    if (this.#inHeader) {
+      // Letters that differ in this bit only are the same letter.
+      const letter = first | 0x20;
+      if (first === CR) this.#inHeader = false;
+      else if (letter === 0x72 || letter === 0x64) this.#countHop(input, at);
     }
-    const letter = (input[at] ?? 0) | 0x20;
-    if (letter !== 0x72 && letter !== 0x64) return;
-    const start = input.toString("latin1", at, at + HOP_LENGTH).toLowerCase();
+    return first === DOT && !this.#chunked ? at + 1 : at;
+  }
+
+  /** The last chunk has come: what was held back of a line that has no end. */
+  last(): BlastResult {
+    const held = this.#held;
+    this.#held = NOTHING;
+    return judge("end", held, NOTHING);
+  }
+
+  #countHop(input: Buffer, at: number): void {
+    const start = input.toString("latin1", at, at + DECISIVE).toLowerCase();
     if (HOP_NAMES.some((name) => start.startsWith(name))) this.hops++;
   }
+}
+
+/** Every CR LF has become LF: a CR that is left was bare. */
+function judge(state: BlastState, data: Buffer, rest: Buffer): BlastResult {
+  if (data.indexOf(CR) < 0) return { state, data, rest };
+  return { state: "stray-newline", data: NOTHING, rest: NOTHING };
 }

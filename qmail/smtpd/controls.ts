@@ -1,65 +1,72 @@
 /** The control files of qmail-smtpd, read at its start and on SIGHUP (qmail-smtpd(8)). */
 
-import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { CdbFile } from "../cdb/cdb.ts";
 import { ConstSet } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
+import { RcptHosts } from "./rcpthosts.ts";
+import { Senders } from "./senders.ts";
+
+/** The longest that a timer can wait, in seconds. */
+const TIMEOUT_MAX = 2_147_483;
 
 export interface SmtpdControls {
-  /** Our name. */
-  readonly me: string;
+  /** Our name; null when there is no control/me. */
+  readonly me: string | null;
   readonly greeting: string;
-  /** What `[ip]` of ours is replaced by. */
-  readonly localiphost: string;
+  /** What `[ip]` of ours is replaced by; null: by nothing. */
+  readonly localiphost: string | null;
   /** Seconds that a client may keep us waiting. */
   readonly timeout: number;
   /** Bytes of the largest message; 0 for no limit. */
   readonly databytes: number;
   readonly badmailfrom: ConstSet;
-  /** null: there is no rcpthosts, so no recipient is taken. */
-  readonly rcpthosts: ConstSet | null;
-  /** There is a morercpthosts.cdb, which is not supported yet. */
-  readonly morercpthosts: boolean;
+  readonly badrcptto: ConstSet;
+  readonly rcpthosts: RcptHosts;
+  /** What stands behind the @ of the Message-IDs that we make. */
+  readonly idhost: string;
+  /** Whose addresses users may send from. */
+  readonly senders: Senders;
 }
 
-/** The controls of the installation in `home`. Throws when control/me is missing or a file cannot be read. */
-export function readSmtpdControls(home: string): SmtpdControls {
+/**
+ * The controls of the installation in `home`; DATABYTES of `env` goes before its file. Throws when
+ * there is no greeting and no me, or a file cannot be read.
+ */
+export function readSmtpdControls(home: string, env: NodeJS.ProcessEnv): SmtpdControls {
   const control = new Control(home);
   const me = control.line("me");
-  if (!me) throw new Error("cannot read controls: control/me is missing");
-  const rcpthosts = control.lines("rcpthosts");
+  const greeting = control.line("smtpgreeting") ?? me;
+  if (greeting === null) throw new Error('cannot read controls: "control/me" is missing');
+  const timeout = control.int("timeoutsmtpd", 1200);
   return {
     me,
-    greeting: control.line("smtpgreeting") ?? me,
+    greeting,
     localiphost: control.line("localiphost") ?? me,
-    timeout: Math.max(1, control.int("timeoutsmtpd", 1200)),
-    databytes: control.int("databytes", 0),
+    timeout: Math.min(Math.max(1, timeout), TIMEOUT_MAX),
+    databytes: databytesOf(env) ?? control.int("databytes", 0),
     badmailfrom: new ConstSet(control.lines("badmailfrom") ?? []),
-    rcpthosts: rcpthosts === null ? null : new ConstSet(rcpthosts),
-    morercpthosts: existsSync(join(home, "control/morercpthosts.cdb")),
+    badrcptto: new ConstSet(control.lines("badrcptto") ?? []),
+    idhost: control.line("idhost") ?? me ?? "idhost",
+    senders: new Senders({
+      domains: control.lines("locals", true) ?? [],
+      lines: control.lines("submissionsenders") ?? [],
+    }),
+    rcpthosts: new RcptHosts(
+      control.lines("rcpthosts"),
+      new CdbFile(join(home, "control/morercpthosts.cdb")),
+    ),
   };
 }
 
-/** True when the sender, or `@` and its domain, is in badmailfrom. */
-export function isBadMailFrom({ badmailfrom }: SmtpdControls, sender: string): boolean {
-  if (badmailfrom.has(sender)) return true;
-  const at = sender.lastIndexOf("@");
-  return at >= 0 && badmailfrom.has(sender.slice(at));
+/** As C qmail scans it: the digits in front, 0 when there are none. */
+function databytesOf({ DATABYTES }: NodeJS.ProcessEnv): number | null {
+  return DATABYTES === undefined ? null : Number(/^\d*/.exec(DATABYTES)?.[0] ?? 0);
 }
 
-/** What rcpthosts says of a recipient; `unknown` when a file that we cannot read yet might say yes. */
-export function recipientVerdict(
-  { rcpthosts, morercpthosts }: SmtpdControls,
-  recipient: string,
-): "allowed" | "refused" | "unknown" {
-  if (rcpthosts) {
-    const at = recipient.lastIndexOf("@");
-    // Without a domain it is ours.
-    if (at < 0) return "allowed";
-    const domain = recipient.slice(at + 1);
-    for (let from = 0; from >= 0; from = domain.indexOf(".", from + 1)) {
-      if (rcpthosts.has(domain.slice(from))) return "allowed";
-    }
-  }
-  return rcpthosts && morercpthosts ? "unknown" : "refused";
+/** True when the address, or `@` and its domain, is in a list like badmailfrom. */
+export function isListed(list: ConstSet, address: string): boolean {
+  if (list.has(address)) return true;
+  const at = address.lastIndexOf("@");
+  return at >= 0 && list.has(address.slice(at));
 }

@@ -1,66 +1,182 @@
-/** The lines of the SMTP service's log: one function each, and the parser that reads them back. */
+/**
+ * The lines of the SMTP services' log: one function each, and the parser that reads them back.
+ *
+ *   smtpd: 4711.3 event=login ip=192.0.2.1 tls=TLSv1.3 user=joe mechanism=PLAIN verdict=ok
+ *   smtpd: 4711.3 event=accepted ip=192.0.2.1 tls=TLSv1.3 user=joe helo=mx.example from=<a@b> to=<c@d> rcpts=1 bytes=815 qp=4712
+ *   smtpd: 4711.3 event=refused-message ip=... from=<a@b> to=<c@d>,<e@f> rcpts=2 bytes=815 reply=554 ...
+ *   smtpd: 4711.3 event=refused-sender ip=... from=<a@b> reply=553 ...
+ *   smtpd: 4711.3 event=refused-recipient ip=... from=<a@b> to=<c@d> reply=553 ...
+ *   smtpd: 4711.3 event=ended ip=192.0.2.1 why=quit messages=1 seconds=0.012
+ *   smtpd: warning: control/rcpthosts is missing: every recipient is refused
+ *
+ * The word behind "smtpd:" names the session: process and number, in the classic door the process.
+ * Then come words `key=value`, in the order shown; `tls` and `user` are there when they are so, and
+ * `detail` behind `why` when TLS failed. Bytes that would break a line are written %XX. `to` has at
+ * most 20 recipients, `rcpts` counts all. `reply` is always the last word and goes to the end of the
+ * line. `qp` is the number in qmail-send's "info msg" line of the same message.
+ */
 
-/** Values are printable and without spaces, so `key=value` words can be split anywhere. */
-function safe(text: string): string {
-  return text.replace(/[^!-~]/g, "_");
+/** Who is meant, in every line of a session. */
+export interface LogPeer {
+  /** Names the session. */
+  readonly id: string;
+  readonly ip: string;
+  /** The protocol of TLS; null: plain text. */
+  readonly tls: string | null;
+  /** Who has logged in; null: nobody. */
+  readonly user: string | null;
 }
 
-function line(
-  session: number,
-  event: string,
-  fields: Readonly<Record<string, string | number>>,
-): string {
-  const words = Object.entries(fields).map(([key, value]) => `${key}=${safe(String(value))}`);
-  return `smtpd ${session}: ${[event, ...words].join(" ")}\n`;
+export interface LogMessage {
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly bytes: number;
 }
+
+type Fields = Readonly<Record<string, string | number | null>>;
+
+/** So many recipients of a message are named. */
+const NAMED_MAX = 20;
 
 /** A message was queued. */
 export function accepted(
-  session: number,
-  message: { ip: string; helo: string; from: string; rcpts: number; bytes: number; qp: number },
+  peer: LogPeer,
+  { helo, qp, ...message }: LogMessage & { helo: string | null; qp: number },
 ): string {
-  const { ip, helo, from, rcpts, bytes, qp } = message;
-  return line(session, "accepted", { qp, ip, helo, from: `<${from}>`, rcpts, bytes });
+  return line(peer, "accepted", { helo: helo ?? "", ...messageFields(message), qp });
 }
 
-/** A sender, recipient or message was refused; `reply` is what the client was told. */
-export function refused(
-  session: number,
-  what: { ip: string; from: string; rcpt?: string; reply: string },
+/** A message was refused when it had been sent. */
+export function refusedMessage(
+  peer: LogPeer,
+  { reply, ...message }: LogMessage & { reply: string },
 ): string {
-  const { ip, from, rcpt, reply } = what;
-  return line(session, "refused", {
-    ip,
-    from: `<${from}>`,
-    ...(rcpt === undefined ? {} : { rcpt: `<${rcpt}>` }),
-    reply: reply.trim().replaceAll(" ", "_"),
-  });
+  return line(peer, "refused-message", messageFields(message), reply);
 }
 
-/** A session ended otherwise than by QUIT. */
-export function broken(session: number, ip: string, why: string): string {
-  return line(session, "broken", { ip, why });
+/** MAIL or, when there is a `to`, RCPT was refused. */
+export function refusedAddress(
+  peer: LogPeer,
+  { from, to, reply }: { from: string; to?: string; reply: string },
+): string {
+  if (to === undefined) return line(peer, "refused-sender", { from: angle(from) }, reply);
+  return line(peer, "refused-recipient", { from: angle(from), to: angle(to) }, reply);
+}
+
+/** Somebody has said who he is; `user` is what he said. */
+export function login(
+  { id, ip, tls }: LogPeer,
+  { mechanism, user, status }: { mechanism: string; user: string; status: string },
+): string {
+  return line({ id, ip, tls, user: null }, "login", { mechanism, user, verdict: status });
+}
+
+/** Why a session ended. */
+export type End =
+  | "quit"
+  | "disconnected"
+  | "timeout"
+  | "stray-newline"
+  | "bad-chunk"
+  | "data-before-tls"
+  | "too-many-failures"
+  | "unable-to-read-controls"
+  | "going-down";
+
+/** A session ended; `messages` is how many were queued, `detail` how TLS failed. */
+export function ended(
+  peer: LogPeer,
+  end: { why: End; detail: string | null; messages: number; seconds: number },
+): string {
+  const { why, detail, messages, seconds } = end;
+  return line(peer, "ended", { why, detail, messages, seconds: seconds.toFixed(3) });
 }
 
 /** Something that the administrator should know. */
 export function warning(text: string): string {
-  return `warning: ${text}\n`;
+  return `smtpd: warning: ${encode(text, /[^ -$&-~]/g)}\n`;
 }
 
-export interface SmtpdLogLine {
-  readonly session: number;
-  readonly event: string;
-  readonly fields: Readonly<Record<string, string>>;
-}
+/** What `warning` says when no recipient can be taken. */
+export const NO_RCPTHOSTS = "control/rcpthosts is missing: every recipient is refused";
+
+export type SmtpdLogLine =
+  | {
+      readonly type: "session";
+      readonly id: string;
+      readonly event: string;
+      readonly fields: Readonly<Record<string, string>>;
+    }
+  | { readonly type: "warning"; readonly text: string };
 
 /** One line without its newline; null for a line that is none of ours. */
 export function parseSmtpdLine(text: string): SmtpdLogLine | null {
-  const match = /^smtpd (\d+): (\w+) ?(.*)$/.exec(text);
+  const warned = /^smtpd: warning: (.*)$/.exec(text)?.[1];
+  if (warned !== undefined) return { type: "warning", text: decode(warned) };
+  const match = /^smtpd: (\S+) event=(\S+)((?: (?!reply=)[a-z]+=\S*)*)(?: reply=(.*))?$/.exec(text);
   if (!match) return null;
-  const [, session, event = "", words = ""] = match;
-  const fields = words
-    .split(" ")
-    .filter(Boolean)
-    .map((word) => [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]);
-  return { session: Number(session), event, fields: Object.fromEntries(fields) };
+  const [, id = "", event = "", words = "", reply] = match;
+  const fields: Record<string, string> = {};
+  for (const [, key = "", value = ""] of words.matchAll(/ ([a-z]+)=(\S*)/g)) {
+    fields[key] = decode(value);
+  }
+  if (reply !== undefined) fields.reply = decode(reply);
+  return { type: "session", id, event, fields };
+}
+
+function messageFields({ from, to, bytes }: LogMessage): Fields {
+  const named = to.slice(0, NAMED_MAX).map(angle).join(",");
+  return { from: angle(from), to: named, rcpts: to.length, bytes };
+}
+
+function line(
+  { id, ip, tls, user }: LogPeer,
+  event: string,
+  fields: Fields,
+  reply?: string,
+): string {
+  let text = `smtpd: ${id} event=${event}`;
+  for (const [key, value] of Object.entries({ ip, tls, user, ...fields })) {
+    if (value === null) continue;
+    text += ` ${key}=${typeof value === "number" ? value : encode(value, /[^!-$&-~]/g)}`;
+  }
+  if (reply !== undefined) text += ` reply=${encode(reply.trimEnd(), /[^ -$&-~]/g)}`;
+  return `${text}\n`;
+}
+
+function angle(address: string): string {
+  return `<${address}>`;
+}
+
+function encode(text: string, unsafe: RegExp): string {
+  return text.replace(unsafe, (byte) => {
+    return `%${(byte.charCodeAt(0) & 255).toString(16).toUpperCase().padStart(2, "0")}`;
+  });
+}
+
+function decode(text: string): string {
+  return text.replace(/%([0-9A-F]{2})/g, (_, hex: string) => {
+    return String.fromCharCode(Number.parseInt(hex, 16));
+  });
+}
+
+/** A log whose lines of one turn of the event loop leave in one write. */
+export class LogBatch {
+  readonly #write: (text: string) => void;
+  #text = "";
+
+  constructor(write: (text: string) => void) {
+    this.#write = write;
+  }
+
+  add(line: string): void {
+    if (this.#text === "") setImmediate(() => this.flush());
+    this.#text += line;
+  }
+
+  flush(): void {
+    const text = this.#text;
+    this.#text = "";
+    if (text !== "") this.#write(text);
+  }
 }

@@ -8,16 +8,36 @@ export function helo(name: string): string {
   return `250 ${name}\r\n`;
 }
 
-/** `databytes` 0 means that there is no limit. */
-export function ehlo(name: string, databytes: number): string {
-  return `250-${name}\r\n250-PIPELINING\r\n250-SIZE ${databytes}\r\n250 8BITMIME\r\n`;
+/** What EHLO offers besides what is always there. */
+export interface Offer {
+  /** 0 means that there is no limit. */
+  readonly databytes: number;
+  readonly startTls: boolean;
+  /** Mechanisms of AUTH; none where it is not offered. */
+  readonly auth: readonly string[];
+}
+
+/**
+ * ENHANCEDSTATUSCODES is not offered: qmail has its codes behind the text, and that form is what
+ * programs know. SMTPUTF8 is not: the queue has no place to keep that a message needs it.
+ */
+export function ehlo(name: string, { databytes, startTls, auth }: Offer): string {
+  const extensions = [
+    "PIPELINING",
+    `SIZE ${databytes}`,
+    "CHUNKING",
+    ...(startTls ? ["STARTTLS"] : []),
+    ...(auth.length > 0 ? [`AUTH ${auth.join(" ")}`] : []),
+  ];
+  const lines = [name, ...extensions].map((line) => `250-${line}\r\n`);
+  return `${lines.join("")}250 8BITMIME\r\n`;
 }
 
 export function ok(): string {
   return "250 ok\r\n";
 }
 
-/** RSET. */
+/** The answer to RSET. */
 export function flushed(): string {
   return "250 flushed\r\n";
 }
@@ -31,9 +51,14 @@ export function accepted(seconds: number, qp: number): string {
   return `250 ok ${seconds} qp ${qp}\r\n`;
 }
 
-/** The queue did not take the message; `text` is its reason. */
+/** The queue did not take the message; `text` is its reason, or that of a QMAILQUEUE program. */
 export function queueFailed(permanent: boolean, text: string): string {
-  return `${permanent ? 554 : 451} ${text}\r\n`;
+  return `${permanent ? 554 : 451} ${text.replace(/[^ -~]/g, " ")}\r\n`;
+}
+
+/** The queue does not even begin to take a message. */
+export function queueNotOpen(): string {
+  return "451 qqt failure (#4.3.0)\r\n";
 }
 
 export function quit(name: string): string {
@@ -84,8 +109,103 @@ export function tooManyHops(): string {
   return "554 too many hops, this message is looping (#5.4.6)\r\n";
 }
 
+/** In control/badrcptto. */
+export function badRcptTo(): string {
+  return "553 sorry, your envelope recipient is in my badrcptto list (#5.7.1)\r\n";
+}
+
+/** The submission service asks who you are first. */
+export function wantAuth(): string {
+  return "530 Authorization required (#5.7.1)\r\n";
+}
+
+/** The sender is not one of the user's addresses. */
+export function notYourSender(): string {
+  return "553 sorry, that sender address does not belong to you (#5.7.1)\r\n";
+}
+
+/** A chunk is in the session's hands. */
+export function chunkTaken(bytes: number): string {
+  return `250 ok ${bytes} octets\r\n`;
+}
+
+/** In the middle of a message that comes by BDAT. */
+export function inChunks(): string {
+  return "503 BDAT LAST or RSET first (#5.5.1)\r\n";
+}
+
+/** A bare CR or LF in a chunk, where it can smuggle nothing but cannot be stored as it is. */
+export function strayInChunk(): string {
+  return "554 message has a bare CR or LF, see https://cr.yp.to/docs/smtplf.html (#5.6.0)\r\n";
+}
+
+export function readyForTls(): string {
+  return "220 ready for tls\r\n";
+}
+
+export function tlsAlready(): string {
+  return "503 TLS is on already (#5.5.1)\r\n";
+}
+
+/** The client has sent something behind STARTTLS without waiting: perhaps somebody else has. */
+export function dataBeforeTls(): string {
+  return "554 nothing may follow STARTTLS before TLS is on (#5.5.1)\r\n";
+}
+
+/** The next word of an AUTH exchange, in base64. */
+export function challenge(text: string): string {
+  return `334 ${text}\r\n`;
+}
+
+export function authOk(): string {
+  return "235 ok, go ahead (#2.0.0)\r\n";
+}
+
+export function authFailed(): string {
+  return "535 authorization failed (#5.7.0)\r\n";
+}
+
+export function authTemporary(): string {
+  return "454 oops, unable to check your password now (#4.3.0)\r\n";
+}
+
+/** Too many failures of this client or this account lately. */
+export function authBraked(): string {
+  return "454 too many failed logins, wait before you try again (#4.7.0)\r\n";
+}
+
+/** Too many failures in this session. */
+export function tooManyFailures(): string {
+  return "421 too many failed logins (#4.7.0)\r\n";
+}
+
+export function authCancelled(): string {
+  return "501 auth exchange cancelled (#5.0.0)\r\n";
+}
+
+export function authMalformed(): string {
+  return "501 malformed auth input (#5.5.4)\r\n";
+}
+
+export function authUnknown(): string {
+  return "504 auth type unimplemented (#5.5.1)\r\n";
+}
+
+export function authAlready(): string {
+  return "503 you're already authenticated (#5.5.0)\r\n";
+}
+
+export function authInTransaction(): string {
+  return "503 no auth during mail transaction (#5.5.0)\r\n";
+}
+
+/** A password must not cross the network for all to read. */
+export function authNeedsTls(): string {
+  return "538 Encryption required for requested authentication mechanism (#5.7.11)\r\n";
+}
+
 /** A newline without its carriage return, or the reverse: such data can smuggle a message through a careless relay. */
-export function bareNewline(): string {
+export function strayNewline(): string {
   return "451 See https://cr.yp.to/docs/smtplf.html.\r\n";
 }
 
@@ -93,8 +213,8 @@ export function lineTooLong(): string {
   return "500 line too long (#5.5.2)\r\n";
 }
 
-export function notSupportedYet(what: string): string {
-  return `451 ${what} is not supported yet (#4.3.0)\r\n`;
+export function unableToReadControls(): string {
+  return "421 unable to read controls (#4.3.0)\r\n";
 }
 
 export function timeout(): string {
@@ -105,6 +225,6 @@ export function busy(): string {
   return "421 too many connections, try again later (#4.3.2)\r\n";
 }
 
-export function closing(name: string): string {
-  return `421 ${name} is going down, try again later (#4.3.2)\r\n`;
+export function goingDown(): string {
+  return "421 going down, try again later (#4.3.2)\r\n";
 }

@@ -1,204 +1,147 @@
-/** The SMTP service: many connections in one process, as qmaild. */
+/** The SMTP service: many sessions in one process, as qmaild. */
 
-import { BlockList, createServer, isIPv6, type Server, type Socket } from "node:net";
-import { networkInterfaces } from "node:os";
+import { isIPv6, type Socket } from "node:net";
+import { type ListenAddress, plainAddress } from "../net/address.ts";
+import { Connection, socketEnds } from "../net/connection.ts";
+import { Listener } from "../net/listener.ts";
+import type { Certificates } from "../net/tls.ts";
 import type { QueueDoor } from "../queue/qmail.ts";
+import type { PasswordStore } from "./auth.ts";
+import { clientEnvironment } from "./client-environment.ts";
 import { readSmtpdControls, type SmtpdControls } from "./controls.ts";
+import { LoginBrakes } from "./guard.ts";
+import { submissionFields } from "./headerfields.ts";
+import { ownAddresses } from "./ipme.ts";
 import * as log from "./log.ts";
+import type { SmtpdOptions } from "./options.ts";
 import * as replies from "./replies.ts";
-import { Session } from "./session.ts";
+import { Session, type SessionContext } from "./session.ts";
 
-/** At the end, messages that are coming in get so long to be finished. */
-const END_MS = 30_000;
-
-/** Lines of so many milliseconds are written together. */
-const LOG_MS = 20;
-
-export interface ListenAddress {
-  /** Undefined: all addresses. */
-  readonly host: string | undefined;
-  readonly port: number;
+export interface SmtpAddress extends ListenAddress {
+  /** TLS from the first byte on. */
+  readonly tls: boolean;
 }
 
-export interface ServerOptions {
-  readonly listen: readonly ListenAddress[];
-  /** Connections at once; more are sent away for now. */
-  readonly concurrency: number;
-  /** Clients that may send to any domain. */
-  readonly relayFrom: BlockList;
-  readonly env: NodeJS.ProcessEnv;
+export interface ServerOptions
+  extends Pick<SmtpdOptions, "listen" | "concurrency" | "perClient" | "relayFrom" | "submission"> {
   /** The qmail home. */
   readonly home: string;
-  /** Writes whole lines. */
-  log(lines: string): void;
+  /** RELAYCLIENT and DATABYTES count for all connections. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: (line: string) => void;
 }
 
-/** `HOST:PORT`, `[::1]:25` or `:25`; null for anything else. */
-export function parseListen(text: string): ListenAddress | null {
-  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]*)):(\d{1,5})$/i.exec(text);
-  const port = Number(match?.[3]);
-  if (!match || port > 65535) return null;
-  return { host: match[1] || match[2] || undefined, port };
+/** What can be made only when root is given up. */
+export interface ServerParts {
+  /** The queue for one connection, whose environment is as under tcpserver. */
+  readonly queueFor: (env: () => NodeJS.ProcessEnv) => QueueDoor;
+  /** Null: no TLS. */
+  readonly certificates: Certificates | null;
+  /** Null: no AUTH. */
+  readonly auth: { readonly store: PasswordStore; readonly withoutTls: boolean } | null;
 }
 
-/** Addresses and networks separated by commas; null when one is none. */
-export function parseRelayFrom(text: string): BlockList | null {
-  const allowed = new BlockList();
-  for (const entry of text.split(",").filter(Boolean)) {
-    const [address = "", bits] = entry.split("/");
-    const type = isIPv6(address) ? "ipv6" : "ipv4";
-    try {
-      if (bits === undefined) allowed.addAddress(address, type);
-      else allowed.addSubnet(address, Number(bits), type);
-    } catch {
-      return null;
-    }
-  }
-  return allowed;
-}
-
+/** Listens, and holds one session for each client. */
 export class SmtpServer {
   readonly #options: ServerOptions;
-  readonly #servers: Server[] = [];
-  readonly #sessions = new Map<Socket, Session>();
+  readonly #listener: Listener<SmtpAddress>;
   readonly #own = ownAddresses();
-  #queue: QueueDoor | null = null;
+  readonly #brakes = new LoginBrakes(() => Date.now() / 1000);
+  #parts: ServerParts | null = null;
   #controls: SmtpdControls | null = null;
-  #lastSession = 0;
-  #logText = "";
-  #ending: Promise<void> | null = null;
-  #ended = () => {};
+  #lastId = 0;
 
   constructor(options: ServerOptions) {
     this.#options = options;
+    const { listen, concurrency, perClient } = options;
+    this.#listener = new Listener<SmtpAddress>({
+      listen,
+      concurrency,
+      perClient,
+      exempt: (ip) => isLoopback(ip) || this.#mayRelay(ip),
+      connected: (socket, { ip, address }) => this.#connected(socket, ip, address.tls),
+      busy: ({ tls }) => (tls ? null : replies.busy()),
+      warn: (text) => options.log(log.warning(text)),
+    });
   }
 
-  /** Binds all addresses; connections wait until `serve`. Rejects with the system's error. */
-  async bind(): Promise<void> {
-    for (const { host, port } of this.#options.listen) {
-      const options = { pauseOnConnect: true, noDelay: true, allowHalfOpen: true };
-      const server = createServer(options, (socket) => this.#connected(socket));
-      this.#servers.push(server);
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen({ port, backlog: 511, ...(host === undefined ? {} : { host }) }, resolve);
-      });
-    }
+  /** Binds all addresses; nothing is read from clients until `serve`. Throws an Error for a person. */
+  bind(): Promise<void> {
+    return this.#listener.bind();
   }
 
-  /** The ports that are listened on, in the order of the options. */
+  /** The ports that were bound, in the order of `listen`. */
   get ports(): number[] {
-    return this.#servers.map((server) => (server.address() as { port: number }).port);
+    return this.#listener.ports;
   }
 
   /** Reads the controls and begins to talk. Throws when they cannot be read. */
-  serve(queue: QueueDoor): void {
-    this.#queue = queue;
+  serve(parts: ServerParts): void {
+    this.#parts = parts;
     this.reread();
+    this.#listener.serve();
   }
 
-  /** Reads the controls again, for sessions that begin from now on. */
+  /** Reads the controls again, for sessions that begin from now on. Throws when they cannot be read. */
   reread(): void {
-    const controls = readSmtpdControls(this.#options.home);
-    this.#controls = controls;
-    if (controls.rcpthosts === null) {
-      this.#log(log.warning("control/rcpthosts is missing: every recipient is refused"));
-    }
+    const { home, env } = this.#options;
+    this.#controls = readSmtpdControls(home, env);
+    if (this.#controls.rcpthosts.missing) this.#options.log(log.warning(log.NO_RCPTHOSTS));
   }
 
-  /** Takes no more connections and lets messages under way finish. Resolves when all is quiet, or late. */
-  end(): Promise<void> {
-    this.#ending ??= new Promise((resolve) => {
-      for (const server of this.#servers) server.close();
-      for (const session of this.#sessions.values()) {
-        if (!session.receiving) session.dismiss(this.#closing(), "going down");
-      }
-      const timer = setTimeout(() => this.#ended(), END_MS);
-      this.#ended = () => {
-        clearTimeout(timer);
-        this.#flushLog();
-        resolve();
-      };
-      if (this.#sessions.size === 0) this.#ended();
-    });
-    return this.#ending;
+  /** Takes no more connections; resolves when the messages under way are in, or `graceMs` are over. */
+  end(graceMs?: number): Promise<void> {
+    return this.#listener.end(graceMs);
   }
 
-  #closing(): string {
-    return replies.closing(this.#controls?.greeting ?? "");
-  }
-
-  #connected(socket: Socket): void {
-    socket.on("error", () => {});
-    const { concurrency } = this.#options;
-    if (!this.#controls || !this.#queue || this.#sessions.size >= concurrency) {
-      this.#log(log.warning(`refused a connection: ${this.#sessions.size}/${concurrency} in use`));
-      socket.end(replies.busy());
-      return;
-    }
-    const session = this.#session(socket, this.#queue, this.#controls);
-    this.#sessions.set(socket, session);
-    socket.setTimeout(this.#controls.timeout * 1000, () =>
-      session.dismiss(replies.timeout(), "timeout"),
+  #connected(socket: Socket, ip: string, tlsFirst: boolean): Connection {
+    const { certificates } = this.#parts as ServerParts;
+    const context = this.#context(socket, ip);
+    return new Connection(
+      {
+        ends: socketEnds(socket),
+        timeoutMs: context.controls.timeout * 1000,
+        ...(certificates ? { secure: (stream) => certificates.secure(stream) } : {}),
+        tlsFirst,
+      },
+      (wire) => new Session(context, wire),
     );
-    socket.on("data", (chunk) => {
-      session.receive(chunk);
-      if (this.#ending && !session.receiving) session.dismiss(this.#closing(), "going down");
-    });
-    socket.on("close", () => {
-      session.closed("connection lost");
-      this.#sessions.delete(socket);
-      if (this.#sessions.size === 0) this.#ended();
-    });
-    socket.on("end", () => session.inputEnd());
-    session.greet();
-    socket.resume();
   }
 
-  #session(socket: Socket, queue: QueueDoor, controls: SmtpdControls): Session {
-    const ip = plainAddress(socket.remoteAddress ?? "unknown");
-    const { env } = this.#options;
-    const relay = this.#mayRelay(ip) ? "" : null;
-    return new Session({
-      number: ++this.#lastSession,
+  #context(socket: Socket, ip: string): SessionContext {
+    const { env, submission, log: write } = this.#options;
+    const { queueFor, certificates, auth } = this.#parts as ServerParts;
+    const controls = this.#controls as SmtpdControls;
+    const relay = submission === null && this.#mayRelay(ip) ? "" : null;
+    const relayclient = env.RELAYCLIENT ?? relay;
+    const local = controls.me ?? plainAddress(socket.localAddress ?? "unknown");
+    return {
+      id: `${process.pid}.${++this.#lastId}`,
       peer: { ip, host: "unknown", info: null },
-      queue,
+      local,
       controls,
-      databytes: Number(env.DATABYTES ?? controls.databytes),
-      relayclient: env.RELAYCLIENT ?? relay,
+      relayclient,
       isOwnAddress: (address) => this.#own.has(address),
-      now: () => Math.floor(Date.now() / 1000),
-      log: (line) => this.#log(line),
-      write: (reply) => void socket.write(reply, "latin1"),
-      end: () => socket.end(),
-      flow: (open) => void (open ? socket.resume() : socket.pause()),
-    });
+      queue: (credentials) =>
+        queueFor(() => ({
+          ...env,
+          ...clientEnvironment(socket, { local, relayclient, ...credentials }),
+        })),
+      startTls: certificates !== null,
+      login: auth && { ...auth, guard: this.#brakes.for(ip), host: controls.me ?? local },
+      submission,
+      headerFields: submission && (() => submissionFields(controls.idhost)),
+      now: Date.now,
+      log: write,
+    };
   }
 
   #mayRelay(ip: string): boolean {
-    const type = isIPv6(ip) ? "ipv6" : "ipv4";
-    return ip !== "unknown" && this.#options.relayFrom.check(ip, type);
-  }
-
-  /** The lines of one turn leave in one write. */
-  #log(line: string): void {
-    if (this.#logText === "") setTimeout(() => this.#flushLog(), LOG_MS);
-    this.#logText += line;
-  }
-
-  #flushLog(): void {
-    const text = this.#logText;
-    this.#logText = "";
-    if (text !== "") this.#options.log(text);
+    return this.#options.relayFrom.check(ip, isIPv6(ip) ? "ipv6" : "ipv4");
   }
 }
 
-/** An IPv4 client of an IPv6 socket, as what it is. */
-function plainAddress(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, "");
-}
-
-function ownAddresses(): ReadonlySet<string> {
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  return new Set(all.map(({ address }) => address));
+/** Who comes from this machine is no stranger: webmail and tests open many connections. */
+function isLoopback(ip: string): boolean {
+  return ip === "::1" || ip.startsWith("127.");
 }

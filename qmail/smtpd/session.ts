@@ -1,363 +1,523 @@
 /**
  * One SMTP session: bytes in, replies out (RFC 5321; qmail-smtpd(8)). Knows no sockets.
  *
- *   commands ──DATA──> data ──CR LF . CR LF──> queueing ──answer──> commands
+ *   commands ──DATA──> data ──CR LF . CR LF──> waiting ──answer of the queue──> commands
+ *      │ │ └──BDAT───> chunk ──its last byte──> commands, or waiting when it was the last chunk
+ *      │ └────AUTH───> auth ──word──> waiting ──challenge──> auth, or ──verdict──> commands
+ *      └───STARTTLS──> securing ──TLS is there──> commands, with everything forgotten
+ *   data, chunk ──full queue──> waiting ──drained──> data, chunk
+ *   any ──QUIT, client gone, stray newline, timeout, stop──> ended
  *
- * While the queue is asked, what the client sends waits, so replies come in the order of commands.
+ * While a session waits, what the client sends waits too, so replies come in the order of commands.
  */
 
+import type { Conversation, TlsState, Wire } from "../net/connection.ts";
 import type { Qmail, QueueDoor } from "../queue/qmail.ts";
-import { parseAddress, parseParameters, replaceOwnAddress } from "./addrparse.ts";
-import { Blast, MAX_HOPS } from "./blast.ts";
-import { isBadMailFrom, recipientVerdict, type SmtpdControls } from "./controls.ts";
+import { HeaderCompleter } from "./completer.ts";
+import type { SmtpdControls } from "./controls.ts";
+import { Incoming } from "./incoming.ts";
+import { Input } from "./input.ts";
 import * as log from "./log.ts";
+import { Login, type LoginContext } from "./login.ts";
 import { type Peer, receivedLine } from "./received.ts";
 import * as replies from "./replies.ts";
+import { type Client, type SubmissionPolicy, Transaction } from "./transaction.ts";
 
-/** A command line may be so long; RFC 5321 asks for 512, extensions for more. */
-const LINE_MAX = 4096;
-/** Bytes of recipients held for one message: some 20,000 ordinary addresses. */
-const RECIPIENTS_MAX = 1 << 20;
+/** A longer line is refused; RFC 5321 asks for 512, RFC 4954 for so much. */
+export const LINE_MAX = 12_288;
+/** So many bytes may wait before the client is made to pause. */
+const WAITING_MAX = 64 * 1024;
 
-/** Values of BODY= that 8BITMIME knows (RFC 6152). */
-const BODIES = new Set(["7BIT", "8BITMIME"]);
-
-const LF = 10;
-const NOTHING = Buffer.alloc(0);
+/** What is known of a client when its message goes into the queue. */
+export interface Credentials {
+  readonly user: string | null;
+  readonly tls: TlsState | null;
+}
 
 export interface SessionContext {
   /** Names the session in the log. */
-  readonly number: number;
+  readonly id: string;
   readonly peer: Peer;
-  readonly queue: QueueDoor;
+  /** Our name in Received. */
+  readonly local: string;
   /** As they are when the session begins. */
   readonly controls: SmtpdControls;
-  /** Bytes of the largest message, 0 for no limit. */
-  readonly databytes: number;
-  /** Set: any recipient is taken, with this behind it. */
+  /** Not null: any recipient is taken, with this behind it. */
   readonly relayclient: string | null;
   readonly isOwnAddress: (ip: string) => boolean;
-  /** Seconds since 1970. */
+  /** Where its messages go. */
+  readonly queue: (credentials: Credentials) => QueueDoor;
+  /** STARTTLS is offered. */
+  readonly startTls: boolean;
+  /** Null: AUTH is not offered. */
+  readonly login: LoginContext | null;
+  /** Null: mail from other hosts. */
+  readonly submission: SubmissionPolicy | null;
+  /** What is added to a header that lacks it, made for each message; null: nothing. */
+  readonly headerFields: (() => Readonly<Record<string, string>>) | null;
+  /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly log: (line: string) => void;
-  write(reply: string): void;
-  /** Everything is said: flush and close. */
-  end(): void;
-  /** False: no more input for now; true: go on. */
-  flow(open: boolean): void;
 }
 
-/** A message that is coming in. */
-interface Incoming {
-  readonly blast: Blast;
-  /** Null when it is refused already and only its end is awaited. */
-  message: Qmail | null;
-  bytes: number;
+interface Chunk {
+  /** Bytes still to come. */
+  left: number;
+  readonly bytes: number;
+  readonly last: boolean;
+  /** Not null: it is thrown away, and this is why. */
+  readonly refusal: string | null;
 }
 
-export class Session {
+type State = "commands" | "auth" | "data" | "chunk" | "waiting" | "securing" | "ended";
+
+export class Session implements Conversation {
   readonly #context: SessionContext;
-  #input: Buffer = NOTHING;
-  #state: "commands" | "data" | "busy" | "ended" = "commands";
+  readonly #wire: Wire;
+  readonly #transaction: Transaction;
+  readonly #began: number;
+  readonly #input = new Input(LINE_MAX);
+  #state: State = "commands";
+  #login: Login | null = null;
+  #incoming: Incoming | null = null;
+  /** The chunk that is coming in. */
+  #chunk: Chunk = { left: 0, bytes: 0, last: false, refusal: null };
+  /** The client has sent its last byte. */
+  #inputEnded = false;
+  #open = true;
+  #stopping = false;
+  #replies = "";
   #helo: string | null = null;
   #esmtp = false;
-  #sender: string | null = null;
-  #recipients: string[] = [];
-  #recipientBytes = 0;
-  #incoming: Incoming | null = null;
-  #inputEnded = false;
-  /** The rest of a command line that is too long is thrown away. */
-  #tooLong = false;
+  #tls: TlsState | null = null;
+  #messages = 0;
 
-  constructor(context: SessionContext) {
+  constructor(context: SessionContext, wire: Wire) {
     this.#context = context;
+    this.#wire = wire;
+    this.#transaction = new Transaction({
+      controls: context.controls,
+      isOwnAddress: context.isOwnAddress,
+      submission: context.submission,
+      refused: (what) => context.log(log.refusedAddress(this.#who(), what)),
+    });
+    this.#began = context.now();
+    this.#forget();
   }
 
-  /** True while a message comes in or is being queued. */
-  get receiving(): boolean {
-    return this.#state === "data" || this.#state === "busy";
+  get ended(): boolean {
+    return this.#state === "ended";
   }
 
   greet(): void {
-    this.#context.write(replies.greeting(this.#context.controls.greeting));
+    this.#wire.write(replies.greeting(this.#context.controls.greeting));
   }
 
-  /** Bytes from the client. */
   receive(chunk: Buffer): void {
     if (this.#state === "ended") return;
-    this.#input = this.#input.length > 0 ? Buffer.concat([this.#input, chunk]) : chunk;
+    this.#input.push(chunk);
     this.#run();
   }
 
-  /** The client sends no more, but may still listen: what it has sent is answered, then we hang up. */
   inputEnd(): void {
     this.#inputEnded = true;
-    if (this.#state !== "busy") this.#hangUp();
+    this.#run();
   }
 
-  /** The client has gone without QUIT. */
-  closed(why: string): void {
-    if (this.#state === "ended") return;
-    this.#incoming?.message?.abort();
-    this.#state = "ended";
-    this.#context.log(log.broken(this.#context.number, this.#context.peer.ip, why));
+  /** The connection is gone. A message that was sent to its end is queued all the same. */
+  lost(why: string | null = null): void {
+    this.#input.clear();
+    this.#inputEnded = true;
+    if (this.#state !== "waiting" || this.#incoming) this.#end("disconnected", why);
   }
 
-  /** We break off: says `reply` and closes. */
-  dismiss(reply: string, why: string): void {
-    this.#context.write(reply);
-    this.closed(why);
-    this.#context.end();
+  /** The client has been silent for too long; no matter while it waits for us. */
+  timeout(): void {
+    if (this.#state === "waiting" || this.#state === "ended") return;
+    if (this.#state !== "securing") this.#replies += replies.timeout();
+    this.#end("timeout");
+  }
+
+  /** All that was said before TLS counts for nothing: somebody else may have said it (RFC 3207 section 4.2). */
+  secured(tls: TlsState): void {
+    this.#tls = tls;
+    this.#forget();
+    this.#state = "commands";
+    if (this.#stopping) this.#run();
+  }
+
+  /** Ends the session; when a message is coming in, behind that message. */
+  stop(): void {
+    this.#stopping = true;
+    this.#run();
+  }
+
+  #forget(): void {
+    const { login } = this.#context;
+    this.#helo = null;
+    this.#esmtp = false;
+    this.#login = login && new Login(login);
+    this.#reset();
+  }
+
+  #reset(): void {
+    this.#transaction.reset();
+    if (this.#incoming?.chunked) {
+      this.#incoming.abort();
+      this.#incoming = null;
+    }
   }
 
   #run(): void {
-    while (this.#input.length > 0) {
-      if (this.#state === "commands") {
-        if (!this.#nextCommand()) return;
-      } else if (this.#state === "data") this.#data();
-      else return;
+    while (!this.#stopNow() && this.#step());
+    if (this.#inputEnded && this.#state !== "waiting") this.#end("disconnected");
+    this.#flush();
+    this.#regulate();
+  }
+
+  /** True when the session is over. */
+  #stopNow(): boolean {
+    const between = this.#state === "commands" && !this.#incoming;
+    if (this.#stopping && (between || this.#state === "auth")) {
+      this.#replies += replies.goingDown();
+      this.#end("going-down");
+    }
+    return this.#state === "ended";
+  }
+
+  /** False when there is nothing to go on with. */
+  #step(): boolean {
+    switch (this.#state) {
+      case "commands":
+        return this.#line((line) => this.#command(line));
+      case "auth":
+        return this.#line((line) => void this.#answerLogin(line));
+      case "data":
+        return this.#input.length > 0 && this.#data();
+      case "chunk":
+        return (this.#input.length > 0 || this.#chunk.left === 0) && this.#chunkData();
+      default:
+        return false;
     }
   }
 
   /** False when no whole line is there. */
-  #nextCommand(): boolean {
-    const end = this.#input.indexOf(LF);
-    if (end < 0) {
-      if (this.#input.length > LINE_MAX) this.#tooLong = true;
-      // Of a line that is too long only its end is still wanted.
-      if (this.#tooLong) this.#input = NOTHING;
-      return false;
-    }
-    if (this.#tooLong || end > LINE_MAX) {
-      this.#tooLong = false;
-      this.#input = this.#input.subarray(end + 1);
-      this.#context.write(replies.lineTooLong());
-      return true;
-    }
-    const line = this.#input.toString("latin1", 0, end).replace(/\r$/, "");
-    this.#input = this.#input.subarray(end + 1);
-    const space = line.indexOf(" ");
-    const verb = (space < 0 ? line : line.slice(0, space)).toUpperCase();
-    this.#command(verb, space < 0 ? "" : line.slice(space + 1).trimStart());
+  #line(take: (text: string) => void): boolean {
+    const line = this.#input.line();
+    if (line === null) return false;
+    if (line === "too-long") {
+      this.#replies += replies.lineTooLong();
+      this.#state = "commands";
+    } else take(line.text);
     return true;
   }
 
-  #command(verb: string, argument: string): void {
-    const { controls, databytes, write } = this.#context;
+  #command(text: string): void {
+    const space = text.indexOf(" ");
+    const verb = (space < 0 ? text : text.slice(0, space)).toUpperCase();
+    try {
+      const reply = this.#answer(verb, space < 0 ? "" : text.slice(space).replace(/^ +/, ""));
+      this.#replies += reply;
+    } catch (error) {
+      this.#context.log(log.warning((error as Error).message));
+      this.#replies += replies.unableToReadControls();
+      this.#end("unable-to-read-controls");
+      return;
+    }
+    if (verb === "QUIT") this.#end("quit");
+    // How much follows a BDAT that makes no sense is not known: it cannot be read as commands.
+    else if (verb === "BDAT" && this.#state !== "chunk") this.#end("bad-chunk");
+    else if (this.#state === "securing") this.#beginTls();
+  }
+
+  #answer(verb: string, argument: string): string {
+    const { greeting } = this.#context.controls;
     switch (verb) {
-      case "HELO":
-      case "EHLO":
-        this.#reset();
-        this.#helo = argument;
-        this.#esmtp = verb === "EHLO";
-        write(
-          this.#esmtp
-            ? replies.ehlo(controls.greeting, databytes)
-            : replies.helo(controls.greeting),
-        );
-        break;
-      case "MAIL":
-        this.#mail(argument);
-        break;
       case "RCPT":
-        this.#rcpt(argument);
-        break;
+        return this.#midMessage() ?? this.#transaction.rcpt(argument, this.#client());
+      case "MAIL":
+        return this.#midMessage() ?? this.#transaction.mail(argument, this.#client());
       case "DATA":
-        this.#startData();
-        break;
+        return this.#midMessage() ?? this.#startData();
+      case "BDAT":
+        return this.#startChunk(argument);
+      case "QUIT":
+        return replies.quit(greeting);
+      case "HELO":
+        this.#greeted(argument, false);
+        return replies.helo(greeting);
+      case "EHLO":
+        this.#greeted(argument, true);
+        return replies.ehlo(greeting, this.#offer());
       case "RSET":
         this.#reset();
-        write(replies.flushed());
-        break;
-      case "NOOP":
-        write(replies.ok());
-        break;
-      case "VRFY":
-        write(replies.vrfy());
-        break;
+        return replies.flushed();
+      case "STARTTLS":
+        return this.#midMessage() ?? this.#startTls(argument);
+      case "AUTH":
+        return this.#midMessage() ?? this.#startLogin(argument);
       case "HELP":
-        write(replies.help());
-        break;
-      case "QUIT":
-        write(replies.quit(controls.greeting));
-        this.#state = "ended";
-        this.#context.end();
-        break;
+        return replies.help();
+      case "NOOP":
+        return replies.ok();
+      case "VRFY":
+        return replies.vrfy();
       default:
-        write(replies.unimplemented());
+        return replies.unimplemented();
     }
   }
 
-  #reset(): void {
-    this.#sender = null;
-    this.#recipients = [];
-    this.#recipientBytes = 0;
-  }
-
-  #mail(argument: string): void {
-    const { controls, databytes, write } = this.#context;
-    const parsed = parseAddress(argument);
-    if (!parsed) {
-      write(replies.syntax());
-      return;
-    }
+  #greeted(helo: string, esmtp: boolean): void {
     this.#reset();
-    const parameters = parseParameters(parsed.rest);
-    const size = parameters.get("SIZE") ?? "0";
-    if (!/^\d+$/.test(size) || !BODIES.has((parameters.get("BODY") ?? "7BIT").toUpperCase())) {
-      write(replies.syntax());
-      return;
-    }
-    if (databytes > 0 && Number(size) > databytes) {
-      this.#refuse(replies.tooBig(), { from: parsed.address });
-      return;
-    }
-    this.#sender = parsed.address;
-    // As qmail does, a bad sender hears of it at RCPT, when clients listen.
-    if (isBadMailFrom(controls, parsed.address)) {
-      this.#context.log(log.warning(`sender in badmailfrom from ${this.#context.peer.ip}`));
-    }
-    write(replies.ok());
+    this.#helo = helo;
+    this.#esmtp = esmtp;
   }
 
-  #rcpt(argument: string): void {
-    const { write } = this.#context;
-    if (this.#sender === null) {
-      write(replies.wantMail());
-      return;
-    }
-    const parsed = parseAddress(argument);
-    if (!parsed || parsed.address === "") {
-      write(replies.syntax());
-      return;
-    }
-    const recipient = this.#recipient(parsed.address);
-    const refusal = this.#refusal(this.#sender, recipient);
-    if (refusal) {
-      this.#refuse(refusal, { from: this.#sender, rcpt: recipient });
-      return;
-    }
-    this.#recipients.push(recipient);
-    this.#recipientBytes += recipient.length;
-    write(replies.ok());
+  #offer(): replies.Offer {
+    return {
+      databytes: this.#context.controls.databytes,
+      startTls: this.#context.startTls && !this.#tls,
+      auth: this.#login?.offered(this.#tls !== null) ?? [],
+    };
   }
 
-  #recipient(address: string): string {
-    const { controls, isOwnAddress, relayclient } = this.#context;
-    const own = replaceOwnAddress(address, { isOwn: isOwnAddress, host: controls.localiphost });
-    return relayclient === null ? own : own + relayclient;
+  #client(): Client {
+    const user = this.#login?.user ?? null;
+    return { user, relayclient: this.#context.relayclient ?? (user === null ? null : "") };
   }
 
-  /** The reply that refuses `recipient`; null when it is taken. */
-  #refusal(sender: string, recipient: string): string | null {
-    const { controls, relayclient } = this.#context;
-    if (isBadMailFrom(controls, sender)) return replies.badMailFrom();
-    if (this.#recipientBytes + recipient.length > RECIPIENTS_MAX)
-      return replies.tooManyRecipients();
-    if (relayclient !== null) return null;
-    const verdict = recipientVerdict(controls, recipient);
-    if (verdict === "unknown") return replies.notSupportedYet("morercpthosts.cdb");
-    return verdict === "refused" ? replies.noGateway() : null;
+  #startTls(argument: string): string {
+    if (!this.#context.startTls) return replies.unimplemented();
+    if (this.#tls) return replies.tlsAlready();
+    if (argument !== "") return replies.syntax();
+    this.#state = "securing";
+    return this.#input.length > 0 ? replies.dataBeforeTls() : replies.readyForTls();
   }
 
-  #refuse(reply: string, what: { from: string; rcpt?: string }): void {
-    const { number, peer, write } = this.#context;
-    this.#context.log(log.refused(number, { ip: peer.ip, ...what, reply }));
-    write(reply);
-  }
-
-  #startData(): void {
-    const { peer, controls, queue, now, write } = this.#context;
-    if (this.#sender === null) {
-      write(replies.wantMail());
+  /** What waits behind STARTTLS in plain text must not be taken for something said in TLS. */
+  #beginTls(): void {
+    if (this.#input.length > 0) {
+      this.#end("data-before-tls");
       return;
     }
-    if (this.#recipients.length === 0) {
-      write(replies.wantRcpt());
-      return;
+    this.#flush();
+    this.#wire.startTls();
+  }
+
+  #startLogin(argument: string): string {
+    if (!this.#login) return replies.unimplemented();
+    if (this.#transaction.sender !== null) return replies.authInTransaction();
+    const refusal = this.#login.begin(argument, this.#tls !== null);
+    if (refusal !== null) return refusal;
+    void this.#continueLogin();
+    return "";
+  }
+
+  async #answerLogin(line: string): Promise<void> {
+    this.#login?.hear(line);
+    await this.#continueLogin();
+  }
+
+  async #continueLogin(): Promise<void> {
+    this.#state = "waiting";
+    const login = this.#login as Login;
+    const said = await login.next();
+    if (this.ended) return;
+    const { mechanism, verdict } = said;
+    if (verdict) this.#context.log(log.login(this.#who(), { mechanism, ...verdict }));
+    this.#replies += said.reply;
+    this.#state = said.verdict ? "commands" : "auth";
+    if (login.exhausted) {
+      this.#replies += replies.tooManyFailures();
+      this.#end("too-many-failures");
     }
-    const message = queue.open();
-    const received = receivedLine({
-      peer,
-      helo: this.#helo,
-      protocol: this.#esmtp ? "ESMTP" : "SMTP",
-      by: controls.me,
-      now: now(),
-    });
-    message.put(Buffer.from(received, "latin1"));
-    this.#incoming = { blast: new Blast(), message, bytes: 0 };
+    this.#run();
+  }
+
+  /** Between the chunks of a message only BDAT, RSET, and what asks nothing of it. */
+  #midMessage(): string | null {
+    return this.#incoming ? replies.inChunks() : null;
+  }
+
+  #startData(): string {
+    const refusal = this.#notReady();
+    if (refusal !== null) return refusal;
+    this.#incoming = this.#openMessage(false);
+    if (!this.#incoming) return replies.queueNotOpen();
     this.#state = "data";
-    write(replies.goAhead());
+    return replies.goAhead();
   }
 
-  #data(): void {
+  #notReady(): string | null {
+    if (this.#transaction.sender === null) return replies.wantMail();
+    return this.#transaction.recipients.length === 0 ? replies.wantRcpt() : null;
+  }
+
+  /** `BDAT bytes [LAST]` (RFC 3030): its bytes follow at once, so they are read whatever we say. */
+  #startChunk(argument: string): string {
+    const [, size, last] = /^(\d{1,15})(?: +(LAST))? *$/i.exec(argument) ?? [];
+    if (size === undefined) return replies.syntax();
+    const bytes = Number(size);
+    let refusal = this.#incoming ? null : this.#notReady();
+    if (!this.#incoming && refusal === null) {
+      this.#incoming = this.#openMessage(true);
+      if (!this.#incoming) refusal = replies.queueNotOpen();
+    }
+    this.#chunk = { left: bytes, bytes, last: last !== undefined, refusal };
+    this.#state = "chunk";
+    return "";
+  }
+
+  /** Takes what is there of a chunk. */
+  #chunkData(): boolean {
+    const chunk = this.#chunk;
+    const incoming = chunk.refusal === null ? this.#incoming : null;
+    const piece = this.#input.take(chunk.left);
+    chunk.left -= piece.length;
+    if (piece.length > 0) incoming?.take(piece);
+    if (chunk.left === 0) this.#endChunk(chunk, incoming);
+    else if (incoming?.full) void this.#drain(incoming, "chunk");
+    return true;
+  }
+
+  #endChunk({ bytes, last, refusal }: Chunk, incoming: Incoming | null): void {
+    this.#state = "commands";
+    if (!incoming) this.#replies += refusal ?? "";
+    else if (last) this.#finish(incoming);
+    else if (incoming.refusal === null) this.#replies += replies.chunkTaken(bytes);
+    else {
+      // The chunks that still come find no transaction, and are thrown away.
+      this.#refuse(this.#sent(incoming), incoming.refusal);
+      this.#incoming = null;
+      this.#transaction.reset();
+    }
+  }
+
+  #openMessage(chunked: boolean): Incoming | null {
+    const { controls, headerFields } = this.#context;
+    const message = this.#openQueue();
+    if (!message) return null;
+    message.put(Buffer.from(this.#received(), "latin1"));
+    return new Incoming(message, {
+      databytes: controls.databytes,
+      chunked,
+      completer: headerFields && new HeaderCompleter({ fields: headerFields() }),
+    });
+  }
+
+  #openQueue(): Qmail | null {
+    try {
+      return this.#context.queue({ user: this.#login?.user ?? null, tls: this.#tls }).open();
+    } catch (error) {
+      this.#context.log(log.warning(`cannot put a message in: ${(error as Error).message}`));
+      this.#transaction.reset();
+      return null;
+    }
+  }
+
+  #received(): string {
+    const { peer, local, now } = this.#context;
+    const user = this.#login?.user ?? null;
+    return receivedLine({
+      peer: { ...peer, info: user ?? peer.info },
+      helo: this.#helo,
+      esmtp: this.#esmtp,
+      tls: this.#tls,
+      authenticated: user !== null,
+      by: local,
+      now: Math.floor(now() / 1000),
+    });
+  }
+
+  #data(): boolean {
     const incoming = this.#incoming as Incoming;
-    const { state, data, rest } = incoming.blast.push(this.#input);
-    this.#input = rest;
-    this.#store(incoming, data);
-    if (state === "end") void this.#finish(incoming);
-    else if (state === "bare-newline") {
-      this.dismiss(replies.bareNewline(), "bare newline");
-    } else if (incoming.message?.full) void this.#drain(incoming.message);
+    const { state, rest } = incoming.take(this.#input.take());
+    this.#input.restore(rest);
+    if (state === "end") this.#finish(incoming);
+    else if (state === "stray-newline") {
+      this.#replies += replies.strayNewline();
+      this.#end("stray-newline");
+    } else if (incoming.full) void this.#drain(incoming, "data");
+    return true;
   }
 
-  #store(incoming: Incoming, data: Buffer): void {
-    const { databytes } = this.#context;
-    incoming.bytes += data.length;
-    if (data.length === 0 || !incoming.message) return;
-    const tooBig = databytes > 0 && incoming.bytes > databytes;
-    if (tooBig || incoming.blast.hops >= MAX_HOPS) {
-      incoming.message.abort();
-      incoming.message = null;
-      return;
-    }
-    incoming.message.put(data);
+  async #drain(incoming: Incoming, state: "data" | "chunk"): Promise<void> {
+    this.#state = "waiting";
+    this.#regulate();
+    await incoming.drained();
+    if (this.ended) return;
+    this.#state = state;
+    this.#run();
   }
 
-  async #drain(message: Qmail): Promise<void> {
-    this.#context.flow(false);
-    await message.drained();
-    this.#context.flow(true);
-  }
-
-  /** The message is whole: queue it, answer, and go on with the commands that wait. */
-  async #finish({ blast, message, bytes }: Incoming): Promise<void> {
-    const { number, peer, now, write, flow } = this.#context;
-    const from = this.#sender ?? "";
-    const recipients = this.#recipients;
+  /** The message is whole. */
+  #finish(incoming: Incoming): void {
+    const sent = this.#sent(incoming);
     this.#incoming = null;
-    this.#reset();
-    if (!message) {
-      this.#state = "commands";
-      this.#refuse(blast.hops >= MAX_HOPS ? replies.tooManyHops() : replies.tooBig(), { from });
-      return;
-    }
-    this.#state = "busy";
-    flow(false);
-    const result = await message.close(from, recipients);
-    // The client may have gone meanwhile; the message is queued all the same.
+    this.#transaction.reset();
+    const outcome = incoming.finish(sent.from, sent.to);
+    this.#state = "commands";
+    if (outcome.refused !== null) this.#refuse(sent, outcome.refused);
+    else void this.#settle(sent, outcome.result);
+  }
+
+  #sent({ bytes }: Incoming): log.LogMessage {
+    const { sender, recipients } = this.#transaction;
+    return { from: sender ?? "", to: recipients, bytes };
+  }
+
+  async #settle(sent: log.LogMessage, asked: ReturnType<Qmail["close"]>): Promise<void> {
+    this.#state = "waiting";
+    const result = await asked;
+    this.#state = "commands";
     if (result.ok) {
       const { qp } = result;
-      const rcpts = recipients.length;
-      this.#context.log(
-        log.accepted(number, { ip: peer.ip, helo: this.#helo ?? "", from, rcpts, bytes, qp }),
-      );
-      write(replies.accepted(now(), qp));
-    } else this.#refuse(replies.queueFailed(result.permanent, result.text), { from });
-    if (this.#isEnded()) return;
-    this.#state = "commands";
-    flow(true);
+      const { log: write, now } = this.#context;
+      this.#messages++;
+      write(log.accepted(this.#who(), { ...sent, helo: this.#helo, qp }));
+      this.#replies += replies.accepted(Math.floor(now() / 1000), qp);
+    } else this.#refuse(sent, replies.queueFailed(result.permanent, result.text));
     this.#run();
-    if (this.#inputEnded && !this.receiving) this.#hangUp();
   }
 
-  #isEnded(): boolean {
-    return this.#state === "ended";
+  #refuse(sent: log.LogMessage, reply: string): void {
+    this.#context.log(log.refusedMessage(this.#who(), { ...sent, reply }));
+    this.#replies += reply;
   }
 
-  #hangUp(): void {
+  #end(why: log.End, detail: string | null = null): void {
     if (this.#state === "ended") return;
-    this.closed("end of input");
-    this.#context.end();
+    this.#state = "ended";
+    this.#incoming?.abort();
+    this.#incoming = null;
+    this.#input.clear();
+    const seconds = (this.#context.now() - this.#began) / 1000;
+    const messages = this.#messages;
+    this.#context.log(log.ended(this.#who(), { why, detail, messages, seconds }));
+    this.#flush();
+    this.#wire.end(why === "quit");
+  }
+
+  /** The replies to all commands of one chunk leave together. */
+  #flush(): void {
+    if (this.#replies === "") return;
+    const text = this.#replies;
+    this.#replies = "";
+    this.#wire.write(text);
+  }
+
+  /** Lets the client send as long as there is room for it. */
+  #regulate(): void {
+    if (this.#state === "securing") return;
+    const open = this.#state !== "waiting" || this.#input.length < WAITING_MAX;
+    if (open === this.#open) return;
+    this.#open = open;
+    this.#wire.flow(open);
+  }
+
+  #who(): log.LogPeer {
+    const { id, peer } = this.#context;
+    const user = this.#login?.user ?? null;
+    return { id, ip: peer.ip, tls: this.#tls?.protocol ?? null, user };
   }
 }

@@ -2,20 +2,28 @@
  * Reads and plays the conversations of test/dialogs. A line of such a file is one of:
  *
  *   # remark                    control NAME: LINE|LINE      env NAME=VALUE      queue-exit CODE
+ *   options --LIKE THIS         (for the command line; users of AUTH are "joe" with "secret")
  *   -> command, CR LF follows   => bytes, with \r \n \0      => *N bytes, N times
  *   <- beginning of a reply     <- /pattern/                 closed: we hang up
- *   end-of-input: the client sends no more, but listens
+ *   certificate                 in-one-piece: not for a door that takes single bytes
+ *   tls: the handshake          end-of-input: the client sends no more, but listens
  *   queued SENDER RECIPIENT...  (<> nobody, _ space)         nothing-queued
- *   received /pattern/          body TEXT: of the message last `queued`
+ *   received /pattern/          body TEXT or /pattern/: of the message last `queued`
  */
 
 import assert from "node:assert/strict";
-import type { Message } from "./_queue.ts";
+import type { Message } from "./_world.ts";
 
 export interface Dialog {
   readonly controls: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string>>;
   readonly queueExit: number;
+  /** Of the command line, without files. */
+  readonly options: readonly string[];
+  /** There is a certificate, so TLS can begin. */
+  readonly certificate: boolean;
+  /** What is sent at once must arrive at once. */
+  readonly inOnePiece: boolean;
   readonly steps: readonly Step[];
 }
 
@@ -28,6 +36,8 @@ interface Step {
 /** One session with a qmail-smtpd, however it is run. */
 export interface Driver {
   send(bytes: Buffer): void;
+  /** Begins TLS; resolves when it is there. */
+  secure(): Promise<void>;
   endInput(): void;
   /** The next line without CR LF; null when the other side has hung up. */
   reply(): Promise<string | null>;
@@ -37,7 +47,7 @@ export interface Driver {
   close(): Promise<void>;
 }
 
-const STEP = /^(->|=>|<-|closed|end-of-input|queued|nothing-queued|received|body)(?: (.*))?$/;
+const STEP = /^(->|=>|<-|closed|tls|end-of-input|queued|nothing-queued|received|body)(?: (.*))?$/;
 
 /** The dialog in `text`. Throws on a line that is none. */
 export function parseDialog(text: string): Dialog {
@@ -45,18 +55,25 @@ export function parseDialog(text: string): Dialog {
   const env: Record<string, string> = {};
   const steps: Step[] = [];
   let queueExit = 0;
+  let options: string[] = [];
+  let certificate = false;
+  let inOnePiece = false;
   for (const [index, line] of text.split("\n").entries()) {
     const [, control, lines = ""] = /^control (\S+): (.*)$/.exec(line) ?? [];
     const [, name, value = ""] = /^env (\S+?)=(.*)$/.exec(line) ?? [];
     const [, verb, rest = ""] = STEP.exec(line) ?? [];
+    const words = /^options (.+)$/.exec(line)?.[1];
     const exit = /^queue-exit (\d+)$/.exec(line)?.[1];
     if (control) controls[control] = `${lines.replaceAll("|", "\n")}\n`;
     else if (name) env[name] = value;
+    else if (line === "certificate") certificate = true;
+    else if (line === "in-one-piece") inOnePiece = true;
+    else if (words) options = words.split(" ");
     else if (exit) queueExit = Number(exit);
     else if (verb) steps.push({ line: index + 1, verb, text: rest });
     else if (line !== "" && !line.startsWith("#")) throw new Error(`no dialog line: "${line}"`);
   }
-  return { controls, env, queueExit, steps };
+  return { controls, env, queueExit, options, certificate, inOnePiece, steps };
 }
 
 /** Plays `dialog`; every line of the other side must be expected. */
@@ -89,6 +106,9 @@ async function playStep({ verb, text }: Step, driver: Driver, seen: Seen): Promi
     case "=>":
       driver.send(bytesOf(text));
       break;
+    case "tls":
+      await driver.secure();
+      break;
     case "end-of-input":
       driver.endInput();
       break;
@@ -108,7 +128,7 @@ async function playStep({ verb, text }: Step, driver: Driver, seen: Seen): Promi
       expectText(seen.text.split("\n").slice(0, 2).join("\n"), text);
       break;
     default:
-      assert.equal(seen.text.split("\n").slice(2).join("\n"), bytesOf(text).toString("latin1"));
+      expectBody(seen.text.split("\n").slice(2).join("\n"), text);
   }
 }
 
@@ -116,6 +136,11 @@ function expectText(actual: string | null, expected: string): void {
   const pattern = /^\/(.*)\/(s?)$/.exec(expected);
   if (pattern) assert.match(actual ?? "(closed)", new RegExp(pattern[1] as string, pattern[2]));
   else assert.equal(actual?.slice(0, expected.length) ?? "(closed)", expected);
+}
+
+function expectBody(actual: string, expected: string): void {
+  if (expected.startsWith("/")) expectText(actual, expected);
+  else assert.equal(actual, bytesOf(expected).toString("latin1"));
 }
 
 function expectQueued(message: Message | undefined, expected: string, seen: Seen): void {
@@ -137,11 +162,15 @@ function countAccepted({ steps }: Dialog): number {
   return steps.filter(({ verb, text }) => verb === "<-" && /250 ok/.test(text)).length;
 }
 
+/** A reply that takes longer will not come. */
+const LATE_MS = 10_000;
+
 /** Text that comes in pieces, read in lines. */
 export class Replies {
   #text = "";
   #ended = false;
   #wake: () => void = () => {};
+  #late = false;
 
   push(text: string): void {
     this.#text += text;
@@ -162,9 +191,15 @@ export class Replies {
         return line;
       }
       if (this.#ended) return this.#text === "" ? null : `(unfinished) ${this.#text}`;
+      const late = setTimeout(() => {
+        this.#late = true;
+        this.#wake();
+      }, LATE_MS);
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+      clearTimeout(late);
+      if (this.#late) throw new Error(`no reply, only "${this.#text}"`);
     }
   }
 }

@@ -34,7 +34,7 @@ function expected(input: string): Pick<Decoded, "state" | "text" | "rest"> {
   const end = `\r\n${input}`.indexOf("\r\n.\r\n");
   const message = input.slice(0, end);
   const stray = /(?<!\r)\n|\r(?!\n)/.test(message);
-  if (stray) return { state: "bare-newline", text: "", rest: "" };
+  if (stray) return { state: "stray-newline", text: "", rest: "" };
   const text = message.replace(/(?<=^|\r\n)\./g, "").replaceAll("\r\n", "\n");
   return { state: "end", text, rest: input.slice(end + 3) };
 }
@@ -92,7 +92,7 @@ test("Blast takes a stray newline for no end, whatever dots are around it", () =
       for (const input of [`a${before}.${after}b\r\n.\r\n`, `a${after}.${before}b\r\n.\r\n`]) {
         // CR LF . CR LF, the real end, may stand in front of the stray byte.
         if (/^a\r\n\.\r\n/.test(input)) continue;
-        assert.equal(decode(input, where).state, "bare-newline");
+        assert.equal(decode(input, where).state, "stray-newline");
       }
     }),
   );

@@ -1,45 +1,72 @@
-/** The lines of the SMTP service's log: what is written can be read back. */
-
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { accepted, broken, parseSmtpdLine, refused } from "../../../qmail/smtpd/log.ts";
+import * as log from "../../../qmail/smtpd/log.ts";
 
-test("a line has one word per field and is read back", () => {
-  const text = accepted(7, {
-    ip: "192.0.2.1",
-    helo: "a b",
-    from: "x@example.com",
-    rcpts: 2,
-    bytes: 99,
-    qp: 1234,
-  });
+const PEER = { id: "4711.3", ip: "192.0.2.1", tls: null, user: null };
+
+test("the lines have the form that is written down", () => {
+  const peer = { ...PEER, tls: "TLSv1.3", user: "joe" };
+  const message = { from: "a@b", to: ["c@d", "e f@g"], bytes: 815 };
   assert.equal(
-    text,
-    "smtpd 7: accepted qp=1234 ip=192.0.2.1 helo=a_b from=<x@example.com> rcpts=2 bytes=99\n",
+    log.accepted(peer, { ...message, helo: "mx.test", qp: 4712 }),
+    "smtpd: 4711.3 event=accepted ip=192.0.2.1 tls=TLSv1.3 user=joe helo=mx.test from=<a@b> " +
+      "to=<c@d>,<e%20f@g> rcpts=2 bytes=815 qp=4712\n",
   );
-  const fields = { qp: "1234", ip: "192.0.2.1", helo: "a_b", from: "<x@example.com>" };
-  assert.deepEqual(parseSmtpdLine(text.trimEnd()), {
-    session: 7,
-    event: "accepted",
-    fields: { ...fields, rcpts: "2", bytes: "99" },
-  });
+  assert.equal(
+    log.login(peer, { mechanism: "PLAIN", user: "joe", status: "refused" }),
+    "smtpd: 4711.3 event=login ip=192.0.2.1 tls=TLSv1.3 user=joe mechanism=PLAIN verdict=refused\n",
+  );
+  assert.equal(
+    log.refusedAddress(PEER, { from: "", to: "x@y", reply: "553 no (#5.7.1)\r\n" }),
+    "smtpd: 4711.3 event=refused-recipient ip=192.0.2.1 from=<> to=<x@y> reply=553 no (#5.7.1)\n",
+  );
+  assert.equal(
+    log.ended(PEER, {
+      why: "disconnected",
+      detail: "tls: no shared cipher",
+      messages: 0,
+      seconds: 1,
+    }),
+    "smtpd: 4711.3 event=ended ip=192.0.2.1 why=disconnected detail=tls:%20no%20shared%20cipher " +
+      "messages=0 seconds=1.000\n",
+  );
 });
 
-test("nothing that a client says adds a word or a line", () => {
-  const any = fc.string({ unit: "binary", maxLength: 60 });
+test("a message to many names some and counts all", () => {
+  const to = Array.from({ length: 1000 }, (_, at) => `u${at}@d`);
+  const text = log.refusedMessage(PEER, { from: "a@b", to, bytes: 1, reply: "554 no\r\n" });
+  assert.ok(text.length < 500);
+  assert.match(text, /,<u19@d> rcpts=1000 /);
+});
+
+const byteString = fc
+  .uint8Array({ maxLength: 60 })
+  .map((bytes) => Buffer.from(bytes).toString("latin1"));
+
+test("what is written is read back, whatever is in it", () => {
   fc.assert(
-    fc.property(any, any, any, (from, rcpt, reply) => {
-      const text = refused(1, { ip: "::1", from, rcpt, reply });
-      assert.match(text, /^[ -~]+\n$/);
-      const parsed = parseSmtpdLine(text.trimEnd());
-      assert.deepEqual(Object.keys(parsed?.fields ?? {}), ["ip", "from", "rcpt", "reply"]);
+    fc.property(byteString, byteString, byteString, byteString, (ip, user, address, text) => {
+      const reply = text.trimEnd();
+      const peer = { id: "1.1", ip, tls: null, user };
+      const line = log.refusedAddress(peer, { from: address, to: address, reply });
+      assert.match(line, /^[ -~]*\n$/);
+      assert.deepEqual(log.parseSmtpdLine(line.slice(0, -1)), {
+        type: "session",
+        id: "1.1",
+        event: "refused-recipient",
+        fields: { ip, user, from: `<${address}>`, to: `<${address}>`, reply },
+      });
+      assert.deepEqual(log.parseSmtpdLine(log.warning(text).slice(0, -1)), {
+        type: "warning",
+        text,
+      });
     }),
   );
 });
 
 test("other lines are none of ours", () => {
-  assert.equal(parseSmtpdLine("new msg 5"), null);
-  const lost = parseSmtpdLine(broken(3, "192.0.2.1", "timeout").trimEnd());
-  assert.equal(lost?.event, "broken");
+  for (const text of ["", "new msg 4", "smtpd: 1.1", "smtpd: 1.1 ip=x", "smtpd: 1.1 event=a B=c"]) {
+    assert.equal(log.parseSmtpdLine(text), null);
+  }
 });

@@ -6,7 +6,9 @@ import { type Reception, receivedLine } from "../../../qmail/smtpd/received.ts";
 const RECEPTION: Reception = {
   peer: { ip: "192.0.2.5", host: "mx.client.test", info: null },
   helo: null,
-  protocol: "SMTP",
+  esmtp: false,
+  tls: null,
+  authenticated: false,
   by: "mail.test",
   now: 812_000_000,
 };
@@ -29,8 +31,18 @@ testReceived(
 );
 testReceived(
   "shows another HELO and the user",
-  { helo: "liar", peer: { ...RECEPTION.peer, info: "joe" }, protocol: "ESMTP" },
+  { helo: "liar", peer: { ...RECEPTION.peer, info: "joe" }, esmtp: true },
   `Received: from mx.client.test (HELO liar) (joe@192.0.2.5)\n  by mail.test with ESMTP; ${date}\n`,
+);
+testReceived(
+  "says that a user has logged in over TLS",
+  {
+    peer: { ...RECEPTION.peer, info: "joe" },
+    esmtp: true,
+    tls: { protocol: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", servername: null },
+    authenticated: true,
+  },
+  `Received: from mx.client.test (joe@192.0.2.5)\n  by mail.test with ESMTPSA (TLSv1.3 TLS_AES_256_GCM_SHA384); ${date}\n`,
 );
 testReceived(
   "makes bytes harmless",

@@ -1,0 +1,118 @@
+/** The classic door: one session on descriptors 0 and 1; the environment says with whom (tcp-environ(5)). */
+
+import { fstatSync } from "node:fs";
+import { Connection } from "../net/connection.ts";
+import { localQueue } from "../queue/local-queue.ts";
+import { provedEnvironment } from "./client-environment.ts";
+import { readSmtpdControls, type SmtpdControls } from "./controls.ts";
+import { submissionFields } from "./headerfields.ts";
+import { ownAddresses } from "./ipme.ts";
+import { LogBatch, NO_RCPTHOSTS, warning } from "./log.ts";
+import type { SmtpdOptions } from "./options.ts";
+import * as replies from "./replies.ts";
+import { Session, type SessionContext } from "./session.ts";
+
+/** C qmail's code for everything but QUIT that ends a session. */
+const BROKEN = 1;
+
+interface Classic {
+  readonly home: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly options: SmtpdOptions;
+  readonly log: (line: string) => void;
+}
+
+/** Converses, and ends the process with C qmail's exit code. `home` is the qmail home. */
+export async function oneSession(
+  home: string,
+  env: NodeJS.ProcessEnv,
+  options: SmtpdOptions,
+): Promise<void> {
+  const { stdin, stdout } = process;
+  const batch = new LogBatch((text) => process.stderr.write(text, "latin1"));
+  const log = stderrIsClient() ? () => {} : (line: string) => batch.add(line);
+  const classic: Classic = { home, env, options, log };
+  let controls: SmtpdControls;
+  let secure: Awaited<ReturnType<typeof tls>>;
+  try {
+    controls = readSmtpdControls(home, env);
+    secure = await tls(classic);
+  } catch (error) {
+    log(warning((error as Error).message));
+    batch.flush();
+    stdout.write(replies.unableToReadControls(), () => process.exit(BROKEN));
+    return;
+  }
+  if (controls.rcpthosts.missing && env.RELAYCLIENT === undefined) log(warning(NO_RCPTHOSTS));
+  const leave = (code: number) => {
+    batch.flush();
+    process.exit(code);
+  };
+  const context = await contextOf(classic, controls);
+  new Connection(
+    {
+      ends: {
+        input: stdin,
+        output: stdout,
+        finish: (clean) => stdout.end(() => leave(clean ? 0 : BROKEN)),
+        destroy: () => leave(BROKEN),
+      },
+      timeoutMs: controls.timeout * 1000,
+      ...secure,
+    },
+    (wire) => new Session(context, wire),
+  );
+}
+
+/** Under inetd descriptor 2 is the client too: a log line there would be in its way. */
+function stderrIsClient(): boolean {
+  const [client, stderr] = [fstatSync(0), fstatSync(2)];
+  return client.isSocket() && stderr.ino === client.ino && stderr.dev === client.dev;
+}
+
+/** Loaded only where it is wanted: a program that is started for each connection must start fast. */
+async function tls({ options, log }: Classic) {
+  if (options.certificates.length === 0) return {};
+  const { Certificates } = await import("../net/tls.ts");
+  const certificates = new Certificates({
+    files: options.certificates,
+    user: { name: `uid ${process.geteuid?.()}`, group: String(process.getegid?.()) },
+    warn: (text) => log(warning(text)),
+  });
+  return { secure: certificates.secure.bind(certificates) };
+}
+
+async function contextOf(classic: Classic, controls: SmtpdControls): Promise<SessionContext> {
+  const { home, env, options, log } = classic;
+  const local = env.TCPLOCALHOST ?? env.TCPLOCALIP ?? "unknown";
+  return {
+    id: String(process.pid),
+    peer: {
+      ip: env.TCPREMOTEIP ?? "unknown",
+      host: env.TCPREMOTEHOST ?? "unknown",
+      info: env.TCPREMOTEINFO ?? null,
+    },
+    local,
+    controls,
+    relayclient: env.RELAYCLIENT ?? null,
+    isOwnAddress: (ip) => ownAddresses().has(ip),
+    queue: (credentials) => localQueue(home, { ...env, ...provedEnvironment(credentials) }),
+    startTls: options.certificates.length > 0,
+    login: await loginOf(classic, controls.me ?? local),
+    submission: options.submission,
+    headerFields: options.submission && (() => submissionFields(controls.idhost)),
+    now: Date.now,
+    log,
+  };
+}
+
+async function loginOf({ options, log }: Classic, host: string): Promise<SessionContext["login"]> {
+  if (!options.auth) return null;
+  const { checkProgram, programStore } = await import("./program-store.ts");
+  const { command, withoutTls } = options.auth;
+  const check = checkProgram({ command, warn: (text) => log(warning(text)) });
+  const store = programStore(check, options.auth);
+  // The process lives for one session, which bounds the failures by itself.
+  const guard = { holds: () => false, failed() {}, succeeded() {} };
+  return { store, guard, host, withoutTls };
+}

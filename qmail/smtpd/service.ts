@@ -1,0 +1,103 @@
+/** The life of the SMTP service's process: bind, give up root, serve, read again, end. */
+
+import { EXIT } from "../exit.ts";
+import { type Ids, readIds } from "../ids.ts";
+import { Certificates } from "../net/tls.ts";
+import { networkQueue } from "../queue/network-queue.ts";
+import { programQueue } from "../queue/program-queue.ts";
+import { sayReady } from "../supervise/ready.ts";
+import { startAuthHelper } from "./auth-helper.ts";
+import { LogBatch, warning } from "./log.ts";
+import type { SmtpdOptions } from "./options.ts";
+import { type CheckWords, checkProgram, programStore } from "./program-store.ts";
+import { type ServerParts, SmtpServer } from "./server.ts";
+
+/** A queue that is away for longer than this at the start is worth a line. */
+const QUEUE_WAIT_MS = 10_000;
+
+type Log = (line: string) => void;
+
+/** Serves from the qmail home `home` until SIGTERM. Throws when it cannot begin, with a text for a person. */
+export async function runService(home: string, options: SmtpdOptions): Promise<void> {
+  process.chdir(home);
+  const ids = readIds(".");
+  const batch = new LogBatch((text) => process.stdout.write(text, "latin1"));
+  // Without a reader the log is lost, the mail is not.
+  process.stdout.on("error", () => {});
+  const log = (line: string) => batch.add(line);
+  const server = new SmtpServer({ ...options, home: ".", env: process.env, log });
+  await server.bind();
+  const root = !ids.sandbox && process.getuid?.() === 0;
+  const helper = root && options.auth ? startAuthHelper(options.auth.command) : null;
+  if (root) becomeQmaild(ids);
+  const { queueFor, ready } = theQueue(process.env, log);
+  server.serve({
+    queueFor,
+    certificates: theCertificates(options, log),
+    auth: theAuth(options, helper, log),
+  });
+  process.on("SIGHUP", () => reread(server, log));
+  const end = async () => {
+    await server.end();
+    batch.flush();
+    process.exit(EXIT.ok);
+  };
+  process.once("SIGTERM", () => void end());
+  process.once("SIGINT", () => void end());
+  await ready;
+  sayReady();
+}
+
+/** For good, and before the first byte from the network is read. */
+function becomeQmaild({ gid, uid }: Ids): void {
+  process.setgroups?.([]);
+  process.setgid?.(gid.nofiles);
+  process.setuid?.(uid.qmaild);
+}
+
+/** Read as the user who will have to read them again. */
+function theCertificates({ certificates }: SmtpdOptions, log: Log): Certificates | null {
+  if (certificates.length === 0) return null;
+  return new Certificates({
+    files: certificates,
+    user: daemonUser(),
+    warn: (text) => log(warning(text)),
+  });
+}
+
+function daemonUser() {
+  const ids = readIds(".");
+  if (!ids.sandbox) return { name: "qmaild", group: "nofiles" };
+  return { name: `uid ${process.geteuid?.()}`, group: String(process.getegid?.()) };
+}
+
+/** Programs that check passwords need root: a helper that has kept it starts them for us. */
+function theAuth({ auth }: SmtpdOptions, helper: CheckWords | null, log: Log): ServerParts["auth"] {
+  if (!auth) return null;
+  const check = helper ?? checkProgram({ ...auth, warn: (text) => log(warning(text)) });
+  return { store: programStore(check, auth), withoutTls: auth.withoutTls };
+}
+
+/** Until the queue is there clients hear that it is not: a message refused for now is not lost. */
+function theQueue(
+  env: NodeJS.ProcessEnv,
+  log: Log,
+): Pick<ServerParts, "queueFor"> & { ready: Promise<void> } {
+  const program = env.QMAILQUEUE;
+  if (program) {
+    return { queueFor: (own) => programQueue(program, own()), ready: Promise.resolve() };
+  }
+  const queue = networkQueue(".");
+  const timer = setTimeout(() => {
+    log(warning("cannot reach qmail-queue, messages are refused for now: is qmail-send running?"));
+  }, QUEUE_WAIT_MS);
+  return { queueFor: () => queue, ready: queue.connect().then(() => clearTimeout(timer)) };
+}
+
+function reread(server: SmtpServer, log: Log): void {
+  try {
+    server.reread();
+  } catch (error) {
+    log(warning(`${(error as Error).message}, the old controls stay`));
+  }
+}

@@ -1,0 +1,222 @@
+/** The service's connections: how many, for whom, and how they end. */
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { test } from "node:test";
+import { parseRelayFrom } from "../../../qmail/smtpd/options.ts";
+import { type ServerOptions, SmtpServer } from "../../../qmail/smtpd/server.ts";
+import { Replies } from "./_dialog.ts";
+import { FakeQueue, Home } from "./_world.ts";
+
+/** A running service on a port of its own. */
+class Service implements AsyncDisposable {
+  readonly home = new Home({ rcpthosts: "mail.test\n", timeoutsmtpd: "60\n" });
+  readonly queue = new FakeQueue();
+  readonly log: string[] = [];
+  readonly server: SmtpServer;
+  environment: NodeJS.ProcessEnv = {};
+
+  constructor(options: Partial<ServerOptions> = {}) {
+    this.server = new SmtpServer({
+      listen: [{ host: "127.0.0.1", port: 0, tls: false }],
+      concurrency: 10,
+      perClient: 10,
+      submission: null,
+      relayFrom: relayFrom(""),
+      home: this.home.path,
+      env: {},
+      log: (line) => this.log.push(line),
+      ...options,
+    });
+  }
+
+  async start(): Promise<this> {
+    await this.server.bind();
+    const queueFor = (env: () => NodeJS.ProcessEnv) => {
+      this.environment = env();
+      return this.queue;
+    };
+    this.server.serve({ queueFor, certificates: null, auth: null });
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server.end(0);
+    this.home[Symbol.dispose]();
+  }
+}
+
+function relayFrom(text: string) {
+  const list = parseRelayFrom(text);
+  assert.ok(list);
+  return list;
+}
+
+class Caller {
+  readonly socket: Socket;
+  readonly #replies = new Replies();
+
+  constructor({ server }: Service, host = "127.0.0.1") {
+    this.socket = connect({ port: server.ports[0] as number, host, noDelay: true });
+    this.socket.on("data", (chunk) => this.#replies.push(chunk.toString("latin1")));
+    this.socket.on("end", () => this.#replies.end());
+    this.socket.on("error", () => this.#replies.end());
+  }
+
+  /** Sends `line`, if any, and takes the next reply. */
+  async say(line?: string): Promise<string | null> {
+    if (line !== undefined) this.socket.write(`${line}\r\n`);
+    return this.#replies.next();
+  }
+
+  async expect(line: string | undefined, reply: RegExp): Promise<void> {
+    assert.match((await this.say(line)) ?? "(closed)", reply);
+  }
+}
+
+test("SmtpServer sends away who comes when all places are taken", async () => {
+  await using service = await new Service({ concurrency: 1 }).start();
+  const first = new Caller(service);
+  await first.expect(undefined, /^220 /);
+  for (let n = 0; n < 3; n++) {
+    const second = new Caller(service);
+    await second.expect(undefined, /^421 .*\(#4\.3\.2\)$/);
+    assert.equal(await second.say(), null);
+  }
+  assert.deepEqual(service.log, ["smtpd: warning: all 1 connections are in use, sent away 1\n"]);
+  await first.expect("QUIT", /^221 /);
+  first.socket.end();
+  await once(first.socket, "close");
+  const third = new Caller(service);
+  await third.expect(undefined, /^220 /);
+});
+
+test("SmtpServer tells the queue's programs who the client is", async () => {
+  await using service = await new Service({ relayFrom: relayFrom("127.0.0.2") }).start();
+  for (const [host, relayclient] of [
+    ["127.0.0.1", undefined],
+    ["127.0.0.2", ""],
+  ] as const) {
+    const socket = connect({ port: service.server.ports[0] as number, localAddress: host });
+    socket.end("MAIL FROM:<a@b>\r\nRCPT TO:<x@mail.test>\r\nDATA\r\n.\r\n");
+    await socket.setEncoding("latin1").toArray();
+    assert.equal(service.environment.TCPREMOTEIP, host);
+    assert.equal(service.environment.TCPLOCALHOST, "mail.test");
+    assert.equal(service.environment.RELAYCLIENT, relayclient);
+  }
+});
+
+test("SmtpServer lets relay whom --relay-from names, and nobody else", async () => {
+  await using service = await new Service({ relayFrom: relayFrom("127.0.0.2/31,::1") }).start();
+  for (const [host, reply] of [
+    ["127.0.0.1", /^553 /],
+    ["127.0.0.2", /^250 ok/],
+    ["127.0.0.3", /^250 ok/],
+    ["127.0.0.4", /^553 /],
+  ] as const) {
+    const socket = connect({ port: service.server.ports[0] as number, localAddress: host });
+    socket.end("MAIL FROM:<a@b>\r\nRCPT TO:<x@else.test>\r\n");
+    const replies = (await socket.setEncoding("latin1").toArray()).join("").split("\r\n");
+    assert.match(replies[2] as string, reply);
+  }
+});
+
+test("SmtpServer takes RELAYCLIENT of its own environment for everybody", async () => {
+  await using service = await new Service({ env: { RELAYCLIENT: ".fix" } }).start();
+  const client = new Caller(service);
+  await client.expect(undefined, /^220 /);
+  await client.expect("MAIL FROM:<a@b>", /^250 /);
+  await client.expect("RCPT TO:<x@else.test>", /^250 /);
+  await client.expect("DATA", /^354 /);
+  await client.expect(".", /^250 /);
+  assert.deepEqual(service.queue.messages[0]?.recipients, ["x@else.test.fix"]);
+});
+
+test("SmtpServer.reread() counts for sessions that begin behind it", async () => {
+  await using service = await new Service().start();
+  const early = new Caller(service);
+  await early.expect(undefined, /^220 mail\.test /);
+  service.home.control("smtpgreeting", "new.test\n");
+  service.server.reread();
+  const late = new Caller(service);
+  await late.expect(undefined, /^220 new\.test /);
+  await early.expect("HELO x", /^250 mail\.test$/);
+});
+
+test("SmtpServer warns loudly when there is no rcpthosts", async () => {
+  await using home = new Home();
+  await using service = await new Service({ home: home.path }).start();
+  assert.match(service.log.join(""), /warning: control\/rcpthosts is missing: every recipient/);
+});
+
+test("SmtpServer.end() ends idle sessions, lets a message finish, and takes nobody new", async () => {
+  await using service = await new Service().start();
+  const idle = new Caller(service);
+  await idle.expect(undefined, /^220 /);
+  const busy = new Caller(service);
+  await busy.expect(undefined, /^220 /);
+  await busy.expect("MAIL FROM:<a@b>", /^250 /);
+  await busy.expect("RCPT TO:<x@mail.test>", /^250 /);
+  await busy.expect("DATA", /^354 /);
+  const ended = service.server.end();
+  await idle.expect(undefined, /^421 going down/);
+  await busy.expect("hello\r\n.", /^250 ok /);
+  await busy.expect(undefined, /^421 going down/);
+  idle.socket.end();
+  busy.socket.end();
+  await ended;
+  assert.equal(service.queue.messages.length, 1);
+});
+
+test("SmtpServer.end() waits no longer than it was told", async () => {
+  await using service = await new Service().start();
+  const stuck = new Caller(service);
+  await stuck.expect(undefined, /^220 /);
+  await stuck.expect("MAIL FROM:<a@b>", /^250 /);
+  await stuck.expect("RCPT TO:<x@mail.test>", /^250 /);
+  await stuck.expect("DATA", /^354 /);
+  await service.server.end(10);
+  assert.deepEqual([service.queue.aborted, service.queue.messages.length], [1, 0]);
+});
+
+test("SmtpServer holds back a client that does not read its replies", async () => {
+  await using service = await new Service().start();
+  const { socket } = new Caller(service);
+  await once(socket, "data");
+  socket.pause();
+  const noops = Buffer.from("NOOP\r\n".repeat(10_000));
+  // Its replies fill the sockets' buffers; then nothing more is read from it.
+  while (socket.writableLength < 8_000_000) socket.write(noops);
+  const before = socket.bytesWritten;
+  socket.resume();
+  let bytes = 0;
+  socket.on("data", (chunk) => {
+    bytes += chunk.length;
+  });
+  socket.end();
+  await once(socket, "end");
+  assert.equal(bytes, (before / "NOOP\r\n".length) * "250 ok\r\n".length);
+});
+
+test("SmtpServer listens on IPv6 and knows IPv4 clients of such a socket", async (t) => {
+  const service = new Service({
+    listen: [{ host: "::", port: 0, tls: false }],
+    relayFrom: relayFrom("127.0.0.1"),
+  });
+  await using running = service;
+  try {
+    await service.start();
+  } catch {
+    t.skip("no IPv6 here");
+    return;
+  }
+  const client = new Caller(running);
+  await client.expect(undefined, /^220 /);
+  await client.expect("MAIL FROM:<a@b>", /^250 /);
+  await client.expect("RCPT TO:<x@else.test>", /^250 /);
+});
+
+for (const text of ["x", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/8/8", "::1/129", "10.0.0", "/0"]) {
+  test(`parseRelayFrom() refuses "${text}"`, () => assert.equal(parseRelayFrom(text), null));
+}
