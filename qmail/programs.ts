@@ -22,6 +22,7 @@ export const PROGRAMS = {
   "qmail-queue": { file: "queue/qmail-queue", mode: 0o755 },
   "qmail-inject": { file: "inject/qmail-inject", mode: 0o755 },
   sendmail: { file: "inject/sendmail", mode: 0o755 },
+  "qmail-newmrh": { file: "smtpd/qmail-newmrh", mode: 0o755 },
   "qmail-smtpd": { file: "smtpd/qmail-smtpd", mode: 0o755 },
   "qmail-local": { file: "local/qmail-local", mode: 0o755 },
   "qmail-remote": { file: "remote/qmail-remote", mode: 0o755 },

@@ -7,7 +7,10 @@ import { QQ } from "../exit.ts";
 import { formatEnvelope } from "./envelope.ts";
 import { type Qmail, type QueueDoor, type QueueResult, queueFailure } from "./qmail.ts";
 
-/** A program may say at most this much about why it refuses (descriptor 6, exit code 82). */
+/**
+ * A program may say at most this much about why it refuses: on descriptor 6 as notqmail's qmail-queue(8)
+ * has it, or on 4 as the older patches have it.
+ */
 const TEXT_MAX = 255;
 
 /** A door that starts `program` for each message: message on its descriptor 0, envelope on 1. */
@@ -21,7 +24,7 @@ class ProgramQmail implements Qmail {
   #text = "";
 
   constructor(program: string, env: NodeJS.ProcessEnv) {
-    const pipes = ["pipe", "pipe", "inherit", "ignore", "ignore", "ignore", "pipe"] as const;
+    const pipes = ["pipe", "pipe", "inherit", "ignore", "pipe", "ignore", "pipe"] as const;
     this.#child = spawn(program, [], { env, stdio: [...pipes] });
     this.#ended = new Promise((resolve) => {
       this.#child.on("error", () => resolve(QQ.cannotExec));
@@ -29,10 +32,13 @@ class ProgramQmail implements Qmail {
     });
     // A program that leaves early breaks the pipes: what counts is its exit code.
     for (const fd of [0, 1]) this.#pipe(fd).on("error", () => {});
-    const reason = (this.#child.stdio as readonly unknown[])[6] as Readable | null;
-    reason?.on("data", (chunk: Buffer) => {
-      this.#text = (this.#text + chunk.toString("latin1")).slice(0, TEXT_MAX);
-    });
+    for (const fd of [4, 6]) {
+      const reason = (this.#child.stdio as readonly unknown[])[fd] as Readable | null;
+      reason?.on("error", () => {});
+      reason?.on("data", (chunk: Buffer) => {
+        this.#text = (this.#text + chunk.toString("latin1")).slice(0, TEXT_MAX);
+      });
+    }
   }
 
   get full(): boolean {

@@ -34,7 +34,9 @@ export interface QueueDoor {
 
 /** The failure that qmail-queue's exit code `code` stands for; the texts are C qmail's. */
 export function queueFailure(code: number, customText = ""): QueueResult & { ok: false } {
-  const custom = /^([DZ])(.+)/.exec(code === QQ.customText ? customText : "");
+  // A program that rejects with 31 may say why as well; that is for good whatever it says.
+  const mayExplain = code === QQ.customText || (code === QQ.rejected && customText[0] === "D");
+  const custom = /^([DZ])([^\r\n]+)/.exec(mayExplain ? customText : "");
   if (custom) {
     return { ok: false, code, permanent: custom[1] === "D", text: custom[2] as string };
   }

@@ -106,12 +106,14 @@ async function contextOf(classic: Classic, controls: SmtpdControls): Promise<Ses
   };
 }
 
-async function loginOf({ options, log }: Classic, host: string): Promise<SessionContext["login"]> {
+async function loginOf(
+  { home, options, log }: Classic,
+  host: string,
+): Promise<SessionContext["login"]> {
   if (!options.auth) return null;
-  const { checkProgram, programStore } = await import("./program-store.ts");
-  const { command, withoutTls } = options.auth;
-  const check = checkProgram({ command, warn: (text) => log(warning(text)) });
-  const store = programStore(check, options.auth);
+  const { openStore } = await import("./store.ts");
+  const store = openStore(options.auth, { home, warn: (text) => log(warning(text)) });
+  const { withoutTls } = options.auth;
   // The process lives for one session, which bounds the failures by itself.
   const guard = { holds: () => false, failed() {}, succeeded() {} };
   return { store, guard, host, withoutTls };

@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { parseListen } from "../net/address.ts";
 import type { CertificateFiles } from "../net/tls.ts";
 import type { SmtpAddress } from "./server.ts";
+import type { StoreOptions } from "./store.ts";
 
 export const USAGE = `usage: qmail-smtpd [options] [checkpassword program ...]
   without --listen: one session on descriptors 0 and 1
@@ -16,7 +17,9 @@ export const USAGE = `usage: qmail-smtpd [options] [checkpassword program ...]
   --submission                                 mail of users: they must log in
   --any-sender                                 they may send from addresses that are not theirs
   --auth-without-tls                           passwords may cross the network for all to read
-  --cram                                       the checkpassword program knows CRAM-MD5`;
+  --logins                                     AUTH for the site's logins, without a program
+  --cram, --scram                              offer CRAM-MD5, SCRAM-SHA-256: for sites where all
+                                               have what these need`;
 
 const CONCURRENCY = "1000";
 const PER_CLIENT = "100";
@@ -31,12 +34,8 @@ export interface SmtpdOptions {
   readonly relayFrom: BlockList;
   readonly certificates: readonly CertificateFiles[];
   readonly submission: { readonly ownSenders: boolean } | null;
-  readonly auth: {
-    /** A checkpassword program with its arguments. */
-    readonly command: readonly string[];
-    readonly cram: boolean;
-    readonly withoutTls: boolean;
-  } | null;
+  /** Null: no AUTH. */
+  readonly auth: (StoreOptions & { readonly withoutTls: boolean }) | null;
 }
 
 /** The options in `args`. Throws UsageError. */
@@ -47,9 +46,14 @@ export function parseOptions(args: string[]): SmtpdOptions {
   if (listenTls.length > 0 && certificates.length === 0) {
     throw new UsageError("--listen-tls needs --certificate and --key");
   }
-  if (values.submission && positionals.length === 0) {
-    throw new UsageError("--submission needs a checkpassword program");
+  const command = positionals.length > 0 ? positionals : null;
+  if (values.submission && !command && !values.logins) {
+    throw new UsageError("--submission needs --logins or a checkpassword program");
   }
+  if (values.logins && command) throw new UsageError("--logins and a program exclude each other");
+  if (values.scram && command) throw new UsageError("no checkpassword program knows --scram");
+  const { cram, scram } = values;
+  const store = { command, cram, scram, withoutTls: values["auth-without-tls"] };
   return {
     listen: [...values.listen.map((text) => ({ ...address(text), tls: false })), ...listenTls],
     concurrency: count("--concurrency", values.concurrency),
@@ -57,10 +61,7 @@ export function parseOptions(args: string[]): SmtpdOptions {
     relayFrom: relayFrom(values["relay-from"]),
     certificates,
     submission: values.submission ? { ownSenders: !values["any-sender"] } : null,
-    auth:
-      positionals.length === 0
-        ? null
-        : { command: positionals, cram: values.cram, withoutTls: values["auth-without-tls"] },
+    auth: command || values.logins ? store : null,
   };
 }
 
@@ -80,6 +81,8 @@ function parse(args: string[]) {
         submission: { type: "boolean", default: false },
         "any-sender": { type: "boolean", default: false },
         "auth-without-tls": { type: "boolean", default: false },
+        logins: { type: "boolean", default: false },
+        scram: { type: "boolean", default: false },
         cram: { type: "boolean", default: false },
       },
     });

@@ -6,11 +6,12 @@ import { Certificates } from "../net/tls.ts";
 import { networkQueue } from "../queue/network-queue.ts";
 import { programQueue } from "../queue/program-queue.ts";
 import { sayReady } from "../supervise/ready.ts";
+import type { PasswordStore } from "./auth.ts";
 import { startAuthHelper } from "./auth-helper.ts";
 import { LogBatch, warning } from "./log.ts";
 import type { SmtpdOptions } from "./options.ts";
-import { type CheckWords, checkProgram, programStore } from "./program-store.ts";
 import { type ServerParts, SmtpServer } from "./server.ts";
+import { openStore } from "./store.ts";
 
 /** A queue that is away for longer than this at the start is worth a line. */
 const QUEUE_WAIT_MS = 10_000;
@@ -28,7 +29,7 @@ export async function runService(home: string, options: SmtpdOptions): Promise<v
   const server = new SmtpServer({ ...options, home: ".", env: process.env, log });
   await server.bind();
   const root = !ids.sandbox && process.getuid?.() === 0;
-  const helper = root && options.auth ? startAuthHelper(options.auth.command) : null;
+  const helper = root && options.auth ? startAuthHelper(options.auth, home) : null;
   if (root) becomeQmaild(ids);
   const { queueFor, ready } = theQueue(process.env, log);
   server.serve({
@@ -71,11 +72,15 @@ function daemonUser() {
   return { name: `uid ${process.geteuid?.()}`, group: String(process.getegid?.()) };
 }
 
-/** Programs that check passwords need root: a helper that has kept it starts them for us. */
-function theAuth({ auth }: SmtpdOptions, helper: CheckWords | null, log: Log): ServerParts["auth"] {
+/** To look passwords up needs root: a helper that has kept it does it for us. */
+function theAuth(
+  { auth }: SmtpdOptions,
+  helper: PasswordStore | null,
+  log: Log,
+): ServerParts["auth"] {
   if (!auth) return null;
-  const check = helper ?? checkProgram({ ...auth, warn: (text) => log(warning(text)) });
-  return { store: programStore(check, auth), withoutTls: auth.withoutTls };
+  const warn = (text: string) => log(warning(text));
+  return { store: helper ?? openStore(auth, { home: ".", warn }), withoutTls: auth.withoutTls };
 }
 
 /** Until the queue is there clients hear that it is not: a message refused for now is not lost. */

@@ -15,8 +15,8 @@ import { parseEnvelope } from "../../../qmail/queue/envelope.ts";
 import { readSmtpdControls } from "../../../qmail/smtpd/controls.ts";
 import { submissionFields } from "../../../qmail/smtpd/headerfields.ts";
 import { parseOptions } from "../../../qmail/smtpd/options.ts";
-import { checkProgram, programStore } from "../../../qmail/smtpd/program-store.ts";
 import { SmtpServer } from "../../../qmail/smtpd/server.ts";
+import { openStore } from "../../../qmail/smtpd/store.ts";
 import { makeCertificate } from "../_certificate.ts";
 import { type Dialog, type Driver, Replies } from "./_dialog.ts";
 import { Client, FakeQueue, type Message } from "./_world.ts";
@@ -84,7 +84,7 @@ async function engine(dialog: Dialog, home: string, piece: number): Promise<Driv
     relayclient: env.RELAYCLIENT ?? null,
     startTls: certificates.length > 0,
     login: auth && {
-      store: programStore(checkProgram({ ...auth, warn() {} }), auth),
+      store: openStore(auth, { home, warn() {} }),
       guard,
       host: "mail.test",
       withoutTls: auth.withoutTls,
@@ -180,7 +180,7 @@ async function service(dialog: Dialog, home: string): Promise<Driver> {
             warn: assert.fail,
           }),
     auth: auth && {
-      store: programStore(checkProgram({ ...auth, warn() {} }), auth),
+      store: openStore(auth, { home, warn() {} }),
       withoutTls: auth.withoutTls,
     },
   });

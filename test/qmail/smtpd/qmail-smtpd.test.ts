@@ -209,7 +209,7 @@ testUsage(["--listen", "nonsense"], /"nonsense" is no address and port/);
 testUsage(["--listen", ":0", "--per-client", "x"], /"x" is no number of connections/);
 testUsage(["--listen-tls", ":0"], /--listen-tls needs --certificate and --key/);
 testUsage(["--key", "x"], /each --certificate needs its --key/);
-testUsage(["--submission"], /--submission needs a checkpassword program/);
+testUsage(["--submission"], /--submission needs --logins or a checkpassword program/);
 testUsage(["--listen", ":0", "--concurrency", "0"], /"0" is no number of connections/);
 testUsage(["--listen", ":0", "--relay-from", "10.0.0.0/"], /"10\.0\.0\.0\/" is no list/);
 testUsage(["--lisen", ":0"], /--lisen/);
