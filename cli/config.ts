@@ -11,8 +11,10 @@ import {
 } from "../commands/config.ts";
 import { installedConfig } from "../commands/install/step.ts";
 import { CommandError, UsageError } from "../commands/output.ts";
-import { completePop3 } from "../commands/pop3-config.ts";
+import { completePop3, ownCertificate } from "../commands/pop3-config.ts";
 import { remoteControls } from "../commands/remote-config.ts";
+import { completeSubmission, submissionControls } from "../commands/submission-config.ts";
+import { absoluteCertificate, type Certificate } from "../commands/tls-config.ts";
 import { EXIT } from "../qmail/exit.ts";
 import { nearest } from "./suggest.ts";
 
@@ -161,15 +163,17 @@ function complete(input: ConfigInput, directory: string): Config {
     ...(local === undefined ? {} : { concurrencylocal: [String(local)] }),
     ...(remote === undefined ? {} : { concurrencyremote: [String(remote)] }),
     ...remoteControls(input.remote ?? {}),
+    ...submissionControls(input.services?.submission),
     ...(input.popBeforeSmtp ? { popbeforesmtp: [String(input.popBeforeSmtp)] } : {}),
   };
   for (const [name, value] of Object.entries(input.control ?? {})) {
     control[name] = list(value).map(String);
   }
-  const pop3 = completePop3(input.services?.pop3, { sandbox, directory });
+  const tls = list(input.tls ?? []).map((files) => absoluteCertificate(files, directory));
+  const own = ownCertificate(input.services?.pop3 ?? {}, directory);
   const home = resolve(directory, input.home ?? DEFAULT_HOME);
   return {
-    input: { ...input, home, ...absolutePop3(input, pop3) },
+    input: absolute(input, { home, ...(input.tls === undefined ? {} : { tls }) }, own),
     home,
     sandbox,
     host: input.host ?? null,
@@ -181,17 +185,20 @@ function complete(input: ConfigInput, directory: string): Config {
     assign: input.assign ?? null,
     defaultDelivery: input.defaultDelivery ?? "home",
     routes: input.routes ?? {},
+    tls,
     smtp:
       smtp.enabled === false
         ? null
         : {
             listen: list(smtp.listen ?? defaultListen),
             concurrency: smtp.concurrency ?? 1000,
+            perClient: smtp.perClient ?? 100,
             relayFrom: smtp.relayFrom ?? [],
           },
+    submission: completeSubmission(input.services?.submission, { sandbox, tls: tls.length > 0 }),
     qmtp: qmailListener(input.services?.qmtp, { port: 209, sandbox }),
     qmqp: qmailListener(input.services?.qmqp, { port: 628, sandbox }),
-    pop3,
+    pop3: completePop3(input.services?.pop3, { sandbox, tls: own ? [own] : tls }),
     hubs: input.client ? list(input.client.hub) : null,
     srsDomain: input.remote?.srsDomain ?? null,
     control,
@@ -199,12 +206,14 @@ function complete(input: ConfigInput, directory: string): Config {
 }
 
 /** What is remembered for a run without config file must not depend on where that is. */
-function absolutePop3(
-  { services }: ConfigInput,
-  pop3: Config["pop3"],
-): Pick<ConfigInput, "services"> {
-  if (!pop3?.certificate) return {};
-  return { services: { ...services, pop3: { ...services?.pop3, ...pop3.certificate } } };
+function absolute(
+  input: ConfigInput,
+  paths: Pick<ConfigInput, "home" | "tls">,
+  pop3: Certificate | null,
+): ConfigInput {
+  const { services } = input;
+  const own = pop3 && { services: { ...services, pop3: { ...services?.pop3, ...pop3 } } };
+  return { ...input, ...paths, ...own };
 }
 
 function qmailListener(

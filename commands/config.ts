@@ -18,8 +18,10 @@ import {
   oneLine,
   oneOrMore,
 } from "./config-checks.ts";
-import { type Pop3, type Pop3Service, pop3Schema } from "./pop3-config.ts";
+import { A_POP3_TLS, canLogIn, type Pop3, type Pop3Service, pop3Schema } from "./pop3-config.ts";
 import { type Remote, remoteSchema } from "./remote-config.ts";
+import { type Submission, type SubmissionService, submissionSchema } from "./submission-config.ts";
+import { A_CERTIFICATE, type Certificate, certificateSchema } from "./tls-config.ts";
 
 /** What a delivery does with a message: a line of a .qmail file (dot-qmail(5)). */
 export type Instruction = string;
@@ -34,6 +36,8 @@ export interface SmtpService {
   listen?: string | string[];
   /** Connections at once. Default: 1000. */
   concurrency?: number;
+  /** Connections of one client at once, but for those in `relayFrom`. Default: 100. */
+  perClient?: number;
   /**
    * Addresses and networks that may send to any domain, as `"192.168.1.0/24"` or `"::1"`.
    * Default: none. Everybody else may send to `rcpthosts` only.
@@ -84,9 +88,13 @@ export interface ConfigInput {
   routes?: Record<string, string>;
   /** Mail to other hosts: TLS, AUTH, limits, addresses. */
   remote?: Remote;
+  /** For all services; of several the one is used whose name the client asks for. Default: no TLS. */
+  tls?: Certificate | Certificate[];
   services?: {
     /** Mail from other hosts. */
     smtp?: SmtpService;
+    /** Mail of users. Default: no such service. */
+    submission?: SubmissionService;
     /** Mail from hosts that speak QMTP, as qmail's with a line for us in control/qmtproutes. Default: no such service. */
     qmtp?: QmailService;
     /** Mail from null clients, which must be in its `relayFrom`. Default: no such service. */
@@ -136,11 +144,10 @@ export interface Config {
   readonly assign: readonly string[] | null;
   readonly defaultDelivery: string;
   readonly routes: Readonly<Record<string, string>>;
-  readonly smtp: {
-    readonly listen: readonly string[];
-    readonly concurrency: number;
-    readonly relayFrom: readonly string[];
-  } | null;
+  /** Paths are absolute. */
+  readonly tls: readonly Readonly<Certificate>[];
+  readonly smtp: (QmailListener & { readonly perClient: number }) | null;
+  readonly submission: Submission | null;
   readonly qmtp: QmailListener | null;
   readonly qmqp: QmailListener | null;
   readonly pop3: Pop3 | null;
@@ -182,100 +189,119 @@ const qmailService = {
 };
 
 /** The check of a config file, field by field; each error message says what is allowed there. */
-export const configSchema = z.strictObject(
-  {
-    home: oneLine("a path").min(1, { error: "a path" }).optional(),
-    sandbox: flag.optional(),
-    host: host.optional(),
-    locals: list(domain, A_DOMAIN).optional(),
-    rcpthosts: list(wildcard, `${A_DOMAIN} or ".example.com"`).optional(),
-    aliases: z
-      .record(
-        matching(ALIAS, "a name without space, slash and @"),
-        oneOrMore(oneLine(AN_INSTRUCTION), AN_INSTRUCTION),
-        { error: "names with their delivery instructions" },
-      )
-      .optional(),
-    assign: list(
-      oneLine(AN_ASSIGNMENT).refine(isAssignment, { error: AN_ASSIGNMENT }),
-      AN_ASSIGNMENT,
-    ).optional(),
-    defaultDelivery: oneLine("a boot script or a delivery instruction")
-      .refine((text) => BOOT_SCRIPTS.includes(text) || /^[./|&]/.test(text), {
-        error: `one of ${BOOT_SCRIPTS.join(", ")}; or a delivery instruction, like "./Maildir/"`,
-      })
-      .optional(),
-    routes: z
-      .record(z.string(), oneLine('a relay, like "relay.example.com:587", or ""'), {
-        error: "domains with their relays",
-      })
-      .optional(),
-    remote: remoteSchema.optional(),
-    services: z
-      .strictObject(
-        {
-          smtp: z
-            .strictObject(
-              {
-                enabled: flag.optional(),
-                listen: oneOrMore(listen, A_LISTEN).optional(),
-                concurrency: count("a number of connections, 1 or more").optional(),
-                relayFrom: list(network, 'an address or network, like "192.168.1.0/24"').optional(),
-              },
-              { error: "the fields enabled, listen, concurrency, relayFrom" },
-            )
-            .optional(),
-          qmtp: z
-            .strictObject(
-              { ...qmailService, relayFrom: list(network, A_NETWORK).optional() },
-              { error: "the fields listen, concurrency, relayFrom" },
-            )
-            .optional(),
-          qmqp: z
-            .strictObject(
-              { ...qmailService, relayFrom: list(network, A_NETWORK) },
-              { error: "the fields listen, concurrency, and relayFrom, which must be there" },
-            )
-            .optional(),
-          pop3: pop3Schema.optional(),
-        },
-        { error: "services by name: smtp, qmtp, qmqp, pop3" },
-      )
-      .optional(),
-    popBeforeSmtp: z
-      .number({ error: SECONDS })
-      .int({ error: SECONDS })
-      .min(0, { error: SECONDS })
-      .optional(),
-    client: z
-      .strictObject(
-        {
-          hub: z.union([matching(HUB, A_HUB), z.array(matching(HUB, A_HUB)).min(1)], {
-            error: A_HUB,
-          }),
-        },
-        { error: "the field hub" },
-      )
-      .optional(),
-    concurrency: z
-      .strictObject(
-        {
-          local: count("a number of deliveries, 1 or more").optional(),
-          remote: count("a number of deliveries, 1 or more").optional(),
-        },
-        { error: "the fields local and remote" },
-      )
-      .optional(),
-    control: z
-      .record(
-        matching(CONTROL_NAME, "the name of a control file"),
-        z.union([oneLine(A_LINE), z.number(), z.array(oneLine(A_LINE))], { error: A_LINE }),
-        { error: "control files with their lines" },
-      )
-      .optional(),
-  },
-  { error: "an object: export default defineConfig({ ... })" },
-);
+export const configSchema = z
+  .strictObject(
+    {
+      home: oneLine("a path").min(1, { error: "a path" }).optional(),
+      sandbox: flag.optional(),
+      host: host.optional(),
+      locals: list(domain, A_DOMAIN).optional(),
+      rcpthosts: list(wildcard, `${A_DOMAIN} or ".example.com"`).optional(),
+      aliases: z
+        .record(
+          matching(ALIAS, "a name without space, slash and @"),
+          oneOrMore(oneLine(AN_INSTRUCTION), AN_INSTRUCTION),
+          { error: "names with their delivery instructions" },
+        )
+        .optional(),
+      assign: list(
+        oneLine(AN_ASSIGNMENT).refine(isAssignment, { error: AN_ASSIGNMENT }),
+        AN_ASSIGNMENT,
+      ).optional(),
+      defaultDelivery: oneLine("a boot script or a delivery instruction")
+        .refine((text) => BOOT_SCRIPTS.includes(text) || /^[./|&]/.test(text), {
+          error: `one of ${BOOT_SCRIPTS.join(", ")}; or a delivery instruction, like "./Maildir/"`,
+        })
+        .optional(),
+      routes: z
+        .record(z.string(), oneLine('a relay, like "relay.example.com:587", or ""'), {
+          error: "domains with their relays",
+        })
+        .optional(),
+      remote: remoteSchema.optional(),
+      tls: oneOrMore(certificateSchema, A_CERTIFICATE).optional(),
+      services: z
+        .strictObject(
+          {
+            smtp: z
+              .strictObject(
+                {
+                  enabled: flag.optional(),
+                  listen: oneOrMore(listen, A_LISTEN).optional(),
+                  concurrency: count("a number of connections, 1 or more").optional(),
+                  perClient: count("a number of connections, 1 or more").optional(),
+                  relayFrom: list(network, A_NETWORK).optional(),
+                },
+                { error: "the fields enabled, listen, concurrency, perClient, relayFrom" },
+              )
+              .optional(),
+            submission: submissionSchema.optional(),
+            qmtp: z
+              .strictObject(
+                { ...qmailService, relayFrom: list(network, A_NETWORK).optional() },
+                { error: "the fields listen, concurrency, relayFrom" },
+              )
+              .optional(),
+            qmqp: z
+              .strictObject(
+                { ...qmailService, relayFrom: list(network, A_NETWORK) },
+                { error: "the fields listen, concurrency, and relayFrom, which must be there" },
+              )
+              .optional(),
+            pop3: pop3Schema.optional(),
+          },
+          { error: "services by name: smtp, submission, qmtp, qmqp, pop3" },
+        )
+        .optional(),
+      popBeforeSmtp: z
+        .number({ error: SECONDS })
+        .int({ error: SECONDS })
+        .min(0, { error: SECONDS })
+        .optional(),
+      client: z
+        .strictObject(
+          {
+            hub: z.union([matching(HUB, A_HUB), z.array(matching(HUB, A_HUB)).min(1)], {
+              error: A_HUB,
+            }),
+          },
+          { error: "the field hub" },
+        )
+        .optional(),
+      concurrency: z
+        .strictObject(
+          {
+            local: count("a number of deliveries, 1 or more").optional(),
+            remote: count("a number of deliveries, 1 or more").optional(),
+          },
+          { error: "the fields local and remote" },
+        )
+        .optional(),
+      control: z
+        .record(
+          matching(CONTROL_NAME, "the name of a control file"),
+          z.union([oneLine(A_LINE), z.number(), z.array(oneLine(A_LINE))], { error: A_LINE }),
+          { error: "control files with their lines" },
+        )
+        .optional(),
+    },
+    { error: "an object: export default defineConfig({ ... })" },
+  )
+  .refine(
+    ({ tls, services }) => {
+      const { submission } = services ?? {};
+      if (!submission || submission.enabled === false || submission.authWithoutTls) return true;
+      return tls !== undefined;
+    },
+    {
+      path: ["tls"],
+      error: `${A_CERTIFICATE}: services.submission needs it, or authWithoutTls: true`,
+    },
+  )
+  .refine(({ tls, services }) => canLogIn(services?.pop3, tls !== undefined), {
+    path: ["services", "pop3"],
+    error: `${A_POP3_TLS}, or nobody could log in`,
+  });
 
 function isAssignment(line: string): boolean {
   if (!/^[=+]/.test(line)) return false;

@@ -1,8 +1,8 @@
 /** The part of the config about POP3, and the command line that it becomes. */
 
-import { resolve } from "node:path";
 import { z } from "zod";
 import { A_LISTEN, count, flag, listen, oneLine, oneOrMore } from "./config-checks.ts";
+import { absoluteCertificate, type Certificate, certificateArguments } from "./tls-config.ts";
 
 export interface Pop3Service {
   /** False: no POP3 service. Default: true, where there is this field. */
@@ -11,7 +11,7 @@ export interface Pop3Service {
   listen?: string | string[];
   /** Where to listen with TLS at once. Default with a certificate: `":995"`, in a sandbox `"127.0.0.1:2995"`. */
   listenTls?: string | string[];
-  /** The certificate with its chain, PEM; relative to this file. */
+  /** The certificate with its chain, PEM; relative to this file. Default: `tls`. */
   certificate?: string;
   /** Its private key, which qmaild must be able to read. */
   key?: string;
@@ -33,8 +33,8 @@ export interface Pop3Service {
 export interface Pop3 {
   readonly listen: readonly string[];
   readonly listenTls: readonly string[];
-  /** Absolute. */
-  readonly certificate: { readonly certificate: string; readonly key: string } | null;
+  /** Paths are absolute. */
+  readonly certificates: readonly Readonly<Certificate>[];
   readonly withoutTls: boolean;
   readonly apop: boolean;
   readonly concurrency: number;
@@ -43,7 +43,8 @@ export interface Pop3 {
   readonly checkpassword: readonly string[];
 }
 
-const A_TLS = "certificate and key together, or withoutTls: true, or nobody could log in";
+const A_PAIR = "certificate and key together";
+export const A_POP3_TLS = "tls for all services or certificate and key; or withoutTls: true";
 
 /** The check of `services.pop3`. */
 export const pop3Schema = z
@@ -67,31 +68,35 @@ export const pop3Schema = z
     { error: "the fields of the POP3 service, like listen and certificate" },
   )
   .refine(({ certificate, key }) => (certificate === undefined) === (key === undefined), {
-    error: A_TLS,
-  })
-  .refine(
-    ({ enabled, certificate, withoutTls }) => enabled === false || certificate || withoutTls,
-    {
-      error: A_TLS,
-    },
-  );
+    error: A_PAIR,
+  });
 
-/** The service with everything filled in; null when it is not wanted. `directory` is what its paths are relative to. */
+/** Whether somebody could log in. */
+export function canLogIn(pop3: Pop3Service | undefined, tls: boolean): boolean {
+  if (!pop3 || pop3.enabled === false || pop3.withoutTls) return true;
+  return tls || pop3.certificate !== undefined;
+}
+
+/** The certificate of this service alone, with absolute paths; null: it has none. */
+export function ownCertificate(
+  { certificate, key }: Pop3Service,
+  directory: string,
+): Certificate | null {
+  if (certificate === undefined || key === undefined) return null;
+  return absoluteCertificate({ certificate, key }, directory);
+}
+
+/** The service with everything filled in; null when it is not wanted. `tls` are its certificates. */
 export function completePop3(
   pop3: Pop3Service | undefined,
-  { sandbox, directory }: { readonly sandbox: boolean; readonly directory: string },
+  { sandbox, tls }: { readonly sandbox: boolean; readonly tls: readonly Certificate[] },
 ): Pop3 | null {
   if (!pop3 || pop3.enabled === false) return null;
-  const { certificate, key } = pop3;
-  const [plain, tls] = sandbox ? ["127.0.0.1:2110", "127.0.0.1:2995"] : [":110", ":995"];
-  const files =
-    certificate === undefined || key === undefined
-      ? null
-      : { certificate: resolve(directory, certificate), key: resolve(directory, key) };
+  const [plain, atOnce] = sandbox ? ["127.0.0.1:2110", "127.0.0.1:2995"] : [":110", ":995"];
   return {
     listen: [pop3.listen ?? plain].flat(),
-    listenTls: files ? [pop3.listenTls ?? tls].flat() : [],
-    certificate: files,
+    listenTls: tls.length > 0 ? [pop3.listenTls ?? atOnce].flat() : [],
+    certificates: tls,
     withoutTls: pop3.withoutTls ?? false,
     apop: pop3.apop ?? false,
     concurrency: pop3.concurrency ?? 200,
@@ -103,11 +108,11 @@ export function completePop3(
 
 /** The arguments of the service's program. */
 export function pop3Arguments(pop3: Pop3): string[] {
-  const { certificate, checkpassword } = pop3;
+  const { certificates, checkpassword } = pop3;
   return [
     ...pop3.listen.flatMap((at) => ["--listen", at]),
     ...pop3.listenTls.flatMap((at) => ["--listen-tls", at]),
-    ...(certificate ? ["--certificate", certificate.certificate, "--key", certificate.key] : []),
+    ...certificateArguments(certificates),
     ...(pop3.withoutTls ? ["--without-tls"] : []),
     ...(pop3.apop ? ["--apop"] : []),
     ...["--concurrency", String(pop3.concurrency), "--per-client", String(pop3.perClient)],

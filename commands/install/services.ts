@@ -2,6 +2,8 @@
 
 import type { Config } from "../config.ts";
 import { pop3Arguments } from "../pop3-config.ts";
+import { submissionArguments } from "../submission-config.ts";
+import { certificateArguments } from "../tls-config.ts";
 import { shellQuote } from "./templates.ts";
 
 /** The services that are wanted, qmail-send first. */
@@ -11,22 +13,45 @@ export function serviceNames(config: Config): string[] {
 }
 
 /** The command line of every door; null for a service that is not wanted. */
-export function doorArguments({ smtp, qmtp, qmqp, pop3 }: Config): Record<string, string | null> {
-  return {
-    "qmail-smtpd": listenerArguments(smtp),
-    "qmail-qmtpd": listenerArguments(qmtp),
-    "qmail-qmqpd": listenerArguments(qmqp),
-    "qmail-pop3d": pop3 && pop3Arguments(pop3).map(shellQuote).join(" "),
+export function doorArguments(config: Config): Record<string, string | null> {
+  const { qmtp, qmqp, pop3 } = config;
+  const doors = {
+    "qmail-smtpd": smtpArguments(config),
+    "qmail-submission": submissionServiceArguments(config),
+    "qmail-qmtpd": qmtp && listenerArguments(qmtp),
+    "qmail-qmqpd": qmqp && listenerArguments(qmqp),
+    "qmail-pop3d": pop3 && pop3Arguments(pop3),
   };
+  const lines = Object.entries(doors).map(([name, args]) => {
+    return [name, args && args.map(shellQuote).join(" ")] as const;
+  });
+  return Object.fromEntries(lines);
 }
 
-function listenerArguments(service: Config["smtp"]): string | null {
-  if (!service) return null;
-  const args = [
+function smtpArguments({ smtp, tls }: Config): string[] | null {
+  if (!smtp) return null;
+  return [
+    ...listenerArguments(smtp),
+    ...["--per-client", String(smtp.perClient)],
+    ...certificateArguments(tls),
+  ];
+}
+
+function submissionServiceArguments({ submission, tls }: Config): string[] | null {
+  if (!submission) return null;
+  return [
+    ...listenerArguments({ ...submission, relayFrom: [] }),
+    ...submission.listenTls.flatMap((at) => ["--listen-tls", at]),
+    ...["--per-client", String(submission.perClient)],
+    ...certificateArguments(tls),
+    ...submissionArguments(submission),
+  ];
+}
+
+function listenerArguments(service: NonNullable<Config["qmtp"]>): string[] {
+  return [
     ...service.listen.flatMap((at) => ["--listen", at]),
-    "--concurrency",
-    String(service.concurrency),
+    ...["--concurrency", String(service.concurrency)],
     ...(service.relayFrom.length > 0 ? ["--relay-from", service.relayFrom.join(",")] : []),
   ];
-  return args.map(shellQuote).join(" ");
 }

@@ -29,7 +29,11 @@ for (const [name, text, expected] of [
   ["completes an empty message", "", `${D}${M}`],
   ["completes a body without header", "\nhi\n", `${D}${M}\nhi\n`],
   ["gives text a header", "hello you\nDate: no\n", `${D}${M}\nhello you\nDate: no\n`],
-  ["gives a long line a header", `${LONG} ${LONG}\n`, `${LONG} ${LONG}\n${D}${M}`],
+  [
+    "takes a long first word for the name of a field",
+    `${LONG} ${LONG}\n`,
+    `${LONG} ${LONG}\n${D}${M}`,
+  ],
   ["ends a last line", "From: a", `From: a\n${D}${M}`],
   ["does not look into the body", "From: a\n\nDate: b\n", `From: a\n${D}${M}\nDate: b\n`],
   ["does not take folded lines for fields", "To: a\n Date: b\n\n", `To: a\n Date: b\n${D}${M}\n`],
