@@ -1,10 +1,12 @@
 /** The engine's order, limits and endings; what is said to which command is in test/dialogs. */
 
 import assert from "node:assert/strict";
+import { createHash, createHmac, pbkdf2Sync } from "node:crypto";
 import { after, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
+import { scramKeys } from "../../../qmail/smtpd/scram.ts";
 import { RECIPIENTS_MAX } from "../../../qmail/smtpd/transaction.ts";
 import { Client, FakeQueue, Home, settled } from "./_world.ts";
 
@@ -328,3 +330,44 @@ test("Session stays small whatever endless thing it is sent", async () => {
     client.session.lost();
   }
 });
+
+test("Session logs a user in by SCRAM-SHA-256, which proves itself as well", async () => {
+  const keys = scramKeys("secret", { salt: Buffer.from("salt") });
+  const guard = { holds: () => false, failed() {}, succeeded() {} };
+  const store = { check: async () => "refused" as const, scramKeys: async () => keys };
+  for (const [password, verdict] of [
+    ["secret", /^235 /],
+    ["wrong", /^535 /],
+  ] as const) {
+    const login = { store, guard, host: "mail.test", withoutTls: true };
+    const client = new Client(controls, { login });
+    const word = (text: string) => Buffer.from(text).toString("base64");
+    const say = async (line: string) => {
+      client.send(`${line}\r\n`);
+      await settled();
+      return Buffer.from(client.replies.slice(4).trim(), "base64").toString();
+    };
+    const bare = "n=joe,r=abc";
+    const server = await say(`AUTH SCRAM-SHA-256 ${word(`n,,${bare}`)}`);
+    const withoutProof = `c=biws,${server.split(",")[0]}`;
+    const said = `${bare},${server},${withoutProof}`;
+    const { proof, signature } = clientProof(password, { salt: Buffer.from("salt"), said });
+    const last = await say(word(`${withoutProof},p=${proof}`));
+    if (password === "secret") {
+      assert.equal(last, `v=${signature}`);
+      await say("");
+    }
+    assert.match(client.replies, verdict);
+  }
+});
+
+/** The client's side of RFC 5802, section 3. */
+function clientProof(password: string, { salt, said }: { salt: Buffer; said: string }) {
+  const hmac = (key: Buffer, text: string) => createHmac("sha256", key).update(text).digest();
+  const salted = pbkdf2Sync(password, salt, 4096, 32, "sha256");
+  const clientKey = hmac(salted, "Client Key");
+  const mask = hmac(createHash("sha256").update(clientKey).digest(), said);
+  const proof = Buffer.from(clientKey.map((byte, at) => byte ^ (mask[at] as number)));
+  const signature = hmac(hmac(salted, "Server Key"), said).toString("base64");
+  return { proof: proof.toString("base64"), signature };
+}
