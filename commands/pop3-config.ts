@@ -72,7 +72,7 @@ export const pop3Schema = z
   });
 
 /** Whether somebody could log in. */
-export function canLogIn(pop3: Pop3Service | undefined, tls: boolean): boolean {
+export function canLogIn(pop3: z.infer<typeof pop3Schema> | undefined, tls: boolean): boolean {
   if (!pop3 || pop3.enabled === false || pop3.withoutTls) return true;
   return tls || pop3.certificate !== undefined;
 }

@@ -1,6 +1,6 @@
 /** qmail-qmtpd: receives mail by QMTP (qmail-qmtpd(8)). */
 
-import { readSmtpdControls, recipientVerdict } from "../smtpd/controls.ts";
+import { readSmtpdControls } from "../smtpd/controls.ts";
 import { type Door, runDoor } from "./service.ts";
 import { QmtpSession } from "./session.ts";
 
@@ -9,15 +9,14 @@ export const QMTP_DOOR: Door = {
   name: "qmtpd",
   open: true,
   prepare(home, env) {
-    const controls = readSmtpdControls(home);
-    const databytes = Number.parseInt(env.DATABYTES ?? "", 10) || 0;
+    const controls = readSmtpdControls(home, env);
     return (context, relayclient) =>
       new QmtpSession({
         ...context,
-        client: { ...context.client, local: env.TCPLOCALHOST ?? controls.me },
-        databytes: env.DATABYTES === undefined ? controls.databytes : databytes,
+        client: { ...context.client, local: env.TCPLOCALHOST ?? controls.me ?? "unknown" },
+        databytes: controls.databytes,
         relayclient,
-        allows: (recipient) => recipientVerdict(controls, recipient) === "allowed",
+        allows: (recipient) => controls.rcpthosts.allows(recipient),
       });
   },
 };

@@ -26,6 +26,7 @@ const CR = 13;
 const ANSWERS_BYTES = 16_384;
 
 const NO_GATEWAY = "Dsorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)";
+const NO_CONTROLS = "Zunable to read controls (#4.3.0)";
 const BAD_RECIPIENT = "Dsorry, I can't handle that recipient (#5.1.3)";
 const BAD_SENDER = "Dunacceptable sender (#5.1.7)";
 const TOO_BIG = "Dsorry, that message size exceeds my databytes limit (#5.3.4)";
@@ -36,7 +37,7 @@ export interface QmtpContext extends SessionContext {
   readonly databytes: number;
   /** Set: any recipient is taken, with this behind it. */
   readonly relayclient: string | null;
-  /** True when mail for `recipient` is taken from anybody. */
+  /** True when mail for `recipient` is taken from anybody. Throws when that cannot be known now. */
   allows(recipient: string): boolean;
 }
 
@@ -130,7 +131,11 @@ export class QmtpSession implements Session {
     const { relayclient, allows } = this.#context;
     const most = ADDRESS_MAX - (relayclient?.length ?? 0);
     if (bytes.length > most) return { refusal: BAD_RECIPIENT };
-    if (relayclient === null && !allows(bytes.toString("latin1"))) return { refusal: NO_GATEWAY };
+    try {
+      if (relayclient === null && !allows(bytes.toString("latin1"))) return { refusal: NO_GATEWAY };
+    } catch {
+      return { refusal: NO_CONTROLS };
+    }
     const address = plainAddress(bytes, most);
     return address === null ? { refusal: BAD_RECIPIENT } : { address };
   }

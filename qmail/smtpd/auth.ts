@@ -3,7 +3,7 @@
  * responses, and ends with a verdict. Knows nothing of SMTP's replies.
  */
 
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import {
   fakeScramKeys,
   parseClientFirst,
@@ -157,15 +157,6 @@ async function* scramSha256(options: AuthOptions, initial: string | null): Excha
 }
 
 const SCRAM_SECRET = randomBytes(32);
-
-/** Whether `response` is HMAC-MD5 of `challenge` with `password`, for a store that knows that. */
-export function cramMatches(password: string, { challenge, response }: CramAnswer): boolean {
-  const right = createHmac("md5", Buffer.from(password, "latin1"))
-    .update(challenge, "latin1")
-    .digest("hex");
-  const [a, b] = [Buffer.from(right, "latin1"), Buffer.from(response, "latin1")];
-  return a.length === b.length && timingSafeEqual(a, b);
-}
 
 /** Asks the store, if the brake is not on. */
 async function attempt(

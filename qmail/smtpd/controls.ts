@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { CdbFile } from "../cdb/cdb.ts";
+import { RELAY_CONTROL } from "../checkpassword/relay.ts";
 import { ConstSet } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
 import { RcptHosts } from "./rcpthosts.ts";
@@ -23,6 +24,8 @@ export interface SmtpdControls {
   readonly badmailfrom: ConstSet;
   readonly badrcptto: ConstSet;
   readonly rcpthosts: RcptHosts;
+  /** Seconds for which reading mail opens relaying; 0: it does not. */
+  readonly popBeforeSmtp: number;
   /** What stands behind the @ of the Message-IDs that we make. */
   readonly idhost: string;
   /** Whose addresses users may send from. */
@@ -47,6 +50,7 @@ export function readSmtpdControls(home: string, env: NodeJS.ProcessEnv): SmtpdCo
     databytes: databytesOf(env) ?? control.int("databytes", 0),
     badmailfrom: new ConstSet(control.lines("badmailfrom") ?? []),
     badrcptto: new ConstSet(control.lines("badrcptto") ?? []),
+    popBeforeSmtp: control.int(RELAY_CONTROL, 0),
     idhost: control.line("idhost") ?? me ?? "idhost",
     senders: new Senders({
       domains: control.lines("locals", true) ?? [],

@@ -1,6 +1,8 @@
 /** The SMTP service: many sessions in one process, as qmaild. */
 
 import { isIPv6, type Socket } from "node:net";
+import { join } from "node:path";
+import { isRelayOpen, RELAY_DIRECTORY } from "../checkpassword/relay.ts";
 import { type ListenAddress, plainAddress } from "../net/address.ts";
 import { Connection, socketEnds } from "../net/connection.ts";
 import { Listener } from "../net/listener.ts";
@@ -112,7 +114,8 @@ export class SmtpServer {
     const { env, submission, log: write } = this.#options;
     const { queueFor, certificates, auth } = this.#parts as ServerParts;
     const controls = this.#controls as SmtpdControls;
-    const relay = submission === null && this.#mayRelay(ip) ? "" : null;
+    const relay =
+      submission === null && (this.#mayRelay(ip) || this.#hasReadMail(ip, controls)) ? "" : null;
     const relayclient = env.RELAYCLIENT ?? relay;
     const local = controls.me ?? plainAddress(socket.localAddress ?? "unknown");
     return {
@@ -134,6 +137,12 @@ export class SmtpServer {
       now: Date.now,
       log: write,
     };
+  }
+
+  /** POP-before-SMTP: somebody at this address has proved a little while ago to be a user. */
+  #hasReadMail(ip: string, { popBeforeSmtp }: SmtpdControls): boolean {
+    const directory = join(this.#options.home, RELAY_DIRECTORY);
+    return isRelayOpen(directory, ip, { seconds: popBeforeSmtp });
   }
 
   #mayRelay(ip: string): boolean {

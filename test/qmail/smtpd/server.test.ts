@@ -2,8 +2,11 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdirSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { join } from "node:path";
 import { test } from "node:test";
+import { openRelay, RELAY_DIRECTORY } from "../../../qmail/checkpassword/relay.ts";
 import { parseRelayFrom } from "../../../qmail/smtpd/options.ts";
 import { type ServerOptions, SmtpServer } from "../../../qmail/smtpd/server.ts";
 import { Replies } from "./_dialog.ts";
@@ -120,6 +123,22 @@ test("SmtpServer lets relay whom --relay-from names, and nobody else", async () 
     const replies = (await socket.setEncoding("latin1").toArray()).join("").split("\r\n");
     assert.match(replies[2] as string, reply);
   }
+});
+
+test("SmtpServer lets relay who has read mail lately, where that is configured", async () => {
+  await using service = await new Service().start();
+  mkdirSync(join(service.home.path, RELAY_DIRECTORY), { recursive: true });
+  openRelay(join(service.home.path, RELAY_DIRECTORY), "127.0.0.2");
+  const rcpt = async (localAddress: string) => {
+    const socket = connect({ port: service.server.ports[0] as number, localAddress });
+    socket.end("MAIL FROM:<a@b>\r\nRCPT TO:<x@else.test>\r\n");
+    return (await socket.setEncoding("latin1").toArray()).join("").split("\r\n")[2];
+  };
+  assert.match((await rcpt("127.0.0.2")) ?? "", /^553 /);
+  service.home.control("popbeforesmtp", "600\n");
+  service.server.reread();
+  assert.match((await rcpt("127.0.0.2")) ?? "", /^250 /);
+  assert.match((await rcpt("127.0.0.1")) ?? "", /^553 /);
 });
 
 test("SmtpServer takes RELAYCLIENT of its own environment for everybody", async () => {
