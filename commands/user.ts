@@ -2,7 +2,8 @@
 
 import { existsSync, lchownSync, mkdirSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { hashPassword, makeScramKeys } from "../qmail/checkpassword/secrets.ts";
+import { makeScramKeys } from "../qmail/checkpassword/scram.ts";
+import { hashPassword } from "../qmail/checkpassword/secrets.ts";
 import {
   changeUserFile,
   type Entry,

@@ -4,13 +4,8 @@ import { ConstSet } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
 import { isSandbox } from "../ids.ts";
 import { getpwnam } from "../users/passwd.ts";
-import {
-  apopMatches,
-  cramMatches,
-  type ScramKeys,
-  verifyNothing,
-  verifyPassword,
-} from "./secrets.ts";
+import type { ScramKeys } from "./scram.ts";
+import { apopMatches, cramMatches, verifyNothing, verifyPassword } from "./secrets.ts";
 import { type Check, checkSystemPassword } from "./system.ts";
 import { type Account, findEntry } from "./userfile.ts";
 

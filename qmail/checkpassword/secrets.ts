@@ -1,16 +1,9 @@
 /**
- * What is kept of a password: a scrypt hash in PHC form, and where the administrator chose so keys for
- * SCRAM-SHA-256, or the password itself for CRAM-MD5 and APOP. Passwords are byte strings.
+ * What is kept of a password: a scrypt hash in PHC form; and where the administrator chose so the password
+ * itself, for CRAM-MD5 and APOP. Passwords are byte strings.
  */
 
-import {
-  createHash,
-  createHmac,
-  pbkdf2Sync,
-  randomBytes,
-  scrypt,
-  timingSafeEqual,
-} from "node:crypto";
+import { createHash, createHmac, randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 
 /** Cost of new hashes: 32 MiB and some 0.1 s each (ln is the logarithm of scrypt's N). */
 const COST = { ln: 15, r: 8, p: 1 } as const;
@@ -18,21 +11,11 @@ const COST = { ln: 15, r: 8, p: 1 } as const;
 const MEMORY_MAX = 128 << 20;
 const SALT_BYTES = 16;
 const HASH_BYTES = 32;
-/** RFC 7677 asks for at least this. */
-const SCRAM_ITERATIONS = 4096;
 
 interface Cost {
   readonly ln: number;
   readonly r: number;
   readonly p: number;
-}
-
-/** Keys of SCRAM-SHA-256 (RFC 5802); none of them lets somebody log in elsewhere. */
-export interface ScramKeys {
-  readonly salt: Buffer;
-  readonly iterations: number;
-  readonly storedKey: Buffer;
-  readonly serverKey: Buffer;
 }
 
 /** `$scrypt$ln=15,r=8,p=1$SALT$HASH` for `password`. */
@@ -77,22 +60,12 @@ function base64(bytes: Buffer): string {
   return bytes.toString("base64").replaceAll("=", "");
 }
 
-/** New SCRAM keys of `password`. */
-export function makeScramKeys(password: string): ScramKeys {
-  const salt = randomBytes(SALT_BYTES);
-  const iterations = SCRAM_ITERATIONS;
-  const salted = pbkdf2Sync(Buffer.from(password, "latin1"), salt, iterations, 32, "sha256");
-  const clientKey = hmac("sha256", salted, "Client Key");
-  const storedKey = createHash("sha256").update(clientKey).digest();
-  return { salt, iterations, storedKey, serverKey: hmac("sha256", salted, "Server Key") };
-}
-
 /** Whether `response`, in hexadecimal, is HMAC-MD5 of `challenge` (CRAM-MD5, RFC 2195). */
 export function cramMatches(
   secret: string,
   { challenge, response }: { challenge: string; response: string },
 ): boolean {
-  return same(hmac("md5", Buffer.from(secret, "latin1"), challenge), response);
+  return same(createHmac("md5", bytes(secret)).update(bytes(challenge)).digest(), response);
 }
 
 /** Whether `response`, in hexadecimal, is MD5 of the timestamp and the secret (APOP, RFC 1939). */
@@ -102,14 +75,14 @@ export function apopMatches(
 ): boolean {
   return same(
     createHash("md5")
-      .update(Buffer.from(timestamp + secret, "latin1"))
+      .update(bytes(timestamp + secret))
       .digest(),
     response,
   );
 }
 
-function hmac(algorithm: string, key: Buffer, text: string): Buffer {
-  return createHmac(algorithm, key).update(Buffer.from(text, "latin1")).digest();
+function bytes(text: string): Buffer {
+  return Buffer.from(text, "latin1");
 }
 
 function same(right: Buffer, hexadecimal: string): boolean {

@@ -11,7 +11,7 @@ import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { lockWaiting } from "../files/lock.ts";
-import type { ScramKeys } from "./secrets.ts";
+import type { ScramKeys } from "./scram.ts";
 
 /** So long another who changes the file is waited for. */
 const LOCK_SECONDS = 10;

@@ -45,6 +45,14 @@ export class Brake {
     }
   }
 
+  /** One failure of `key` was none. */
+  takeBack(key: string): void {
+    const known = this.#failures.get(key);
+    if (!known) return;
+    if (known.count <= 1) this.#failures.delete(key);
+    else this.#failures.set(key, { ...known, count: known.count - 1 });
+  }
+
   #count(key: string, now: number): number {
     const known = this.#failures.get(key);
     if (!known) return 0;

@@ -5,10 +5,9 @@ import { connect, type Socket } from "node:net";
 import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
 import { readIds } from "../ids.ts";
-import { clientOf } from "../net/address.ts";
-import { Brake } from "../net/brake.ts";
 import { Connection, socketEnds } from "../net/connection.ts";
 import { Listener } from "../net/listener.ts";
+import { LoginBrakes } from "../net/login-brakes.ts";
 import { Certificates } from "../net/tls.ts";
 import { programPath } from "../programs.ts";
 import { sayReady } from "../supervise/ready.ts";
@@ -17,20 +16,15 @@ import { LOGIN_SOCKET } from "./login-helper.ts";
 import { type Pop3Address, type Pop3Options, parseOptions } from "./options.ts";
 import * as replies from "./replies.ts";
 import { IDLE_MS } from "./stdio.ts";
-import { type Guard, Visitor } from "./visitor.ts";
+import { Visitor } from "./visitor.ts";
 
-/** Wrong passwords of a client: ten at once, then one in a minute. */
-const CLIENT_BRAKE = { free: 10, forgiveSeconds: 60 };
-/** For an account, from wherever: fifty at once, then one in ten seconds, so that nobody is locked out for long. */
-const ACCOUNT_BRAKE = { free: 50, forgiveSeconds: 10 };
 const HELPER_FD = 3;
 
 class Pop3Server {
   readonly #options: Pop3Options;
   readonly #certificates: Certificates | null;
   readonly #host: string;
-  readonly #clients = new Brake(CLIENT_BRAKE);
-  readonly #accounts = new Brake(ACCOUNT_BRAKE);
+  readonly #brakes = new LoginBrakes(() => Date.now() / 1000);
   #sessions = 0;
 
   constructor(options: Pop3Options, certificates: Certificates | null, host: string) {
@@ -56,7 +50,7 @@ class Pop3Server {
         timestamp: this.#options.apop ? this.#timestamp(session) : "",
         canTls: certificates !== null && !address.tls,
         withoutTls: this.#options.withoutTls,
-        guard: this.#guard(ip),
+        guard: this.#brakes.for(ip),
         connect: () => connect(LOGIN_SOCKET),
         log: write,
       };
@@ -67,19 +61,6 @@ class Pop3Server {
   /** Never the same twice (RFC 1939, section 7). */
   #timestamp(session: number): string {
     return `<${process.pid}.${session}.${Date.now()}@${this.#host}>`;
-  }
-
-  #guard(ip: string): Guard {
-    const client = clientOf(ip);
-    const now = () => Date.now() / 1000;
-    return {
-      holds: (login) =>
-        this.#clients.holds(client, now()) || this.#accounts.holds(login.toLowerCase(), now()),
-      failed: (login) => {
-        this.#clients.failed(client, now());
-        this.#accounts.failed(login.toLowerCase(), now());
-      },
-    };
   }
 }
 

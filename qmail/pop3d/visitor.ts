@@ -5,16 +5,11 @@
 
 import type { Socket } from "node:net";
 import type { TlsState, Wire } from "../net/connection.ts";
+import type { Guard, Guess } from "../net/login-brakes.ts";
 import { Authorization } from "./authorization.ts";
 import * as log from "./log.ts";
 import { formatRequest, type LoginRequest, parseAnswer } from "./login-request.ts";
 import * as replies from "./replies.ts";
-
-/** Keeps those waiting who have failed too often. */
-export interface Guard {
-  holds(login: string): boolean;
-  failed(login: string): void;
-}
 
 export interface VisitorContext {
   /** Names the session in the log. */
@@ -36,6 +31,8 @@ export class Visitor {
   readonly #wire: Wire;
   readonly #authorization: Authorization;
   #backend: Socket | null = null;
+  /** The login under way. */
+  #guess: Guess | null = null;
   #carrying = false;
   #bytes = 0;
   #ended = false;
@@ -101,8 +98,9 @@ export class Visitor {
   #login(login: string, password: string): void {
     const { guard, timestamp, env } = this.#context;
     const request = formatRequest({ login, password, timestamp, env });
-    if (!request) this.#refuse(login, "refused");
-    else if (guard.holds(login)) this.#refuse(login, "braked");
+    this.#guess = guard.guess(login);
+    if (!this.#guess) this.#refuse(login, "braked");
+    else if (!request) this.#refuse(login, "refused");
     else this.#ask(login, request);
   }
 
@@ -128,6 +126,7 @@ export class Visitor {
 
   #carry(login: string, backend: Socket, first: Buffer): void {
     this.#carrying = true;
+    this.#guess?.right();
     const { session } = this.#context;
     this.#context.log(log.login(session, this.#visit(login)));
     const forward = (chunk: Buffer) => {
@@ -143,8 +142,8 @@ export class Visitor {
   }
 
   #refuse(login: string, why: "refused" | "braked" | "temporary"): void {
-    const { session, guard } = this.#context;
-    if (why === "refused") guard.failed(login);
+    const { session } = this.#context;
+    if (why === "temporary") this.#guess?.undecided();
     this.#context.log(log.refused(session, this.#visit(login), why));
     const reply = {
       refused: replies.refused,

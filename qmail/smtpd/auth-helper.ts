@@ -6,12 +6,13 @@
 
 import { spawn } from "node:child_process";
 import { Socket } from "node:net";
+import type { ScramKeys } from "../checkpassword/scram.ts";
+import type { Check } from "../checkpassword/system.ts";
 import { qmailHome } from "../home.ts";
 import { Link } from "../net/link.ts";
 import { programPath } from "../programs.ts";
-import type { Check, PasswordStore } from "./auth.ts";
+import type { PasswordStore } from "./auth.ts";
 import { warning } from "./log.ts";
-import type { ScramKeys } from "./scram.ts";
 import { openStore, type StoreOptions } from "./store.ts";
 
 /** What is asked, and the one kind of answer: JSON. */

@@ -10,7 +10,9 @@ import {
   type ScramKeys,
   serverFirst,
   verifyClientFinal,
-} from "./scram.ts";
+} from "../checkpassword/scram.ts";
+import type { Check } from "../checkpassword/system.ts";
+import type { Guard } from "../net/login-brakes.ts";
 
 export type Verdict =
   | { readonly status: "ok"; readonly user: string }
@@ -21,9 +23,6 @@ export type Verdict =
   /** Has failed too often lately. */
   | { readonly status: "braked"; readonly user: string }
   | { readonly status: "malformed"; readonly user: string };
-
-/** What a password store says of a login. */
-export type Check = "ok" | "refused" | "temporary";
 
 /** Where passwords are kept. Logins and passwords are byte strings. */
 export interface PasswordStore {
@@ -38,13 +37,6 @@ export interface CramAnswer {
   readonly challenge: string;
   /** Hexadecimal. */
   readonly response: string;
-}
-
-/** Keeps those waiting who have failed too often. */
-export interface Guard {
-  holds(login: string): boolean;
-  failed(login: string): void;
-  succeeded(login: string): void;
 }
 
 export interface AuthOptions {
@@ -137,20 +129,19 @@ async function* scramSha256(options: AuthOptions, initial: string | null): Excha
   const first = parseClientFirst(initial ?? (yield ""));
   if (!first || first.user.length > LOGIN_MAX) return malformed();
   const { user } = first;
-  if (guard.holds(user)) return { status: "braked", user };
+  const guess = guard.guess(user);
+  if (!guess) return { status: "braked", user };
   let keys: ScramKeys;
   try {
     keys = (await store.scramKeys?.(user)) ?? fakeScramKeys(user, SCRAM_SECRET);
   } catch {
+    guess.undecided();
     return { status: "temporary", user };
   }
   const server = serverFirst(first, randomBytes(18).toString("base64"), keys);
   const last = verifyClientFinal(yield server, { first, server, keys });
-  if (last === null) {
-    guard.failed(user);
-    return { status: "refused", user };
-  }
-  guard.succeeded(user);
+  if (last === null) return { status: "refused", user };
+  guess.right();
   // RFC 4954 has no place for it beside the good news: it is one more challenge, answered by nothing.
   yield last;
   return { status: "ok", user };
@@ -165,10 +156,11 @@ async function attempt(
   ask: () => Promise<Check>,
 ): Promise<Verdict> {
   if (user.length > LOGIN_MAX) return malformed();
-  if (guard.holds(user)) return { status: "braked", user };
+  const guess = guard.guess(user);
+  if (!guess) return { status: "braked", user };
   const status = await ask().catch((): Check => "temporary");
-  if (status === "ok") guard.succeeded(user);
-  if (status === "refused") guard.failed(user);
+  if (status === "ok") guess.right();
+  if (status === "temporary") guess.undecided();
   return { status, user };
 }
 

@@ -2,6 +2,7 @@
 
 import { fstatSync } from "node:fs";
 import { Connection } from "../net/connection.ts";
+import { NO_GUARD } from "../net/login-brakes.ts";
 import { localQueue } from "../queue/local-queue.ts";
 import { provedEnvironment } from "./client-environment.ts";
 import { readSmtpdControls, type SmtpdControls } from "./controls.ts";
@@ -115,6 +116,6 @@ async function loginOf(
   const store = openStore(options.auth, { home, warn: (text) => log(warning(text)) });
   const { withoutTls } = options.auth;
   // The process lives for one session, which bounds the failures by itself.
-  const guard = { holds: () => false, failed() {}, succeeded() {} };
+  const guard = NO_GUARD;
   return { store, guard, host, withoutTls };
 }

@@ -7,7 +7,8 @@
 
 import { spawn } from "node:child_process";
 import type { Writable } from "node:stream";
-import type { Check, CramAnswer, PasswordStore } from "./auth.ts";
+import type { Check } from "../checkpassword/system.ts";
+import type { CramAnswer, PasswordStore } from "./auth.ts";
 
 /** A checkpassword program may read at most this much. */
 const INPUT_MAX = 512;

@@ -5,7 +5,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { createTransport } from "nodemailer";
-import { hashPassword, makeScramKeys } from "../../qmail/checkpassword/secrets.ts";
+import { makeScramKeys } from "../../qmail/checkpassword/scram.ts";
+import { hashPassword } from "../../qmail/checkpassword/secrets.ts";
 import { changeUserFile } from "../../qmail/checkpassword/userfile.ts";
 import { parseSmtpdLine } from "../../qmail/smtpd/log.ts";
 import { makeCertificate, withoutOpenssl } from "../qmail/_certificate.ts";
@@ -142,4 +143,36 @@ test("nodemailer logs in, and its message is completed", {
     assert.match(text, /^Date: .*\nMessage-ID: <\S+@mail\.example\.test>\n\nraw$/m);
   assert.equal(new Set(raw.map((text) => /^Message-ID: .*/m.exec(text)?.[0])).size, 2);
   assert.equal(texts.filter((text) => /\n\.\.\n\.\nfrom nodemailer\n$/.test(text)).length, 2);
+});
+
+const withoutMsmtp = (await run("msmtp", ["--version"]).catch(() => null)) === null;
+
+test("msmtp (GNU SASL) logs in by SCRAM-SHA-256, and only with the right password", {
+  skip: withoutOpenssl || (withoutMsmtp && "msmtp is not installed"),
+  timeout: 60_000,
+}, async () => {
+  await using site = await submissionSite();
+  const msmtp = (password: string, tls: readonly string[]) => {
+    const words = password.split(" ").join("\\ ");
+    const script = `printf 'Subject: scram\\n\\nhi\\n' | msmtp "$@"`;
+    return run("sh", [
+      ...["-c", script, "msmtp", "--file=/dev/null", "--host=127.0.0.1", "--debug"],
+      ...["--auth=scram-sha-256", "--user=you", `--passwordeval=echo ${words}`],
+      ...["--tls=on", `--tls-trust-file=${join(site.directory, "mail.crt")}`, ...tls],
+      ...["--tls-host-override=mail.example.test", `--from=${TO}`, TO],
+    ]);
+  };
+  for (const tls of [
+    [`--port=${site.startTls}`, "--tls-starttls=on"],
+    [`--port=${site.tls}`, "--tls-starttls=off"],
+  ]) {
+    const right = await msmtp(PASSWORD, tls);
+    assert.equal(right.code, 0, right.stderr);
+    assert.match(right.stdout, /--> AUTH SCRAM-SHA-256[\s\S]*<-- 235 ok, go ahead \(#2\.0\.0\)/);
+    const wrong = await msmtp("wrong horse", tls);
+    assert.notEqual(wrong.code, 0);
+    assert.match(wrong.stdout, /<-- 535 authorization failed \(#5\.7\.0\)/);
+  }
+  const texts = await arrived(join(site.home, "alias/you/Maildir/new"), 2);
+  for (const text of texts) assert.match(text, /Subject: scram\n\nhi\n$/);
 });

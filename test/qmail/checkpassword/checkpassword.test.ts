@@ -25,11 +25,8 @@ import fc from "fast-check";
 import { parseCredentials } from "../../../qmail/checkpassword/checkpassword.ts";
 import { Logins } from "../../../qmail/checkpassword/logins.ts";
 import { closeRelays, isRelayOpen, openRelay } from "../../../qmail/checkpassword/relay.ts";
-import {
-  hashPassword,
-  makeScramKeys,
-  verifyPassword,
-} from "../../../qmail/checkpassword/secrets.ts";
+import { makeScramKeys } from "../../../qmail/checkpassword/scram.ts";
+import { hashPassword, verifyPassword } from "../../../qmail/checkpassword/secrets.ts";
 import {
   changeUserFile,
   type Entry,

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
+import { NO_GUARD } from "../../../qmail/net/login-brakes.ts";
 import { type CertificateFiles, Certificates } from "../../../qmail/net/tls.ts";
 import { programPath } from "../../../qmail/programs.ts";
 import { parseEnvelope } from "../../../qmail/queue/envelope.ts";
@@ -78,7 +79,7 @@ async function engine(dialog: Dialog, home: string, piece: number): Promise<Driv
   queue.exitCode = queueExit;
   const replies = new Replies();
   const { auth, submission, certificates } = parseOptions(commandLine(dialog, home));
-  const guard = { holds: () => false, failed() {}, succeeded() {} };
+  const guard = NO_GUARD;
   const client = new Client(readSmtpdControls(home, env), {
     queue,
     relayclient: env.RELAYCLIENT ?? null,

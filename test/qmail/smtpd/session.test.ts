@@ -6,7 +6,8 @@ import { after, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
-import { scramKeys } from "../../../qmail/smtpd/scram.ts";
+import { makeScramKeys } from "../../../qmail/checkpassword/scram.ts";
+import { NO_GUARD } from "../../../qmail/net/login-brakes.ts";
 import { RECIPIENTS_MAX } from "../../../qmail/smtpd/transaction.ts";
 import { Client, FakeQueue, Home, settled } from "./_world.ts";
 
@@ -264,7 +265,7 @@ test("Session takes any bytes without a crash, and holds a bounded number of the
   const bytes = fc
     .uint8Array({ maxLength: 200 })
     .map((array) => Buffer.from(array).toString("latin1"));
-  const guard = { holds: () => false, failed() {}, succeeded() {} };
+  const guard = NO_GUARD;
   const store = { check: async () => "refused" as const };
   await fc.assert(
     fc.asyncProperty(fc.array(fc.oneof({ weight: 3, arbitrary: word }, bytes)), async (pieces) => {
@@ -308,7 +309,7 @@ test("Session stays small whatever endless thing it is sent", async () => {
       abort() {},
       close: async () => ({ ok: true, qp: 1 }),
     });
-    const guard = { holds: () => false, failed() {}, succeeded() {} };
+    const guard = NO_GUARD;
     const store = { check: async () => "refused" as const };
     const login = { store, guard, host: "mail.test", withoutTls: true };
     const client = new Client({ ...controls, databytes: 1 << 20 }, { queue, login }).send(begin);
@@ -332,8 +333,8 @@ test("Session stays small whatever endless thing it is sent", async () => {
 });
 
 test("Session logs a user in by SCRAM-SHA-256, which proves itself as well", async () => {
-  const keys = scramKeys("secret", { salt: Buffer.from("salt") });
-  const guard = { holds: () => false, failed() {}, succeeded() {} };
+  const keys = makeScramKeys("secret", { salt: Buffer.from("salt") });
+  const guard = NO_GUARD;
   const store = { check: async () => "refused" as const, scramKeys: async () => keys };
   for (const [password, verdict] of [
     ["secret", /^235 /],

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   fakeScramKeys,
+  makeScramKeys,
   parseClientFirst,
-  scramKeys,
   serverFirst,
   verifyClientFinal,
-} from "../../../qmail/smtpd/scram.ts";
+} from "../../../qmail/checkpassword/scram.ts";
 
 // The example of RFC 7677, section 3.
 const CLIENT_FIRST = "n,,n=user,r=rOprNGfwEbeRWgbNEkqO";
@@ -18,7 +18,7 @@ const CLIENT_FINAL =
   "p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
 const SERVER_FINAL = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
 
-const keys = scramKeys("pencil", { salt: Buffer.from("W22ZaJ0SNY7soEsUEjb6gQ==", "base64") });
+const keys = makeScramKeys("pencil", { salt: Buffer.from("W22ZaJ0SNY7soEsUEjb6gQ==", "base64") });
 const first = parseClientFirst(CLIENT_FIRST) ?? assert.fail();
 
 test("SCRAM-SHA-256 is that of RFC 7677", () => {

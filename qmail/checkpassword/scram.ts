@@ -1,6 +1,9 @@
-/** SCRAM-SHA-256 as the server sees it (RFC 5802, RFC 7677), without channel binding. Pure. */
+/**
+ * SCRAM-SHA-256 as the server sees it (RFC 5802, RFC 7677), without channel binding. Pure, but for the salt of
+ * new keys.
+ */
 
-import { createHash, createHmac, pbkdf2Sync, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from "node:crypto";
 
 /** What a store keeps of a password; none of it lets somebody log in elsewhere. */
 export interface ScramKeys {
@@ -11,12 +14,13 @@ export interface ScramKeys {
 }
 
 /** RFC 7677 asks for at least this. */
-export const SCRAM_ITERATIONS = 4096;
+const SCRAM_ITERATIONS = 4096;
+const SALT_BYTES = 16;
 
-/** The keys of `password`, bytes as they are. */
-export function scramKeys(
+/** The keys of `password`, a byte string; with a new salt where none is given. */
+export function makeScramKeys(
   password: string,
-  { salt, iterations = SCRAM_ITERATIONS }: { salt: Buffer; iterations?: number },
+  { salt = randomBytes(SALT_BYTES), iterations = SCRAM_ITERATIONS } = {},
 ): ScramKeys {
   const salted = pbkdf2Sync(Buffer.from(password, "latin1"), salt, iterations, 32, "sha256");
   const storedKey = createHash("sha256").update(hmac(salted, "Client Key")).digest();
@@ -26,7 +30,7 @@ export function scramKeys(
 /** Keys that no password has, the same for each `user`: so that it does not show who exists. */
 export function fakeScramKeys(user: string, secret: Buffer): ScramKeys {
   const part = (name: string) => hmac(secret, `${name} ${user}`);
-  const salt = part("salt").subarray(0, 16);
+  const salt = part("salt").subarray(0, SALT_BYTES);
   return {
     salt,
     iterations: SCRAM_ITERATIONS,
