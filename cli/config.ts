@@ -194,6 +194,7 @@ function complete(input: ConfigInput, directory: string): Config {
             concurrency: smtp.concurrency ?? 1000,
             perClient: smtp.perClient ?? 100,
             relayFrom: smtp.relayFrom ?? [],
+            rules: smtp.rules ?? [],
           },
     submission: completeSubmission(input.services?.submission, { sandbox, tls: tls.length > 0 }),
     qmtp: qmailListener(input.services?.qmtp, { port: 209, sandbox }),

@@ -1,12 +1,14 @@
 /** What the checks of the config's parts have in common. Each says what is allowed when something else is found. */
 
 import { z } from "zod";
+import { compileRules } from "../qmail/tcpserver/compile.ts";
 
 const LISTEN = /^(\[[0-9a-f:.]+\]|[0-9a-z.-]*):([0-9]{1,5})$/i;
 const NETWORK = /^[0-9a-f:.]+(\/[0-9]{1,3})?$/i;
 
 export const A_LISTEN = 'an address and port, like "127.0.0.1:2525", "[::1]:25" or ":25"';
 export const A_NETWORK = 'an address or network, like "192.168.1.0/24"';
+export const A_RULE = 'a rule, like "192.0.2.9:deny" or "10.:allow,RELAYCLIENT=\'\'"';
 
 export function oneLine(allowed: string) {
   return z.string({ error: allowed }).refine((text) => !/[\n\0]/.test(text), { error: allowed });
@@ -36,3 +38,14 @@ export const listen = matching(LISTEN, A_LISTEN).refine(
 );
 
 export const network = matching(NETWORK, A_NETWORK);
+
+/** A line that tcprules takes. */
+export const rule = oneLine(A_RULE).refine(isRule, { error: A_RULE });
+
+function isRule(line: string): boolean {
+  try {
+    return [...compileRules(line)].length > 0;
+  } catch {
+    return false;
+  }
+}

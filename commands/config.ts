@@ -9,6 +9,7 @@ import { BOOT_SCRIPTS } from "./boot-scripts.ts";
 import {
   A_LISTEN,
   A_NETWORK,
+  A_RULE,
   count,
   flag,
   list,
@@ -17,6 +18,7 @@ import {
   network,
   oneLine,
   oneOrMore,
+  rule,
 } from "./config-checks.ts";
 import { A_POP3_TLS, canLogIn, type Pop3, type Pop3Service, pop3Schema } from "./pop3-config.ts";
 import { type Remote, remoteSchema } from "./remote-config.ts";
@@ -43,6 +45,12 @@ export interface SmtpService {
    * Default: none. Everybody else may send to `rcpthosts` only.
    */
   relayFrom?: string[];
+  /**
+   * Rules about clients as tcprules has them, by address and network, the most exact counts; control/tcp.smtp:
+   * `"192.0.2.9:deny"`, `'10.:allow,RELAYCLIENT="",DATABYTES="0"'`. The service looks no names up, so rules by name
+   * do not count. Default: none; what control/tcp.smtp.cdb says counts all the same (`qmailctl cdb`).
+   */
+  rules?: string[];
 }
 
 /** A protocol of qmail's own (QMTP, QMQP), for hosts that know each other. */
@@ -129,6 +137,11 @@ export interface QmailListener {
   readonly relayFrom: readonly string[];
 }
 
+export interface SmtpListener extends QmailListener {
+  readonly perClient: number;
+  readonly rules: readonly string[];
+}
+
 /** A checked config: nothing left out but the host, which may have to be found out. */
 export interface Config {
   /** What was said, before anything was filled in. */
@@ -146,7 +159,7 @@ export interface Config {
   readonly routes: Readonly<Record<string, string>>;
   /** Paths are absolute. */
   readonly tls: readonly Readonly<Certificate>[];
-  readonly smtp: (QmailListener & { readonly perClient: number }) | null;
+  readonly smtp: SmtpListener | null;
   readonly submission: Submission | null;
   readonly qmtp: QmailListener | null;
   readonly qmqp: QmailListener | null;
@@ -231,8 +244,9 @@ export const configSchema = z
                   concurrency: count("a number of connections, 1 or more").optional(),
                   perClient: count("a number of connections, 1 or more").optional(),
                   relayFrom: list(network, A_NETWORK).optional(),
+                  rules: list(rule, A_RULE).optional(),
                 },
-                { error: "the fields enabled, listen, concurrency, perClient, relayFrom" },
+                { error: "the fields enabled, listen, concurrency, perClient, relayFrom, rules" },
               )
               .optional(),
             submission: submissionSchema.optional(),

@@ -2,7 +2,9 @@
 
 import { randomBytes } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
+import { makeCdb } from "../../qmail/cdb/cdbmake.ts";
 import { writeFileAtomic } from "../../qmail/files/atomic.ts";
+import { compileRules } from "../../qmail/tcpserver/compile.ts";
 import type { Config } from "../config.ts";
 import { hostName } from "./host-name.ts";
 import { fileRow, type InstallContext, modeTrouble, type Row, type Step } from "./step.ts";
@@ -11,22 +13,29 @@ export const controls: Step = {
   title: "control files",
   async rows(context) {
     const host = await hostName(context);
-    const files = Object.entries(controlFiles(context.config, host)).map(([name, lines]) =>
-      fileRow(context, {
-        name: `control/${name}`,
-        mode: 0o644,
-        content: lines.map((line) => `${line}\n`).join(""),
-      }),
+    const texts = Object.entries(controlFiles(context.config, host)).map(([name, lines]) => {
+      return { name, content: lines.map((line) => `${line}\n`).join("") };
+    });
+    const rules = texts.find(({ name }) => name === "tcp.smtp");
+    const compiled = rules ? [{ name: "tcp.smtp.cdb", content: compile(rules.content) }] : [];
+    const files = [...texts, ...compiled].map(({ name, content }) =>
+      fileRow(context, { name: `control/${name}`, mode: 0o644, content }),
     );
     return context.config.srsDomain === null ? files : [...files, srsSecretsRow(context)];
   },
 };
+
+/** Rules as the services read them. */
+function compile(rules: string): Buffer {
+  return makeCdb(compileRules(Buffer.from(rules).toString("latin1")));
+}
 
 /** Every control file with its lines, for a server named `host`. */
 export function controlFiles(config: Config, host: string): Record<string, readonly string[]> {
   const { srsDomain } = config;
   const locals = config.locals ?? [host];
   const rcpthosts = config.rcpthosts ?? locals;
+  const rules = config.smtp?.rules ?? [];
   const routes = Object.entries(config.routes).map(([domain, relay]) => `${domain}:${relay}`);
   const names = {
     me: [host],
@@ -39,6 +48,7 @@ export function controlFiles(config: Config, host: string): Record<string, reado
     locals,
     rcpthosts: srsDomain === null ? rcpthosts : [...rcpthosts, srsDomain],
     ...(routes.length > 0 ? { smtproutes: routes } : {}),
+    ...(rules.length > 0 ? { "tcp.smtp": rules } : {}),
     ...config.control,
     ...(srsDomain === null
       ? {}

@@ -33,6 +33,7 @@ function smtpArguments({ smtp, tls }: Config): string[] | null {
   return [
     ...listenerArguments(smtp),
     ...["--per-client", String(smtp.perClient)],
+    ...rulesArguments("smtp"),
     ...certificateArguments(tls),
   ];
 }
@@ -43,9 +44,15 @@ function submissionServiceArguments({ submission, tls }: Config): string[] | nul
     ...listenerArguments({ ...submission, relayFrom: [] }),
     ...submission.listenTls.flatMap((at) => ["--listen-tls", at]),
     ...["--per-client", String(submission.perClient)],
+    ...rulesArguments("submission"),
     ...certificateArguments(tls),
     ...submissionArguments(submission),
   ];
+}
+
+/** `qmailctl cdb` compiles them; without the file everybody may come. */
+function rulesArguments(service: string): string[] {
+  return ["--rules", `control/tcp.${service}.cdb`];
 }
 
 function listenerArguments(service: NonNullable<Config["qmtp"]>): string[] {

@@ -116,7 +116,7 @@ export class InstallContext {
 
 export interface FileRow {
   readonly name: string;
-  readonly content: string;
+  readonly content: string | Uint8Array;
   readonly mode: number;
   readonly owner?: QmailUser;
 }
@@ -149,7 +149,11 @@ export function fileRow(context: InstallContext, file: FileRow): Row {
       writeFileAtomic(path, wanted, { mode: file.mode, owner });
       context.remember(file.name, wanted);
     },
-    edits: () => (edited() ? difference(read(path)?.toString() ?? "", file.content) : null),
+    edits() {
+      if (!edited()) return null;
+      if (typeof file.content !== "string") return ["(another content)"];
+      return difference(read(path)?.toString() ?? "", file.content);
+    },
   };
 }
 

@@ -63,8 +63,8 @@ export function readSmtpdControls(home: string, env: NodeJS.ProcessEnv): SmtpdCo
   };
 }
 
-/** As C qmail scans it: the digits in front, 0 when there are none. */
-function databytesOf({ DATABYTES }: NodeJS.ProcessEnv): number | null {
+/** $DATABYTES as C qmail scans it: the digits in front, 0 when there are none; null: it is not set. */
+export function databytesOf({ DATABYTES }: NodeJS.ProcessEnv): number | null {
   return DATABYTES === undefined ? null : Number(/^\d*/.exec(DATABYTES)?.[0] ?? 0);
 }
 

@@ -6,6 +6,7 @@
  *   smtpd: 4711.3 event=refused-message ip=... from=<a@b> to=<c@d>,<e@f> rcpts=2 bytes=815 reply=554 ...
  *   smtpd: 4711.3 event=refused-sender ip=... from=<a@b> reply=553 ...
  *   smtpd: 4711.3 event=refused-recipient ip=... from=<a@b> to=<c@d> reply=553 ...
+ *   smtpd: 4711.4 event=denied ip=192.0.2.9 rule=192.0.2.
  *   smtpd: 4711.3 event=ended ip=192.0.2.1 why=quit messages=1 seconds=0.012
  *   smtpd: warning: control/rcpthosts is missing: every recipient is refused
  *
@@ -90,6 +91,11 @@ export function ended(
 ): string {
   const { why, detail, messages, seconds } = end;
   return line(peer, "ended", { why, detail, messages, seconds: seconds.toFixed(3) });
+}
+
+/** A client was sent away unheard, by a rule (tcprules(1)); the rule for all has no address. */
+export function denied({ id, ip, rule }: { id: string; ip: string; rule: string }): string {
+  return line({ id, ip, tls: null, user: null }, "denied", { rule });
 }
 
 /** Something that the administrator should know. */

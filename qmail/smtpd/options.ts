@@ -13,6 +13,7 @@ export const USAGE = `usage: qmail-smtpd [options] [checkpassword program ...]
   --listen HOST:PORT, --listen-tls HOST:PORT   where to listen, with TLS by STARTTLS or at once
   --concurrency N, --per-client N              connections at once, in all and of one client
   --relay-from ADDRESS[/BITS],...              clients that may send to any domain
+  --rules FILE                                 rules about clients, compiled by tcprules
   --certificate FILE --key FILE                for TLS; several pairs for several names
   --submission                                 mail of users: they must log in
   --any-sender                                 they may send from addresses that are not theirs
@@ -32,6 +33,8 @@ export interface SmtpdOptions {
   readonly concurrency: number;
   readonly perClient: number;
   readonly relayFrom: BlockList;
+  /** The cdb of the rules about clients (tcprules(1)), relative to the qmail home; null: none are looked for. */
+  readonly rules: string | null;
   readonly certificates: readonly CertificateFiles[];
   readonly submission: { readonly ownSenders: boolean } | null;
   /** Null: no AUTH. */
@@ -59,6 +62,7 @@ export function parseOptions(args: string[]): SmtpdOptions {
     concurrency: count("--concurrency", values.concurrency),
     perClient: count("--per-client", values["per-client"]),
     relayFrom: relayFrom(values["relay-from"]),
+    rules: values.rules ?? null,
     certificates,
     submission: values.submission ? { ownSenders: !values["any-sender"] } : null,
     auth: command || values.logins ? store : null,
@@ -76,6 +80,7 @@ function parse(args: string[]) {
         concurrency: { type: "string", default: CONCURRENCY },
         "per-client": { type: "string", default: PER_CLIENT },
         "relay-from": { type: "string", default: "" },
+        rules: { type: "string" },
         certificate: { type: "string", multiple: true, default: [] },
         key: { type: "string", multiple: true, default: [] },
         submission: { type: "boolean", default: false },

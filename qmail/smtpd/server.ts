@@ -1,17 +1,18 @@
 /** The SMTP service: many sessions in one process, as qmaild. */
 
 import { isIPv6, type Socket } from "node:net";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { isRelayOpen, RELAY_DIRECTORY } from "../checkpassword/relay.ts";
 import { type ListenAddress, plainAddress } from "../net/address.ts";
 import { Connection, socketEnds } from "../net/connection.ts";
-import { Listener } from "../net/listener.ts";
+import { Listener, type Served } from "../net/listener.ts";
 import { LoginBrakes } from "../net/login-brakes.ts";
 import type { Certificates } from "../net/tls.ts";
 import type { QueueDoor } from "../queue/qmail.ts";
+import { ALLOWED, type Instructions, Rules } from "../tcpserver/rules.ts";
 import type { PasswordStore } from "./auth.ts";
 import { clientEnvironment } from "./client-environment.ts";
-import { readSmtpdControls, type SmtpdControls } from "./controls.ts";
+import { databytesOf, readSmtpdControls, type SmtpdControls } from "./controls.ts";
 import { submissionFields } from "./headerfields.ts";
 import { ownAddresses } from "./ipme.ts";
 import * as log from "./log.ts";
@@ -25,7 +26,10 @@ export interface SmtpAddress extends ListenAddress {
 }
 
 export interface ServerOptions
-  extends Pick<SmtpdOptions, "listen" | "concurrency" | "perClient" | "relayFrom" | "submission"> {
+  extends Pick<
+    SmtpdOptions,
+    "listen" | "concurrency" | "perClient" | "relayFrom" | "submission" | "rules"
+  > {
   /** The qmail home. */
   readonly home: string;
   /** RELAYCLIENT and DATABYTES count for all connections. */
@@ -35,19 +39,23 @@ export interface ServerOptions
 
 /** What can be made only when root is given up. */
 export interface ServerParts {
-  /** The queue for one connection, whose environment is as under tcpserver. */
-  readonly queueFor: (env: () => NodeJS.ProcessEnv) => QueueDoor;
+  /** The queue for one connection, whose environment is as under tcpserver; `program` is its $QMAILQUEUE. */
+  readonly queueFor: (env: () => NodeJS.ProcessEnv, program: string | undefined) => QueueDoor;
   /** Null: no TLS. */
   readonly certificates: Certificates | null;
   /** Null: no AUTH. */
   readonly auth: { readonly store: PasswordStore; readonly withoutTls: boolean } | null;
 }
 
+/** A client that was sent away at once. */
+const NOBODY: Served = { stop() {} };
+
 /** Listens, and holds one session for each client. */
 export class SmtpServer {
   readonly #options: ServerOptions;
   readonly #listener: Listener<SmtpAddress>;
   readonly #own = ownAddresses();
+  readonly #rules: Rules | null;
   readonly #brakes = new LoginBrakes(() => Date.now() / 1000);
   #parts: ServerParts | null = null;
   #controls: SmtpdControls | null = null;
@@ -55,7 +63,8 @@ export class SmtpServer {
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    const { listen, concurrency, perClient } = options;
+    const { listen, concurrency, perClient, home, rules } = options;
+    this.#rules = rules === null ? null : new Rules(resolve(home, rules));
     this.#listener = new Listener<SmtpAddress>({
       listen,
       concurrency,
@@ -96,9 +105,39 @@ export class SmtpServer {
     return this.#listener.end(graceMs);
   }
 
-  #connected(socket: Socket, ip: string, tlsFirst: boolean): Connection {
+  #connected(socket: Socket, ip: string, tlsFirst: boolean): Served {
+    const said = this.#instructions(ip);
+    if (typeof said !== "string") return this.#begin(socket, said, { ip, tlsFirst });
+    // As under tcpserver, who is denied hears nothing; who comes when we cannot know hears to come again.
+    if (said === "" || tlsFirst) socket.destroy();
+    else socket.end(said, () => socket.destroy());
+    return NOBODY;
+  }
+
+  /** What the rules say about `ip`; a text: the last word to it. Without a rule everybody may come. */
+  #instructions(ip: string): Instructions | string {
+    const { log: write } = this.#options;
+    try {
+      const verdict = this.#rules?.verdict({ ip, host: null, info: null }) ?? ALLOWED;
+      if (verdict.deny) write(log.denied({ id: this.#nextId(), ip, rule: verdict.rule ?? "" }));
+      return verdict.deny ? "" : verdict;
+    } catch (error) {
+      write(log.warning(`cannot read the rules: ${(error as Error).message}`));
+      return replies.unableToReadControls();
+    }
+  }
+
+  #nextId(): string {
+    return `${process.pid}.${++this.#lastId}`;
+  }
+
+  #begin(
+    socket: Socket,
+    { env }: Instructions,
+    { ip, tlsFirst }: { ip: string; tlsFirst: boolean },
+  ): Connection {
     const { certificates } = this.#parts as ServerParts;
-    const context = this.#context(socket, ip);
+    const context = this.#context(socket, ip, Object.fromEntries(env));
     return new Connection(
       {
         ends: socketEnds(socket),
@@ -110,26 +149,28 @@ export class SmtpServer {
     );
   }
 
-  #context(socket: Socket, ip: string): SessionContext {
-    const { env, submission, log: write } = this.#options;
+  /** `ruled` are the variables of the client's rule; they go before ours. */
+  #context(socket: Socket, ip: string, ruled: NodeJS.ProcessEnv): SessionContext {
+    const { submission, log: write } = this.#options;
+    const env = { ...this.#options.env, ...ruled };
     const { queueFor, certificates, auth } = this.#parts as ServerParts;
-    const controls = this.#controls as SmtpdControls;
+    const controls = this.#controlsFor(ruled);
     const relay =
       submission === null && (this.#mayRelay(ip) || this.#hasReadMail(ip, controls)) ? "" : null;
     const relayclient = env.RELAYCLIENT ?? relay;
     const local = controls.me ?? plainAddress(socket.localAddress ?? "unknown");
     return {
-      id: `${process.pid}.${++this.#lastId}`,
+      id: this.#nextId(),
       peer: { ip, host: "unknown", info: null },
       local,
       controls,
       relayclient,
       isOwnAddress: (address) => this.#own.has(address),
       queue: (credentials) =>
-        queueFor(() => ({
-          ...env,
-          ...clientEnvironment(socket, { local, relayclient, ...credentials }),
-        })),
+        queueFor(
+          () => ({ ...env, ...clientEnvironment(socket, { local, relayclient, ...credentials }) }),
+          env.QMAILQUEUE,
+        ),
       startTls: certificates !== null,
       login: auth && { ...auth, guard: this.#brakes.for(ip), host: controls.me ?? local },
       submission,
@@ -137,6 +178,12 @@ export class SmtpServer {
       now: Date.now,
       log: write,
     };
+  }
+
+  #controlsFor(ruled: NodeJS.ProcessEnv): SmtpdControls {
+    const controls = this.#controls as SmtpdControls;
+    const databytes = databytesOf(ruled);
+    return databytes === null ? controls : { ...controls, databytes };
   }
 
   /** POP-before-SMTP: somebody at this address has proved a little while ago to be a user. */

@@ -31,7 +31,7 @@ export async function runService(home: string, options: SmtpdOptions): Promise<v
   const root = !ids.sandbox && process.getuid?.() === 0;
   const helper = root && options.auth ? startAuthHelper(options.auth, home) : null;
   if (root) becomeQmaild(ids);
-  const { queueFor, ready } = theQueue(process.env, log);
+  const { queueFor, ready } = theQueue(process.env.QMAILQUEUE, log);
   server.serve({
     queueFor,
     certificates: theCertificates(options, log),
@@ -85,18 +85,18 @@ function theAuth(
 
 /** Until the queue is there clients hear that it is not: a message refused for now is not lost. */
 function theQueue(
-  env: NodeJS.ProcessEnv,
+  every: string | undefined,
   log: Log,
 ): Pick<ServerParts, "queueFor"> & { ready: Promise<void> } {
-  const program = env.QMAILQUEUE;
-  if (program) {
-    return { queueFor: (own) => programQueue(program, own()), ready: Promise.resolve() };
-  }
   const queue = networkQueue(".");
+  const queueFor: ServerParts["queueFor"] = (own, program) =>
+    program ? programQueue(program, own()) : queue;
+  // Where all mail goes to a program, qmail-send may be on another machine.
+  if (every) return { queueFor, ready: Promise.resolve() };
   const timer = setTimeout(() => {
     log(warning("cannot reach qmail-queue, messages are refused for now: is qmail-send running?"));
   }, QUEUE_WAIT_MS);
-  return { queueFor: () => queue, ready: queue.connect().then(() => clearTimeout(timer)) };
+  return { queueFor, ready: queue.connect().then(() => clearTimeout(timer)) };
 }
 
 function reread(server: SmtpServer, log: Log): void {

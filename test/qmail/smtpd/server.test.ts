@@ -2,13 +2,14 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openRelay, RELAY_DIRECTORY } from "../../../qmail/checkpassword/relay.ts";
 import { parseRelayFrom } from "../../../qmail/smtpd/options.ts";
 import { type ServerOptions, SmtpServer } from "../../../qmail/smtpd/server.ts";
+import { tcprules } from "../../../qmail/tcpserver/tcprules.ts";
 import { Replies } from "./_dialog.ts";
 import { FakeQueue, Home } from "./_world.ts";
 
@@ -19,6 +20,7 @@ class Service implements AsyncDisposable {
   readonly log: string[] = [];
   readonly server: SmtpServer;
   environment: NodeJS.ProcessEnv = {};
+  program: string | undefined;
 
   constructor(options: Partial<ServerOptions> = {}) {
     this.server = new SmtpServer({
@@ -27,6 +29,7 @@ class Service implements AsyncDisposable {
       perClient: 10,
       submission: null,
       relayFrom: relayFrom(""),
+      rules: "control/tcp.smtp.cdb",
       home: this.home.path,
       env: {},
       log: (line) => this.log.push(line),
@@ -36,8 +39,9 @@ class Service implements AsyncDisposable {
 
   async start(): Promise<this> {
     await this.server.bind();
-    const queueFor = (env: () => NodeJS.ProcessEnv) => {
+    const queueFor = (env: () => NodeJS.ProcessEnv, program: string | undefined) => {
       this.environment = env();
+      this.program = program;
       return this.queue;
     };
     this.server.serve({ queueFor, certificates: null, auth: null });
@@ -239,3 +243,44 @@ test("SmtpServer listens on IPv6 and knows IPv4 clients of such a socket", async
 for (const text of ["x", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/8/8", "::1/129", "10.0.0", "/0"]) {
   test(`parseRelayFrom() refuses "${text}"`, () => assert.equal(parseRelayFrom(text), null));
 }
+
+test("SmtpServer does what the rules say of a client, from the next connection on", async () => {
+  await using service = await new Service().start();
+  const cdb = join(service.home.path, "control/tcp.smtp.cdb");
+  const rules = (text: string) => tcprules(text, { cdb, temporary: `${cdb}.tmp` });
+  const refused = new Caller(service);
+  await refused.expect(undefined, /^220 /);
+  await refused.expect("MAIL FROM:<a@b.test>", /^250 /);
+  await refused.expect("RCPT TO:<c@elsewhere.test>", /^553 /);
+
+  rules(
+    '127.0.0.1:allow,RELAYCLIENT="@relay",DATABYTES="77",QMAILQUEUE="bin/filter",A="b"\n:deny\n',
+  );
+  const client = new Caller(service);
+  await client.expect(undefined, /^220 /);
+  client.socket.write("EHLO x\r\n");
+  for (const line of [/PIPELINING/, /250-SIZE 77$/]) {
+    while (!line.test((await client.say()) ?? assert.fail(String(line))));
+  }
+  while (!/^250 /.test((await client.say()) ?? ""));
+  await client.expect("MAIL FROM:<a@b.test>", /^250 /);
+  await client.expect("RCPT TO:<c@elsewhere.test>", /^250 /);
+  await client.expect("DATA", /^354 /);
+  assert.equal(service.program, "bin/filter");
+  const { RELAYCLIENT, A } = service.environment;
+  assert.deepEqual({ RELAYCLIENT, A }, { RELAYCLIENT: "@relay", A: "b" });
+
+  rules("127.:deny\n");
+  const denied = new Caller(service);
+  assert.equal(await denied.say(), null);
+  assert.match(service.log.at(-1) ?? "", /^smtpd: \S+ event=denied ip=127\.0\.0\.1 rule=127\.\n$/);
+});
+
+test("SmtpServer takes nobody while its rules cannot be read", async () => {
+  await using service = await new Service().start();
+  writeFileSync(join(service.home.path, "control/tcp.smtp.cdb"), "no cdb");
+  const client = new Caller(service);
+  await client.expect(undefined, /^421 unable to read controls/);
+  assert.equal(await client.say(), null);
+  assert.match(service.log.at(-1) ?? "", /warning: cannot read the rules: /);
+});
