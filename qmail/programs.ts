@@ -24,6 +24,8 @@ export const PROGRAMS = {
   sendmail: { file: "inject/sendmail", mode: 0o755 },
   "qmail-newmrh": { file: "smtpd/qmail-newmrh", mode: 0o755 },
   "qmail-smtpd": { file: "smtpd/qmail-smtpd", mode: 0o755 },
+  ofmipd: { file: "ofmipd/ofmipd", mode: 0o755 },
+  ofmipname: { file: "ofmipd/ofmipname", mode: 0o755 },
   "qmail-local": { file: "local/qmail-local", mode: 0o755 },
   "qmail-remote": { file: "remote/qmail-remote", mode: 0o755 },
   "qmail-qmqpc": { file: "qmqpd/qmail-qmqpc", mode: 0o755 },

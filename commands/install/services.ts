@@ -23,7 +23,7 @@ export function doorArguments(config: Config): Record<string, string | null> {
     "qmail-pop3d": pop3 && pop3Arguments(pop3),
   };
   const lines = Object.entries(doors).map(([name, args]) => {
-    return [name, args && args.map(shellQuote).join(" ")] as const;
+    return [name, args?.map(shellQuote).join(" ") ?? null] as const;
   });
   return Object.fromEntries(lines);
 }

@@ -6,20 +6,26 @@ import { NO_GUARD } from "../net/login-brakes.ts";
 import { localQueue } from "../queue/local-queue.ts";
 import { provedEnvironment } from "./client-environment.ts";
 import { readSmtpdControls, type SmtpdControls } from "./controls.ts";
-import { submissionFields } from "./headerfields.ts";
+import { completing } from "./headerfields.ts";
 import { ownAddresses } from "./ipme.ts";
 import { LogBatch, NO_RCPTHOSTS, warning } from "./log.ts";
 import type { SmtpdOptions } from "./options.ts";
 import * as replies from "./replies.ts";
+import type { Rewriting } from "./rewriting.ts";
 import { Session, type SessionContext } from "./session.ts";
 
 /** C qmail's code for everything but QUIT that ends a session. */
 const BROKEN = 1;
 
+export interface ClassicOptions extends SmtpdOptions {
+  /** For doors that are for mail programs alone; made when the session begins, and may throw. */
+  readonly rewriting?: () => Rewriting;
+}
+
 interface Classic {
   readonly home: string;
   readonly env: NodeJS.ProcessEnv;
-  readonly options: SmtpdOptions;
+  readonly options: ClassicOptions;
   readonly log: (line: string) => void;
 }
 
@@ -27,7 +33,7 @@ interface Classic {
 export async function oneSession(
   home: string,
   env: NodeJS.ProcessEnv,
-  options: SmtpdOptions,
+  options: ClassicOptions,
 ): Promise<void> {
   const { stdin, stdout } = process;
   const batch = new LogBatch((text) => process.stderr.write(text, "latin1"));
@@ -35,9 +41,11 @@ export async function oneSession(
   const classic: Classic = { home, env, options, log };
   let controls: SmtpdControls;
   let secure: Awaited<ReturnType<typeof tls>>;
+  let context: SessionContext;
   try {
     controls = readSmtpdControls(home, env);
     secure = await tls(classic);
+    context = await contextOf(classic, controls);
   } catch (error) {
     log(warning((error as Error).message));
     batch.flush();
@@ -49,7 +57,6 @@ export async function oneSession(
     batch.flush();
     process.exit(code);
   };
-  const context = await contextOf(classic, controls);
   new Connection(
     {
       ends: {
@@ -101,7 +108,7 @@ async function contextOf(classic: Classic, controls: SmtpdControls): Promise<Ses
     startTls: options.certificates.length > 0,
     login: await loginOf(classic, controls.me ?? local),
     submission: options.submission,
-    headerFields: options.submission && (() => submissionFields(controls.idhost)),
+    rewriting: options.rewriting?.() ?? (options.submission && completing(controls.idhost)),
     now: Date.now,
     log,
   };

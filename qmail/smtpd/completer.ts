@@ -3,6 +3,8 @@
  * (RFC 6409 section 8), at the end of the header. Pure; holds no more than the beginning of a line.
  */
 
+import type { HeaderRewriter } from "./rewriting.ts";
+
 const LF = 10;
 /** A field's name that is longer is none of those that are looked for. */
 const NAME_MAX = 64;
@@ -13,7 +15,9 @@ export interface HeaderCompleterOptions {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-export class HeaderCompleter {
+export class HeaderCompleter implements HeaderRewriter {
+  /** It never stands in the way of a message. */
+  readonly refusal = null;
   readonly #missing: Map<string, string>;
   #held: Buffer = NOTHING;
   #state: "first" | "header" | "in-line" | "body" = "first";

@@ -2,8 +2,8 @@
 
 import type { Qmail, QueueResult } from "../queue/qmail.ts";
 import { Blast, type BlastState, MAX_HOPS } from "./blast.ts";
-import type { HeaderCompleter } from "./completer.ts";
 import * as replies from "./replies.ts";
+import type { HeaderRewriter } from "./rewriting.ts";
 
 export interface Taken {
   readonly state: BlastState;
@@ -16,8 +16,8 @@ export interface IncomingOptions {
   readonly databytes: number;
   /** It comes by BDAT. */
   readonly chunked: boolean;
-  /** Adds what a message of a mail program lacks; null for what comes from other hosts. */
-  readonly completer: HeaderCompleter | null;
+  /** For a message of a mail program; null for what comes from other hosts. */
+  readonly rewriter: HeaderRewriter | null;
 }
 
 /** Refused already by us, or what the queue says. */
@@ -75,8 +75,9 @@ export class Incoming {
       this.#store(data);
     }
     if (this.#refusal !== null) return { refused: this.#refusal };
-    const { completer } = this.#options;
-    if (completer) this.#put(completer.end());
+    const { rewriter } = this.#options;
+    if (rewriter) this.#rewritten(rewriter, rewriter.end());
+    if (this.#refusal !== null) return { refused: this.#refusal };
     return { refused: null, result: this.#message.close(sender, recipients) };
   }
 
@@ -92,12 +93,18 @@ export class Incoming {
   }
 
   #store(data: Buffer): void {
-    const { databytes, completer } = this.#options;
+    const { databytes, rewriter } = this.#options;
     this.bytes += data.length;
     if (this.#blast.hops >= MAX_HOPS) this.refuse(replies.tooManyHops());
     else if (databytes > 0 && this.bytes > databytes) this.refuse(replies.tooBig());
     if (this.#refusal !== null || data.length === 0) return;
-    this.#put(completer ? completer.push(data) : data);
+    if (rewriter) this.#rewritten(rewriter, rewriter.push(data));
+    else this.#put(data);
+  }
+
+  #rewritten(rewriter: HeaderRewriter, data: Buffer): void {
+    if (rewriter.refusal !== null) this.refuse(replies.badHeader(rewriter.refusal));
+    else this.#put(data);
   }
 
   #put(data: Buffer): void {

@@ -109,6 +109,15 @@ export function tooManyHops(): string {
   return "554 too many hops, this message is looping (#5.4.6)\r\n";
 }
 
+/** The header makes no sense; `why` may show what came, of which one line of printable text is shown. */
+export function badHeader(why: string): string {
+  const text = why
+    .trim()
+    .replace(/[^ -~]+/g, " ")
+    .slice(0, 400);
+  return `554 ${text} (#5.6.0)\r\n`;
+}
+
 /** In control/badrcptto. */
 export function badRcptTo(): string {
   return "553 sorry, your envelope recipient is in my badrcptto list (#5.7.1)\r\n";

@@ -13,7 +13,7 @@ import { ALLOWED, type Instructions, Rules } from "../tcpserver/rules.ts";
 import type { PasswordStore } from "./auth.ts";
 import { clientEnvironment } from "./client-environment.ts";
 import { databytesOf, readSmtpdControls, type SmtpdControls } from "./controls.ts";
-import { submissionFields } from "./headerfields.ts";
+import { completing } from "./headerfields.ts";
 import { ownAddresses } from "./ipme.ts";
 import * as log from "./log.ts";
 import type { SmtpdOptions } from "./options.ts";
@@ -174,7 +174,7 @@ export class SmtpServer {
       startTls: certificates !== null,
       login: auth && { ...auth, guard: this.#brakes.for(ip), host: controls.me ?? local },
       submission,
-      headerFields: submission && (() => submissionFields(controls.idhost)),
+      rewriting: submission && completing(controls.idhost),
       now: Date.now,
       log: write,
     };

@@ -13,7 +13,6 @@
 
 import type { Conversation, TlsState, Wire } from "../net/connection.ts";
 import type { Qmail, QueueDoor } from "../queue/qmail.ts";
-import { HeaderCompleter } from "./completer.ts";
 import type { SmtpdControls } from "./controls.ts";
 import { Incoming } from "./incoming.ts";
 import { Input } from "./input.ts";
@@ -21,6 +20,7 @@ import * as log from "./log.ts";
 import { Login, type LoginContext } from "./login.ts";
 import { type Peer, receivedLine } from "./received.ts";
 import * as replies from "./replies.ts";
+import type { Rewriting } from "./rewriting.ts";
 import { type Client, type SubmissionPolicy, Transaction } from "./transaction.ts";
 
 /** A longer line is refused; RFC 5321 asks for 512, RFC 4954 for so much. */
@@ -53,8 +53,8 @@ export interface SessionContext {
   readonly login: LoginContext | null;
   /** Null: mail from other hosts. */
   readonly submission: SubmissionPolicy | null;
-  /** What is added to a header that lacks it, made for each message; null: nothing. */
-  readonly headerFields: (() => Readonly<Record<string, string>>) | null;
+  /** What is done with the messages of mail programs; null: those of servers pass untouched. */
+  readonly rewriting: Rewriting | null;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly log: (line: string) => void;
@@ -99,6 +99,7 @@ export class Session implements Conversation {
       controls: context.controls,
       isOwnAddress: context.isOwnAddress,
       submission: context.submission,
+      rewriting: context.rewriting,
       refused: (what) => context.log(log.refusedAddress(this.#who(), what)),
     });
     this.#began = context.now();
@@ -394,14 +395,14 @@ export class Session implements Conversation {
   }
 
   #openMessage(chunked: boolean): Incoming | null {
-    const { controls, headerFields } = this.#context;
+    const { controls, rewriting } = this.#context;
     const message = this.#openQueue();
     if (!message) return null;
     message.put(Buffer.from(this.#received(), "latin1"));
     return new Incoming(message, {
       databytes: controls.databytes,
       chunked,
-      completer: headerFields && new HeaderCompleter({ fields: headerFields() }),
+      rewriter: rewriting?.header() ?? null,
     });
   }
 

@@ -3,6 +3,7 @@
 import { parseAddress, parseParameters, replaceOwnAddress } from "./addrparse.ts";
 import { isListed, type SmtpdControls } from "./controls.ts";
 import * as replies from "./replies.ts";
+import type { Rewriting } from "./rewriting.ts";
 
 /** A message has at most so many bytes of recipients: some 40,000 of them; the rest must come in another. */
 export const RECIPIENTS_MAX = 1 << 20;
@@ -15,6 +16,8 @@ export interface TransactionContext {
   readonly isOwnAddress: (ip: string) => boolean;
   /** Set: every message is from a user who has said who he is. */
   readonly submission: SubmissionPolicy | null;
+  /** What becomes of addresses; null: nothing. */
+  readonly rewriting: Pick<Rewriting, "sender" | "recipient"> | null;
   /** A sender or recipient was refused. */
   refused(what: { readonly from: string; readonly to?: string; readonly reply: string }): void;
 }
@@ -63,7 +66,9 @@ export class Transaction {
   mail(argument: string, client: Client): string {
     const parsed = parseAddress(argument);
     if (!parsed) return replies.syntax();
-    const from = parsed.address;
+    const { rewriting } = this.#context;
+    const from = rewriting ? rewriting.sender(parsed.address) : parsed.address;
+    if (from === null) return replies.syntax();
     const refusal = this.#parameterRefusal(parsed.rest) ?? this.#senderRefusal(from, client);
     if (refusal) {
       this.#context.refused({ from, reply: refusal });
@@ -82,7 +87,10 @@ export class Transaction {
     if (from === null) return replies.wantMail();
     const parsed = parseAddress(argument);
     if (!parsed || parsed.address === "") return replies.syntax();
-    const to = this.#recipient(parsed.address);
+    const { rewriting } = this.#context;
+    const address = rewriting ? rewriting.recipient(parsed.address) : parsed.address;
+    if (address === null) return replies.syntax();
+    const to = this.#recipient(address);
     const refusal = this.#recipientRefusal(to, relayclient !== null);
     if (refusal) {
       this.#context.refused({ from, to, reply: refusal });

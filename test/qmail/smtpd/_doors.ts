@@ -14,7 +14,7 @@ import { type CertificateFiles, Certificates } from "../../../qmail/net/tls.ts";
 import { programPath } from "../../../qmail/programs.ts";
 import { parseEnvelope } from "../../../qmail/queue/envelope.ts";
 import { readSmtpdControls } from "../../../qmail/smtpd/controls.ts";
-import { submissionFields } from "../../../qmail/smtpd/headerfields.ts";
+import { completing } from "../../../qmail/smtpd/headerfields.ts";
 import { parseOptions } from "../../../qmail/smtpd/options.ts";
 import { SmtpServer } from "../../../qmail/smtpd/server.ts";
 import { openStore } from "../../../qmail/smtpd/store.ts";
@@ -91,7 +91,7 @@ async function engine(dialog: Dialog, home: string, piece: number): Promise<Driv
       withoutTls: auth.withoutTls,
     },
     submission,
-    headerFields: submission && (() => submissionFields("mail.test")),
+    rewriting: submission && completing("mail.test"),
   });
   client.onOutput = () => {
     replies.push(client.replies);

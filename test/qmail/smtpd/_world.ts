@@ -125,7 +125,7 @@ export class Client implements Wire {
         startTls: false,
         login: null,
         submission: null,
-        headerFields: null,
+        rewriting: null,
         now: () => this.now,
         log: (line) => this.log.push(line),
         ...context,

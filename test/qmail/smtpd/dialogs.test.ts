@@ -22,7 +22,8 @@ for (const file of readdirSync(DIALOGS).filter((name) => name.endsWith(".smtp"))
         // A conversation that went wrong must not leave a server behind.
         await play(dialog, driver).finally(() => driver.close());
       } finally {
-        rmSync(home, { recursive: true, force: true });
+        // A program that stands for the queue may still be writing what nobody wants any more.
+        rmSync(home, { recursive: true, force: true, maxRetries: 5 });
       }
     });
   }
