@@ -12,6 +12,7 @@ import { processInfo } from "../../qmail/supervise/procfs.ts";
 import { getgrnam, getpwnam } from "../../qmail/users/passwd.ts";
 import { asRoot } from "./_as-root.ts";
 import { freePort, LAUNCHER, lacks, qmailctl, run } from "./_site.ts";
+import { submissionAsRoot } from "./_submission-as-root.ts";
 
 const HOME = "/var/qmail";
 const USER = "qmailctltest";
@@ -225,6 +226,8 @@ test("a real installation", { skip }, async (t) => {
       );
       assert.deepEqual(changed, []);
     });
+
+    await submissionAsRoot(t, USER);
   } finally {
     await ctl("stop");
     // A mount point cannot be removed, but emptied.
