@@ -17,6 +17,9 @@ import { Session, type SessionContext } from "./session.ts";
 /** C qmail's code for everything but QUIT that ends a session. */
 const BROKEN = 1;
 
+/** What sendmail -bs says of its user, who would read our log as a complaint. */
+const SENDMAIL = "sendmail-bs";
+
 export interface ClassicOptions extends SmtpdOptions {
   /** For doors that are for mail programs alone; made when the session begins, and may throw. */
   readonly rewriting?: () => Rewriting;
@@ -37,7 +40,8 @@ export async function oneSession(
 ): Promise<void> {
   const { stdin, stdout } = process;
   const batch = new LogBatch((text) => process.stderr.write(text, "latin1"));
-  const log = stderrIsClient() ? () => {} : (line: string) => batch.add(line);
+  const silent = stderrIsClient() || env.TCPREMOTEINFO === SENDMAIL;
+  const log = silent ? () => {} : (line: string) => batch.add(line);
   const classic: Classic = { home, env, options, log };
   let controls: SmtpdControls;
   let secure: Awaited<ReturnType<typeof tls>>;
