@@ -100,7 +100,7 @@ async function store(
       // What NFS could not write is said here at the latest.
       closeSync(fd);
     }
-    const inode = `V${stat.dev.toString(16)}I${stat.ino.toString(16)}`;
+    const inode = `V${stat.dev.toString(16)}I${BigInt.asUintN(64, stat.ino).toString(16)}`;
     move(written, `${directory}/new/${start}${inode}.${HOST}`, stat.ino);
   } catch (error) {
     remove(written);

@@ -20,6 +20,11 @@ export function isMessId(name: string): name is MessId {
   return /^[1-9][0-9]{0,19}$/.test(name) && (name.length < 20 || name <= ID_MAX);
 }
 
+/** The id of a message whose mess file has the inode number `ino`. Node takes those from 2^63 on for negative. */
+export function messIdOf(ino: bigint): MessId {
+  return String(BigInt.asUintN(64, ino));
+}
+
 /** The subdirectory number for `id`: id modulo 23. */
 export function splitOf(id: MessId): number {
   // Most are below 2^53; BigInt only where it must be.

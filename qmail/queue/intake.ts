@@ -21,7 +21,7 @@ import { date822 } from "../date822.ts";
 import { QQ } from "../exit.ts";
 import type { GroupSync } from "../files/groupsync.ts";
 import { EnvelopeError, formatTodo, parseEnvelope } from "./envelope.ts";
-import { fmtqfn, type MessId, splitOf } from "./fmtqfn.ts";
+import { fmtqfn, type MessId, messIdOf, splitOf } from "./fmtqfn.ts";
 import { DEATH_SECONDS } from "./protocol.ts";
 import type { Spares } from "./spares.ts";
 
@@ -195,7 +195,7 @@ export class Intake {
     const pid = `${queue}/pid/${process.pid}.${Math.floor(this.#started)}.${this.#qp}`;
     this.#messFd = call(QQ.pidFile, "create a file in pid", () => openSync(pid, "wx", 0o644));
     try {
-      const id = String(fstatSync(this.#messFd, { bigint: true }).ino);
+      const id = messIdOf(fstatSync(this.#messFd, { bigint: true }).ino);
       call(QQ.messFile, "link into mess", () => linkSync(pid, `${queue}/${fmtqfn("mess", id)}`));
       this.#id = id;
       this.#made = this.#started * 1000;

@@ -12,7 +12,7 @@ import {
   parseEnvelope,
   parseTodo,
 } from "../../../qmail/queue/envelope.ts";
-import { fmtqfn, isMessId, splitOf } from "../../../qmail/queue/fmtqfn.ts";
+import { fmtqfn, isMessId, messIdOf, splitOf } from "../../../qmail/queue/fmtqfn.ts";
 import {
   formatFresh,
   formatResult,
@@ -46,6 +46,18 @@ test("a todo file can be read back", () => {
   );
   const todo = formatTodo({ uid: 7, pid: 9, sender: "", recipients: ["x@y"] });
   assert.equal(todo.toString("latin1"), "u7\0p9\0F\0Tx@y\0");
+});
+
+test("an inode number of 64 bits is an id, also where Node has it as a negative number", () => {
+  const ino = fc.bigInt({ min: 1n, max: 2n ** 64n - 1n });
+  fc.assert(
+    fc.property(ino, (number) => {
+      const id = messIdOf(BigInt.asIntN(64, number));
+      assert.equal(id, String(number));
+      assert.ok(isMessId(id));
+      assert.equal(BigInt(splitOf(id)), number % 23n);
+    }),
+  );
 });
 
 /** Bytes that are no envelope → the reason. */

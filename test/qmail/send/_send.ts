@@ -31,7 +31,7 @@ import { HIER } from "../../../qmail/hier.ts";
 import { SANDBOX_MARK } from "../../../qmail/ids.ts";
 import { Link } from "../../../qmail/net/link.ts";
 import { formatTodo, parseTodo } from "../../../qmail/queue/envelope.ts";
-import { fmtqfn, isMessId, type MessId, splitOf } from "../../../qmail/queue/fmtqfn.ts";
+import { fmtqfn, isMessId, type MessId, messIdOf, splitOf } from "../../../qmail/queue/fmtqfn.ts";
 import { networkQueue } from "../../../qmail/queue/network-queue.ts";
 import { LOCAL_SOCKET } from "../../../qmail/queue/protocol.ts";
 import { CHANNELS, type Channel } from "../../../qmail/send/log.ts";
@@ -237,10 +237,10 @@ export class SendRig implements AsyncDisposable {
   }
 
   /** A message file with the name that its inode gives it, as qmail-queue makes it. */
-  mess(body = "body\n"): MessId {
-    const pid = join(this.queue, "pid/1.2.3");
+  mess(body = "body\n", from = "pid/1.2.3"): MessId {
+    const pid = join(this.queue, from);
     writeFileSync(pid, body, { mode: 0o644 });
-    const id = String(statSync(pid, { bigint: true }).ino);
+    const id = messIdOf(statSync(pid, { bigint: true }).ino);
     linkSync(pid, this.path("mess", id));
     unlinkSync(pid);
     return id;
@@ -251,8 +251,8 @@ export class SendRig implements AsyncDisposable {
   }
 
   /** What another qmail-queue leaves: mess, intd and todo. */
-  todo(sender: string, recipients: readonly string[], body?: string): MessId {
-    const id = this.mess(body);
+  todo(sender: string, recipients: readonly string[], body?: string, from?: string): MessId {
+    const id = this.mess(body, from);
     const bytes = formatTodo({ uid: 7, pid: 8, sender, recipients });
     writeFileSync(this.path("intd", id), bytes, { mode: 0o644 });
     linkSync(this.path("intd", id), this.path("todo", id));
@@ -356,7 +356,7 @@ function checkFile(queue: string, directory: Parameters<typeof fmtqfn>[0], id: M
   assert.ok(stat.isFile(), name);
   assert.equal(Number(stat.mode) & 0o777, MODES[directory] ?? 0o600, `mode of ${name}`);
   const text = readFileSync(join(queue, name), "latin1");
-  if (directory === "mess") assert.equal(String(stat.ino), id, `inode of ${name}`);
+  if (directory === "mess") assert.equal(messIdOf(stat.ino), id, `inode of ${name}`);
   else if (directory === "intd" || directory === "todo") parseTodo(Buffer.from(text, "latin1"));
   else if (directory === "info") assert.match(text, /^F[^\0]*\0$/, name);
   else if (directory === "bounce") assert.match(text, /^(<[^\n]*>:\n([^\n]+\n)*\n)+$/, name);
