@@ -12,7 +12,8 @@ import { LogBatch, NO_RCPTHOSTS, warning } from "./log.ts";
 import type { SmtpdOptions } from "./options.ts";
 import * as replies from "./replies.ts";
 import type { Rewriting } from "./rewriting.ts";
-import { Session, type SessionContext } from "./session.ts";
+import { Session } from "./session.ts";
+import type { SessionContext } from "./session-context.ts";
 
 /** C qmail's code for everything but QUIT that ends a session. */
 const BROKEN = 1;

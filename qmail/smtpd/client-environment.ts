@@ -2,7 +2,7 @@
 
 import type { Socket } from "node:net";
 import { plainAddress } from "../net/address.ts";
-import type { Credentials } from "./session.ts";
+import type { Credentials } from "./session-context.ts";
 
 export interface ClientFacts extends Credentials {
   readonly local: string;

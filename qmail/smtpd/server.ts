@@ -18,7 +18,8 @@ import { ownAddresses } from "./ipme.ts";
 import * as log from "./log.ts";
 import type { SmtpdOptions } from "./options.ts";
 import * as replies from "./replies.ts";
-import { Session, type SessionContext } from "./session.ts";
+import { Session } from "./session.ts";
+import type { SessionContext } from "./session-context.ts";
 
 export interface SmtpAddress extends ListenAddress {
   /** TLS from the first byte on. */

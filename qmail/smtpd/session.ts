@@ -12,62 +12,18 @@
  */
 
 import type { Conversation, TlsState, Wire } from "../net/connection.ts";
-import type { Qmail, QueueDoor } from "../queue/qmail.ts";
-import type { SmtpdControls } from "./controls.ts";
-import { Incoming } from "./incoming.ts";
 import { Input } from "./input.ts";
 import * as log from "./log.ts";
-import { Login, type LoginContext } from "./login.ts";
-import { type Peer, receivedLine } from "./received.ts";
+import { Login } from "./login.ts";
+import { type MailClient, MailData } from "./mail-data.ts";
 import * as replies from "./replies.ts";
-import type { Rewriting } from "./rewriting.ts";
-import { type Client, type SubmissionPolicy, Transaction } from "./transaction.ts";
+import type { SessionContext } from "./session-context.ts";
+import { type Client, Transaction } from "./transaction.ts";
 
 /** A longer line is refused; RFC 5321 asks for 512, RFC 4954 for so much. */
 export const LINE_MAX = 12_288;
 /** So many bytes may wait before the client is made to pause. */
 const WAITING_MAX = 64 * 1024;
-
-/** What is known of a client when its message goes into the queue. */
-export interface Credentials {
-  readonly user: string | null;
-  readonly tls: TlsState | null;
-}
-
-export interface SessionContext {
-  /** Names the session in the log. */
-  readonly id: string;
-  readonly peer: Peer;
-  /** Our name in Received. */
-  readonly local: string;
-  /** As they are when the session begins. */
-  readonly controls: SmtpdControls;
-  /** Not null: any recipient is taken, with this behind it. */
-  readonly relayclient: string | null;
-  readonly isOwnAddress: (ip: string) => boolean;
-  /** Where its messages go. */
-  readonly queue: (credentials: Credentials) => QueueDoor;
-  /** STARTTLS is offered. */
-  readonly startTls: boolean;
-  /** Null: AUTH is not offered. */
-  readonly login: LoginContext | null;
-  /** Null: mail from other hosts. */
-  readonly submission: SubmissionPolicy | null;
-  /** What is done with the messages of mail programs; null: those of servers pass untouched. */
-  readonly rewriting: Rewriting | null;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-  readonly log: (line: string) => void;
-}
-
-interface Chunk {
-  /** Bytes still to come. */
-  left: number;
-  readonly bytes: number;
-  readonly last: boolean;
-  /** Not null: it is thrown away, and this is why. */
-  readonly refusal: string | null;
-}
 
 type State = "commands" | "auth" | "data" | "chunk" | "waiting" | "securing" | "ended";
 
@@ -79,9 +35,7 @@ export class Session implements Conversation {
   readonly #input = new Input(LINE_MAX);
   #state: State = "commands";
   #login: Login | null = null;
-  #incoming: Incoming | null = null;
-  /** The chunk that is coming in. */
-  #chunk: Chunk = { left: 0, bytes: 0, last: false, refusal: null };
+  readonly #mail: MailData;
   /** The client has sent its last byte. */
   #inputEnded = false;
   #open = true;
@@ -90,7 +44,6 @@ export class Session implements Conversation {
   #helo: string | null = null;
   #esmtp = false;
   #tls: TlsState | null = null;
-  #messages = 0;
 
   constructor(context: SessionContext, wire: Wire) {
     this.#context = context;
@@ -101,6 +54,18 @@ export class Session implements Conversation {
       submission: context.submission,
       rewriting: context.rewriting,
       refused: (what) => context.log(log.refusedAddress(this.#who(), what)),
+    });
+    this.#mail = new MailData(context, {
+      input: this.#input,
+      transaction: this.#transaction,
+      client: () => ({ ...this.#greeting(), user: this.#login?.user ?? null }),
+      who: () => this.#who(),
+      reply: (text) => {
+        this.#replies += text;
+      },
+      enter: (state) => this.#enter(state),
+      end: (why) => this.#end(why),
+      go: () => this.#run(),
     });
     this.#began = context.now();
     this.#forget();
@@ -129,7 +94,7 @@ export class Session implements Conversation {
   lost(why: string | null = null): void {
     this.#input.clear();
     this.#inputEnded = true;
-    if (this.#state !== "waiting" || this.#incoming) this.#end("disconnected", why);
+    if (this.#state !== "waiting" || this.#mail.underWay) this.#end("disconnected", why);
   }
 
   /** The client has been silent for too long; no matter while it waits for us. */
@@ -163,10 +128,7 @@ export class Session implements Conversation {
 
   #reset(): void {
     this.#transaction.reset();
-    if (this.#incoming?.chunked) {
-      this.#incoming.abort();
-      this.#incoming = null;
-    }
+    this.#mail.reset();
   }
 
   #run(): void {
@@ -178,7 +140,7 @@ export class Session implements Conversation {
 
   /** True when the session is over. */
   #stopNow(): boolean {
-    const between = this.#state === "commands" && !this.#incoming;
+    const between = this.#state === "commands" && !this.#mail.underWay;
     if (this.#stopping && (between || this.#state === "auth")) {
       this.#replies += replies.goingDown();
       this.#end("going-down");
@@ -194,9 +156,9 @@ export class Session implements Conversation {
       case "auth":
         return this.#line((line) => void this.#answerLogin(line));
       case "data":
-        return this.#input.length > 0 && this.#data();
+        return this.#input.length > 0 && this.#mail.data();
       case "chunk":
-        return (this.#input.length > 0 || this.#chunk.left === 0) && this.#chunkData();
+        return this.#mail.chunkData();
       default:
         return false;
     }
@@ -239,9 +201,9 @@ export class Session implements Conversation {
       case "MAIL":
         return this.#midMessage() ?? this.#transaction.mail(argument, this.#client());
       case "DATA":
-        return this.#midMessage() ?? this.#startData();
+        return this.#midMessage() ?? this.#mail.startData();
       case "BDAT":
-        return this.#startChunk(argument);
+        return this.#mail.startChunk(argument);
       case "QUIT":
         return replies.quit(greeting);
       case "HELO":
@@ -337,163 +299,16 @@ export class Session implements Conversation {
 
   /** Between the chunks of a message only BDAT, RSET, and what asks nothing of it. */
   #midMessage(): string | null {
-    return this.#incoming ? replies.inChunks() : null;
-  }
-
-  #startData(): string {
-    const refusal = this.#notReady();
-    if (refusal !== null) return refusal;
-    this.#incoming = this.#openMessage(false);
-    if (!this.#incoming) return replies.queueNotOpen();
-    this.#state = "data";
-    return replies.goAhead();
-  }
-
-  #notReady(): string | null {
-    if (this.#transaction.sender === null) return replies.wantMail();
-    return this.#transaction.recipients.length === 0 ? replies.wantRcpt() : null;
-  }
-
-  /** `BDAT bytes [LAST]` (RFC 3030): its bytes follow at once, so they are read whatever we say. */
-  #startChunk(argument: string): string {
-    const [, size, last] = /^(\d{1,15})(?: +(LAST))? *$/i.exec(argument) ?? [];
-    if (size === undefined) return replies.syntax();
-    const bytes = Number(size);
-    let refusal = this.#incoming ? null : this.#notReady();
-    if (!this.#incoming && refusal === null) {
-      this.#incoming = this.#openMessage(true);
-      if (!this.#incoming) refusal = replies.queueNotOpen();
-    }
-    this.#chunk = { left: bytes, bytes, last: last !== undefined, refusal };
-    this.#state = "chunk";
-    return "";
-  }
-
-  /** Takes what is there of a chunk. */
-  #chunkData(): boolean {
-    const chunk = this.#chunk;
-    const incoming = chunk.refusal === null ? this.#incoming : null;
-    const piece = this.#input.take(chunk.left);
-    chunk.left -= piece.length;
-    if (piece.length > 0) incoming?.take(piece);
-    if (chunk.left === 0) this.#endChunk(chunk, incoming);
-    else if (incoming?.full) void this.#drain(incoming, "chunk");
-    return true;
-  }
-
-  #endChunk({ bytes, last, refusal }: Chunk, incoming: Incoming | null): void {
-    this.#state = "commands";
-    if (!incoming) this.#replies += refusal ?? "";
-    else if (last) this.#finish(incoming);
-    else if (incoming.refusal === null) this.#replies += replies.chunkTaken(bytes);
-    else {
-      // The chunks that still come find no transaction, and are thrown away.
-      this.#refuse(this.#sent(incoming), incoming.refusal);
-      this.#incoming = null;
-      this.#transaction.reset();
-    }
-  }
-
-  #openMessage(chunked: boolean): Incoming | null {
-    const { controls, rewriting } = this.#context;
-    const message = this.#openQueue();
-    if (!message) return null;
-    message.put(Buffer.from(this.#received(), "latin1"));
-    return new Incoming(message, {
-      databytes: controls.databytes,
-      chunked,
-      rewriter: rewriting?.header() ?? null,
-    });
-  }
-
-  #openQueue(): Qmail | null {
-    try {
-      return this.#context.queue({ user: this.#login?.user ?? null, tls: this.#tls }).open();
-    } catch (error) {
-      this.#context.log(log.warning(`cannot put a message in: ${(error as Error).message}`));
-      this.#transaction.reset();
-      return null;
-    }
-  }
-
-  #received(): string {
-    const { peer, local, now } = this.#context;
-    const user = this.#login?.user ?? null;
-    return receivedLine({
-      peer: { ...peer, info: user ?? peer.info },
-      helo: this.#helo,
-      esmtp: this.#esmtp,
-      tls: this.#tls,
-      authenticated: user !== null,
-      by: local,
-      now: Math.floor(now() / 1000),
-    });
-  }
-
-  #data(): boolean {
-    const incoming = this.#incoming as Incoming;
-    const { state, rest } = incoming.take(this.#input.take());
-    this.#input.restore(rest);
-    if (state === "end") this.#finish(incoming);
-    else if (state === "stray-newline") {
-      this.#replies += replies.strayNewline();
-      this.#end("stray-newline");
-    } else if (incoming.full) void this.#drain(incoming, "data");
-    return true;
-  }
-
-  async #drain(incoming: Incoming, state: "data" | "chunk"): Promise<void> {
-    this.#state = "waiting";
-    this.#regulate();
-    await incoming.drained();
-    if (this.ended) return;
-    this.#state = state;
-    this.#run();
-  }
-
-  /** The message is whole. */
-  #finish(incoming: Incoming): void {
-    const sent = this.#sent(incoming);
-    this.#incoming = null;
-    this.#transaction.reset();
-    const outcome = incoming.finish(sent.from, sent.to);
-    this.#state = "commands";
-    if (outcome.refused !== null) this.#refuse(sent, outcome.refused);
-    else void this.#settle(sent, outcome.result);
-  }
-
-  #sent({ bytes }: Incoming): log.LogMessage {
-    const { sender, recipients } = this.#transaction;
-    return { from: sender ?? "", to: recipients, bytes };
-  }
-
-  async #settle(sent: log.LogMessage, asked: ReturnType<Qmail["close"]>): Promise<void> {
-    this.#state = "waiting";
-    const result = await asked;
-    this.#state = "commands";
-    if (result.ok) {
-      const { qp } = result;
-      const { log: write, now } = this.#context;
-      this.#messages++;
-      write(log.accepted(this.#who(), { ...sent, helo: this.#helo, qp }));
-      this.#replies += replies.accepted(Math.floor(now() / 1000), qp);
-    } else this.#refuse(sent, replies.queueFailed(result.permanent, result.text));
-    this.#run();
-  }
-
-  #refuse(sent: log.LogMessage, reply: string): void {
-    this.#context.log(log.refusedMessage(this.#who(), { ...sent, reply }));
-    this.#replies += reply;
+    return this.#mail.underWay ? replies.inChunks() : null;
   }
 
   #end(why: log.End, detail: string | null = null): void {
     if (this.#state === "ended") return;
     this.#state = "ended";
-    this.#incoming?.abort();
-    this.#incoming = null;
+    this.#mail.abort();
     this.#input.clear();
     const seconds = (this.#context.now() - this.#began) / 1000;
-    const messages = this.#messages;
+    const messages = this.#mail.queued;
     this.#context.log(log.ended(this.#who(), { why, detail, messages, seconds }));
     this.#flush();
     this.#wire.end(why === "quit");
@@ -514,6 +329,18 @@ export class Session implements Conversation {
     if (open === this.#open) return;
     this.#open = open;
     this.#wire.flow(open);
+  }
+
+  #greeting(): Pick<MailClient, "helo" | "esmtp" | "tls"> {
+    return { helo: this.#helo, esmtp: this.#esmtp, tls: this.#tls };
+  }
+
+  /** False: the session is over, and stays so. */
+  #enter(state: Exclude<State, "ended">): boolean {
+    if (this.ended) return false;
+    this.#state = state;
+    if (state === "waiting") this.#regulate();
+    return true;
   }
 
   #who(): log.LogPeer {

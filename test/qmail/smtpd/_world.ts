@@ -7,8 +7,8 @@ import type { Wire } from "../../../qmail/net/connection.ts";
 import { type Qmail, type QueueDoor, queueFailure } from "../../../qmail/queue/qmail.ts";
 import type { SmtpdControls } from "../../../qmail/smtpd/controls.ts";
 import { readSmtpdControls } from "../../../qmail/smtpd/controls.ts";
-import type { SessionContext } from "../../../qmail/smtpd/session.ts";
 import { Session } from "../../../qmail/smtpd/session.ts";
+import type { SessionContext } from "../../../qmail/smtpd/session-context.ts";
 
 /** A qmail home below the temporary directory, with control/me "mail.test". */
 export class Home implements Disposable {
