@@ -13,19 +13,22 @@ export interface SandboxOptions {
   readonly concurrency: number;
   /** SMTP sessions at once. Default: 40. */
   readonly sessions?: number;
+  /** For STARTTLS. Default: none. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
   /** What is done with the mail. Default: a Maildir. */
   readonly delivery?: string;
 }
 
 /** Sets up a sandbox below `directory`. */
 export function makeQmailctl(directory: string, port: number, options: SandboxOptions): MailServer {
-  const { concurrency, sessions = 40, delivery = "./bench/Maildir/" } = options;
+  const { concurrency, sessions = 40, tls, delivery = "./bench/Maildir/" } = options;
   const config = join(directory, "qmailctl.config.ts");
   const value = {
     home: "./qmail",
     sandbox: true,
     host: "bench.test",
     aliases: { bench: delivery, default: delivery },
+    ...(tls ? { tls } : {}),
     services: { smtp: { listen: `127.0.0.1:${port}`, concurrency: sessions } },
     // As a control file: 0 holds all mail back.
     control: { concurrencylocal: concurrency },
