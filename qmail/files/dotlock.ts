@@ -7,6 +7,7 @@ import {
   closeSync,
   linkSync,
   openSync,
+  readFileSync,
   statSync,
   unlinkSync,
   utimesSync,
@@ -71,8 +72,8 @@ function make(lock: string): boolean {
   const mine = `${lock}.${hostname().replaceAll("/", "_")}.${process.pid}.${count++}`;
   const fd = openSync(fsPath(mine), "wx", 0o644);
   try {
-    // "0": no process to ask after, since it may be one of another host; only time counts.
-    writeSync(fd, "0\n");
+    // "0": others have no process to ask after, since it may be one of another host. The lines behind are for us.
+    writeSync(fd, `0\n${hostname()}\n${process.pid}\n`);
     linkSync(fsPath(mine), fsPath(lock));
     return true;
   } catch (error) {
@@ -90,8 +91,41 @@ function make(lock: string): boolean {
 function removeStale(lock: string): boolean {
   const stat = statSync(fsPath(lock), { throwIfNoEntry: false });
   if (!stat) return true;
-  if (Date.now() - stat.mtimeMs < STALE_MS) return false;
+  if (Date.now() - stat.mtimeMs < STALE_MS && !isOrphan(lock)) return false;
   return remove(lock);
+}
+
+/**
+ * True for a lock file of one of us that has died. Should its process live where we cannot see it, in
+ * another pid namespace: it has flock on the mbox, too.
+ */
+function isOrphan(lock: string): boolean {
+  const pid = ownerPid(lock);
+  return pid !== null && !isAlive(pid);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+  try {
+    // In a container nobody may have waited for it: then it is dead and still has its pid.
+    return !/\) Z [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return true;
+  }
+}
+
+/** The process of ours on this host that made the lock file; null for any other's. */
+function ownerPid(lock: string): number | null {
+  try {
+    const [, host, pid = ""] = readFileSync(fsPath(lock), "latin1").slice(0, 1000).split("\n");
+    return host === hostname() && /^[1-9]\d{0,9}$/.test(pid) ? Number(pid) : null;
+  } catch {
+    return null;
+  }
 }
 
 function remove(path: string): boolean {
