@@ -34,6 +34,8 @@ export const FRAME = {
   opened: 13,
   /** A part of the envelope of message `id`, for one too long for a frame. */
   envelope: 14,
+  /** From qmail-send: look through drop for what nobody has asked to take in. */
+  drops: 15,
 } as const;
 
 /** Socket of the network daemons; its directory lets only them through. */

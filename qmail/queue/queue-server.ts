@@ -48,6 +48,7 @@ class QueueServer {
   /** Messages linked into todo that qmail-send has not been told of. */
   readonly #entering = new Set<MessId>();
   #unannounced = false;
+  #takingDrops = false;
 
   constructor(ids: Ids, sendSocket: Socket) {
     this.#ids = ids;
@@ -64,6 +65,7 @@ class QueueServer {
     this.#send = new Link(sendSocket, {
       frame: (type, id, payload) => {
         if (type === FRAME.open) void this.#open();
+        else if (type === FRAME.drops) void this.#takeDrops();
         else if (isClean(type)) this.#clean(type, id, payload.toString("latin1"));
         else bounce.frame(this.#send, type, id, payload);
       },
@@ -108,8 +110,21 @@ class QueueServer {
     this.#removeLeftovers();
     setInterval(() => this.#removeLeftovers(), LEFTOVERS_MS).unref();
     // Behind the opening: a file dropped before it is seen here, one dropped after it is announced.
-    await this.#drops.takeAll(() => this.nextQp());
+    await this.#takeDrops();
     this.#send.send(FRAME.opened, 0);
+  }
+
+  /** Takes in what was left: while no server ran, or by a program that died before it could ask. */
+  async #takeDrops(): Promise<void> {
+    if (this.#takingDrops) return;
+    this.#takingDrops = true;
+    try {
+      await this.#drops.takeAll(() => this.nextQp());
+    } catch (error) {
+      process.stderr.write(`warning: qmail-queue: cannot read drop: ${(error as Error).message}\n`);
+    } finally {
+      this.#takingDrops = false;
+    }
   }
 
   #listen(path: string, door: Door | DropDoor): Promise<void> {

@@ -204,6 +204,7 @@ class QmailSend {
   run(): Promise<number> {
     process.on("SIGTERM", () => this.#exit(EXIT.ok));
     process.on("SIGALRM", () => {
+      this.#clerk.takeDrops();
       this.#schedule.runAll(now());
       for (const channel of CHANNELS) this.#holds[channel].freeAll();
       this.#ask();
@@ -341,7 +342,10 @@ class QmailSend {
     if (!this.#started) return;
     if (!this.#sink.full) for (const channel of CHANNELS) this.#passes[channel].run(recent);
     this.#endMessages(recent);
-    if (this.#todo.nextScan <= recent) this.#todo.scan();
+    if (this.#todo.nextScan <= recent) {
+      this.#todo.scan();
+      this.#clerk.takeDrops();
+    }
     if (this.#cleanupTime <= recent) void this.#cleanup();
     this.#sleep(recent);
   }

@@ -44,6 +44,11 @@ export class QueueClerk {
     });
   }
 
+  /** Has drop looked through for what a program left that died before it could ask. */
+  takeDrops(): void {
+    this.#link.send(FRAME.drops, 0);
+  }
+
   /** A message of our own, a bounce; through the program that QMAILQUEUE names, when it does. */
   message(): Qmail {
     const program = process.env.QMAILQUEUE;

@@ -1,9 +1,12 @@
 /** The verbs of a classic qmailctl script, on a server that runs. */
 
 import assert from "node:assert/strict";
-import { appendFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { crc32 } from "node:zlib";
+import { dropName, formatTrailer } from "../../qmail/queue/drop.ts";
+import { formatEnvelope } from "../../qmail/queue/envelope.ts";
 import { arrived, makeSite, type Site, smtp, smtpMessage, until } from "./_site.ts";
 
 async function running(fields: Record<string, unknown> = {}): Promise<Site> {
@@ -19,6 +22,20 @@ async function pids(site: Site): Promise<Record<string, number>> {
     services.map(({ name, pid }: { name: string; pid: number }) => [name, pid]),
   );
 }
+
+test("flush: what a killed program has left in drop is taken in", async () => {
+  await using site = await running();
+  const message = Buffer.from("Subject: left\n\nbehind\n");
+  const envelope = formatEnvelope({ sender: "", recipients: ["you@mail.example.test"] });
+  const sum = crc32(envelope, crc32(message));
+  const trailer = formatTrailer({ size: message.length, envelopeSize: envelope.length, sum });
+  const file = join(site.home, "drop", `${dropName()}.msg`);
+  writeFileSync(file, Buffer.concat([message, envelope, trailer]), { mode: 0o640 });
+  await site.ok("flush");
+  const [text = ""] = await arrived(join(site.home, "alias/you/Maildir/new"), 1);
+  assert.match(text, /\nSubject: left\n\nbehind\n$/);
+  await until(() => !existsSync(file), "the file is removed");
+});
 
 test("flush, doqueue: what was deferred is tried now", async () => {
   await using site = await running({
