@@ -1,0 +1,24 @@
+/** What cac hands to an action, brought into the form that commands take. */
+
+import { text } from "./arguments.ts";
+import { type ConfigFlags, loadHome } from "./config.ts";
+import { makeOutput } from "./output.ts";
+
+/** Flags by name, numbers marked as text (arguments.ts). */
+export type Flags = Readonly<Record<string, unknown>>;
+
+/** What almost every command takes: the qmail home and where its output goes. */
+export async function common(flags: Flags) {
+  return { home: await loadHome(configFlags(flags)), output: makeOutput(flags.json === true) };
+}
+
+/** The flags that override the config file. */
+export function configFlags(flags: Flags): ConfigFlags {
+  return {
+    ...text("config", flags.config),
+    ...text("home", flags.home),
+    ...text("host", flags.host),
+    ...text("listen", flags.listen),
+    ...(flags.sandbox === undefined ? {} : { sandbox: flags.sandbox === true }),
+  };
+}

@@ -1,0 +1,65 @@
+/** start, stop and the other verbs of a running mail server. */
+
+import type { CAC } from "cac";
+import { common, type Flags } from "./flags.ts";
+
+/** Adds the commands that start, stop and steer the daemons. */
+export function runningCommands(cli: CAC): void {
+  cli
+    .command("start", "Start the mail server")
+    .option("--foreground", "Stay, until told to stop")
+    .action(async (flags: Flags) => {
+      const { start } = await import("../commands/start.ts");
+      await start({ ...(await common(flags)), foreground: flags.foreground === true });
+    });
+  cli
+    .command("stop", "Stop it, letting deliveries under way finish")
+    .action(async (flags: Flags) => {
+      const { stop } = await import("../commands/stop.ts");
+      await stop(await common(flags));
+    });
+  cli.command("restart", "Stop and start").action(async (flags: Flags) => {
+    const { restart } = await import("../commands/restart.ts");
+    await restart(await common(flags));
+  });
+  cli
+    .command("status", "Show processes and queue; exits with 3 when nothing runs")
+    .alias("stat")
+    .action(async (flags: Flags) => {
+      const { status } = await import("../commands/status.ts");
+      await status(await common(flags));
+    });
+  cli
+    .command("flush", "Try everything in the queue now")
+    .alias("doqueue")
+    .action(async (flags: Flags) => {
+      const { flush } = await import("../commands/signal.ts");
+      await flush(await common(flags));
+    });
+  cli
+    .command("cdb", "Compile the rules of who may connect (control/tcp.smtp)")
+    .action(async (flags: Flags) => {
+      const { cdb } = await import("../commands/cdb.ts");
+      await cdb(await common(flags));
+    });
+  cli
+    .command("reload", "Read locals, virtualdomains and the SMTP controls again")
+    .alias("hup")
+    .action(async (flags: Flags) => {
+      const { reload } = await import("../commands/signal.ts");
+      await reload(await common(flags));
+    });
+  cli
+    .command("pause", "Hold everything as it is: connections wait, nothing leaves")
+    .action(async (flags: Flags) => {
+      const { pause } = await import("../commands/signal.ts");
+      await pause(await common(flags));
+    });
+  cli
+    .command("cont", "Go on after a pause")
+    .alias("continue")
+    .action(async (flags: Flags) => {
+      const { cont } = await import("../commands/signal.ts");
+      await cont(await common(flags));
+    });
+}
