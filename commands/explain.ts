@@ -1,7 +1,8 @@
 /** `qmailctl explain`: what would become of mail for an address, decision by decision, without sending any. */
 
+import { toBytes } from "../qmail/arguments.ts";
 import { EXIT } from "../qmail/exit.ts";
-import { toBytes, toText } from "../qmail/inject/context.ts";
+import { toText } from "../qmail/inject/context.ts";
 import { explanationLines } from "./explain/print.ts";
 import { openSite } from "./explain/site.ts";
 import { type Explanation, walk } from "./explain/walk.ts";

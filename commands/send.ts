@@ -1,7 +1,8 @@
 /** `qmailctl send`: puts a message into the queue, from standard input or from flags. */
 
+import { byteEnv, toBytes } from "../qmail/arguments.ts";
 import { plainAddresses } from "../qmail/inject/addresslist.ts";
-import { byteEnv, programContext, toBytes, toText } from "../qmail/inject/context.ts";
+import { programContext, toText } from "../qmail/inject/context.ts";
 import { senderEnv } from "../qmail/inject/identity.ts";
 import { inject } from "../qmail/inject/qmail-inject.ts";
 import type { QueueDoor } from "../qmail/queue/qmail.ts";

@@ -1,8 +1,8 @@
 /** The users and groups of qmail (qmail's INSTALL.ids), made with whatever the system has for it. */
 
 import { execa } from "execa";
+import { toBytes } from "../../qmail/arguments.ts";
 import { QMAIL_GROUPS, QMAIL_USERS, type QmailUser } from "../../qmail/ids.ts";
-import { toBytes } from "../../qmail/inject/context.ts";
 import { getgrgid, getgrnam, getpwnam } from "../../qmail/users/passwd.ts";
 import { CommandError } from "../output.ts";
 import type { InstallContext, Row } from "./step.ts";

@@ -1,12 +1,12 @@
 /** dot-forward(1): in a .qmail file, does what a sendmail-style .forward file says. */
 
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import type { ByteEnv } from "../arguments.ts";
 import { lowerAscii } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
 import { getopt } from "../getopt.ts";
 import {
-  type ByteEnv,
   type Context,
   exitWith,
   type Outcome,

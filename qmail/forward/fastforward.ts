@@ -1,12 +1,12 @@
 /** fastforward(1): in a .qmail file, forwards the message as a table in a cdb says. */
 
 import { closeSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
+import type { ByteEnv } from "../arguments.ts";
 import { type CdbBytes, CdbFile, cdbGet } from "../cdb/cdb.ts";
 import { EXIT } from "../exit.ts";
 import { fsPath } from "../files/bytes.ts";
 import { getopt } from "../getopt.ts";
 import {
-  type ByteEnv,
   type Context,
   exitWith,
   type Outcome,

@@ -1,12 +1,10 @@
 /** What the programs of this folder need from the world around them, so that tests can give them another. */
 
 import { writeSync } from "node:fs";
+import { type ByteEnv, programEnv } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import type { QueueDoor } from "../queue/qmail.ts";
-
-/** Environment variables as byte strings. */
-export type ByteEnv = Readonly<Record<string, string | undefined>>;
 
 export interface Context {
   readonly env: ByteEnv;
@@ -29,22 +27,6 @@ export interface Outcome {
   readonly message: string;
 }
 
-/** The bytes of `text`, which Node has decoded as UTF-8, as a byte string. */
-export function toBytes(text: string): string {
-  return Buffer.from(text).toString("latin1");
-}
-
-/** The environment `env` as byte strings. */
-export function byteEnv(env: NodeJS.ProcessEnv): ByteEnv {
-  const entries = Object.entries(env).map(([name, value]) => [name, toBytes(value ?? "")]);
-  return Object.fromEntries(entries);
-}
-
-/** The arguments of this program as byte strings. */
-export function programArgs(): string[] {
-  return process.argv.slice(2).map(toBytes);
-}
-
 /** The byte string `bytes` as text for a person. */
 export function toText(bytes: string): string {
   return Buffer.from(bytes, "latin1").toString();
@@ -53,7 +35,7 @@ export function toText(bytes: string): string {
 /** The world of a program started by a user. */
 export function programContext(home = qmailHome()): Context {
   return {
-    env: byteEnv(process.env),
+    env: programEnv(),
     input: process.stdin,
     home,
     async queue() {

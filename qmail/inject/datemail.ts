@@ -1,6 +1,7 @@
 /** datemail: sendmail, with a Date field in local time. */
 
-import { exitWith, type Outcome, programArgs } from "./context.ts";
+import { programArgs } from "../arguments.ts";
+import { exitWith, type Outcome } from "./context.ts";
 import { withHeader } from "./mailsubj.ts";
 import { localDateField } from "./predate.ts";
 import { type SendmailContext, sendmail, sendmailContext } from "./sendmail.ts";

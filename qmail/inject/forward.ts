@@ -1,14 +1,8 @@
 /** forward(1): in a .qmail file, sends the message on to other addresses. */
 
+import { programArgs } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
-import {
-  type Context,
-  exitWith,
-  type Outcome,
-  programArgs,
-  programContext,
-  refused,
-} from "./context.ts";
+import { type Context, exitWith, type Outcome, programContext, refused } from "./context.ts";
 import { copyToQueue } from "./copy.ts";
 
 /** Runs forward for the recipients `args`. */

@@ -1,6 +1,6 @@
 /** Who sends, as the environment has it (qmail-inject(8), "Environment variables"). */
 
-import type { ByteEnv } from "./context.ts";
+import type { ByteEnv } from "../arguments.ts";
 
 export interface Identity {
   readonly user: string;

@@ -1,13 +1,7 @@
 /** mailsubj(1): sends standard input as the body of a message with a subject. */
 
-import {
-  type Context,
-  exitWith,
-  type Outcome,
-  programArgs,
-  programContext,
-  refused,
-} from "./context.ts";
+import { programArgs } from "../arguments.ts";
+import { type Context, exitWith, type Outcome, programContext, refused } from "./context.ts";
 import { inject } from "./qmail-inject.ts";
 
 /** Runs mailsubj; subject and recipients go into the header as they are. */

@@ -1,21 +1,14 @@
 /** qmail-inject(8): completes a message's header and queues it. */
 
 import { readFileSync } from "node:fs";
+import { type ByteEnv, programArgs } from "../arguments.ts";
 import { ConstSet } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
 import { getopt } from "../getopt.ts";
 import type { Qmail } from "../queue/qmail.ts";
 import { quoteAddress } from "../quote.ts";
-import {
-  type ByteEnv,
-  type Context,
-  exitWith,
-  type Outcome,
-  programArgs,
-  programContext,
-  refused,
-} from "./context.ts";
+import { type Context, exitWith, type Outcome, programContext, refused } from "./context.ts";
 import { putAndWait } from "./copy.ts";
 import { Header } from "./header.ts";
 import { HeaderBody } from "./headerbody.ts";

@@ -1,16 +1,10 @@
 /** qreceipt(1): in a .qmail file, answers a request for a delivery notice. */
 
+import { programArgs } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
 import { quoteAddress } from "../quote.ts";
 import { addressList } from "./addresslist.ts";
-import {
-  type Context,
-  exitWith,
-  type Outcome,
-  programArgs,
-  programContext,
-  refused,
-} from "./context.ts";
+import { type Context, exitWith, type Outcome, programContext, refused } from "./context.ts";
 import { HeaderBody } from "./headerbody.ts";
 import { fieldName } from "./headerfield.ts";
 import { tokenise } from "./token822.ts";

@@ -4,8 +4,8 @@
  * sign at its end becomes a full one.
  */
 
+import type { ByteEnv } from "../arguments.ts";
 import type { Control } from "../control/control.ts";
-import type { ByteEnv } from "./context.ts";
 import { type Token, tokenise, word } from "./token822.ts";
 
 /** What is added to addresses, as tokens: `@host`, `.domain`, `.domain`. */

@@ -4,18 +4,11 @@
  */
 
 import { basename, join } from "node:path";
+import { type ByteEnv, programArgs } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
 import { getopt } from "../getopt.ts";
 import { plainAddresses } from "./addresslist.ts";
-import {
-  type ByteEnv,
-  type Context,
-  exitWith,
-  type Outcome,
-  programArgs,
-  programContext,
-  refused,
-} from "./context.ts";
+import { type Context, exitWith, type Outcome, programContext, refused } from "./context.ts";
 import { withoutCarriageReturns } from "./crlf.ts";
 import { senderEnv } from "./identity.ts";
 

@@ -1,6 +1,7 @@
 /** condredirect(1): in a .qmail file, sends the message to another address when a program says so. */
 
 import { writeSync } from "node:fs";
+import { toBytes } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
 import {
   type Context,
@@ -8,7 +9,6 @@ import {
   type Outcome,
   programContext,
   refused,
-  toBytes,
 } from "../inject/context.ts";
 import { copyToQueue } from "../inject/copy.ts";
 import type { Message } from "../spawn/message.ts";

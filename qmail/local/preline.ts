@@ -1,9 +1,10 @@
 /** preline(1): in a .qmail file, gives a program the message with the lines before it that mail programs expect. */
 
 import { spawn } from "node:child_process";
+import { type ByteEnv, programEnv } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
 import { getopt } from "../getopt.ts";
-import { type ByteEnv, byteEnv, exitWith, type Outcome, refused } from "../inject/context.ts";
+import { exitWith, type Outcome, refused } from "../inject/context.ts";
 import { isPassing, systemText } from "./failure.ts";
 
 const USAGE = refused("usage: preline cmd [ arg ... ]");
@@ -58,6 +59,6 @@ export function preline(
 }
 
 if (import.meta.main) {
-  const options = { env: byteEnv(process.env), input: process.stdin };
+  const options = { env: programEnv(), input: process.stdin };
   exitWith("preline", await preline(process.argv.slice(2), options));
 }

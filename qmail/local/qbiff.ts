@@ -2,7 +2,7 @@
 
 import { closeSync, constants, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
 import { arch } from "node:process";
-import { type ByteEnv, byteEnv } from "../inject/context.ts";
+import { type ByteEnv, programEnv } from "../arguments.ts";
 import { HeaderBody } from "../inject/headerbody.ts";
 import { fieldName } from "../inject/headerfield.ts";
 
@@ -76,6 +76,6 @@ async function main(env: ByteEnv): Promise<void> {
 
 if (import.meta.main) {
   // Whatever happens, the delivery goes on.
-  await main(byteEnv(process.env)).catch(() => {});
+  await main(programEnv()).catch(() => {});
   process.exit(0);
 }

@@ -5,6 +5,7 @@
  */
 
 import { writeSync } from "node:fs";
+import { programArgs } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
 import { GroupSync } from "../files/groupsync.ts";
 import { getopt } from "../getopt.ts";
@@ -132,10 +133,11 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 if (import.meta.main) {
+  const args = programArgs();
   process.title = "qmail-local";
   process.umask(0o077);
-  const args = process.argv.slice(2);
-  if (args[0] === "--worker") work(args[1] as string);
+  // A path is Node's own text, not bytes.
+  if (args[0] === "--worker") work(process.argv[3] as string);
   else if (args[0] === "--outlook") process.exitCode = printOutlook(args.slice(1));
-  else process.exitCode = await main(args.map((arg) => Buffer.from(arg).toString("latin1")));
+  else process.exitCode = await main(args);
 }

@@ -1,8 +1,9 @@
 /** elq, pinq and qail: mail readers that know mboxes only, on what maildir2mbox has moved into one. */
 
 import { spawn } from "node:child_process";
+import { programEnv } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
-import { byteEnv, exitWith, type Outcome } from "../inject/context.ts";
+import { exitWith, type Outcome } from "../inject/context.ts";
 import { systemText } from "../local/failure.ts";
 import { maildir2mbox } from "./maildir2mbox.ts";
 
@@ -10,7 +11,7 @@ import { maildir2mbox } from "./maildir2mbox.ts";
 export async function readMail(name: string, command: readonly string[]): Promise<never> {
   process.umask(0o077);
   const warn = (line: string) => process.stderr.write(`${name}: warning: ${line}\n`);
-  const moved = await maildir2mbox(byteEnv(process.env), { now: Date.now(), warn });
+  const moved = await maildir2mbox(programEnv(), { now: Date.now(), warn });
   if (moved.code !== EXIT.ok) exitWith(name, moved);
   exitWith(name, await run([...command, ...process.argv.slice(2)]));
 }

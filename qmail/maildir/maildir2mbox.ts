@@ -12,11 +12,12 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
+import { type ByteEnv, programEnv } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
 import { fsPath } from "../files/bytes.ts";
 import { DotLock } from "../files/dotlock.ts";
 import { lockWaiting } from "../files/lock.ts";
-import { type ByteEnv, byteEnv, exitWith, type Outcome, toText } from "../inject/context.ts";
+import { exitWith, type Outcome, toText } from "../inject/context.ts";
 import { fromLine } from "../local/environment.ts";
 import { systemText } from "../local/failure.ts";
 import { FromQuoter } from "../local/from-quoter.ts";
@@ -169,5 +170,5 @@ function attempt<T>(what: string, action: () => T): T {
 if (import.meta.main) {
   process.umask(0o077);
   const warn = (line: string) => process.stderr.write(`maildir2mbox: warning: ${toText(line)}\n`);
-  exitWith("maildir2mbox", await maildir2mbox(byteEnv(process.env), { now: Date.now(), warn }));
+  exitWith("maildir2mbox", await maildir2mbox(programEnv(), { now: Date.now(), warn }));
 }

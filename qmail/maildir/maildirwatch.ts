@@ -1,9 +1,10 @@
 /** maildirwatch(1): shows on a terminal what lies new in $MAILDIR, and keeps doing so. */
 
 import { closeSync, openSync, readSync, watch } from "node:fs";
+import { programEnv } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
 import { fsPath } from "../files/bytes.ts";
-import { byteEnv, exitWith, refused } from "../inject/context.ts";
+import { exitWith, refused } from "../inject/context.ts";
 import { HeaderBody } from "../inject/headerbody.ts";
 import { fieldName } from "../inject/headerfield.ts";
 import { systemText } from "../local/failure.ts";
@@ -76,4 +77,4 @@ function main(maildir: string | undefined): void {
   setInterval(() => show(maildir), EVERY_MS);
 }
 
-if (import.meta.main) main(byteEnv(process.env).MAILDIR);
+if (import.meta.main) main(programEnv().MAILDIR);

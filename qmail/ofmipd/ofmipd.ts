@@ -7,11 +7,11 @@
  */
 
 import { resolve } from "node:path";
+import { programEnv } from "../arguments.ts";
 import { CdbFile } from "../cdb/cdb.ts";
 import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
-import { byteEnv } from "../inject/context.ts";
 import { oneSession } from "../smtpd/classic.ts";
 import { parseOptions } from "../smtpd/options.ts";
 import { findName } from "./names.ts";
@@ -27,7 +27,7 @@ async function main([names, ...more]: readonly string[]): Promise<void> {
   const rewriting = () =>
     new OfmipRewriting({
       control: new Control(home),
-      env: byteEnv(process.env),
+      env: programEnv(),
       find: (address) => table && findName(table, address),
       now: () => Math.floor(Date.now() / 1000),
       pid: process.pid,

@@ -1,7 +1,7 @@
 /** What ofmipd makes of a mail program's message: addresses completed, names from the table (ofmipd(8)). */
 
+import type { ByteEnv } from "../arguments.ts";
 import type { Control } from "../control/control.ts";
-import type { ByteEnv } from "../inject/context.ts";
 import { Header } from "../inject/header.ts";
 import { HeaderBody } from "../inject/headerbody.ts";
 import { type Domains, readDomains, rewriteAddress } from "../inject/rewrite.ts";

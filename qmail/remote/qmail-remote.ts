@@ -5,6 +5,7 @@
  */
 
 import { statSync } from "node:fs";
+import { programArgs } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { stdinMessage } from "../spawn/stdin-message.ts";
@@ -88,7 +89,7 @@ function work(): void {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const [host, sender, ...recipients] = args.map((arg) => Buffer.from(arg).toString("latin1"));
+  const [host, sender, ...recipients] = args;
   if (host === undefined || sender === undefined || recipients.length === 0) {
     process.stdout.write("DI (qmail-remote) was invoked improperly. (#5.3.5)\n\0");
     return EXIT.hard;
@@ -101,9 +102,9 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 if (import.meta.main) {
+  const args = programArgs();
   process.title = "qmail-remote";
   process.chdir(qmailHome());
-  const args = process.argv.slice(2);
   if (args[0] === "--worker") work();
   else process.exitCode = await main(args);
 }

@@ -8,6 +8,7 @@
 
 import { closeSync } from "node:fs";
 import { resolve } from "node:path";
+import { programArgs } from "../arguments.ts";
 import { EXIT, QLX } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
@@ -118,8 +119,8 @@ function main(aliasempty: string): void {
 }
 
 if (import.meta.main) {
+  const [aliasempty] = programArgs();
   process.title = "qmail-lspawn";
-  const aliasempty = process.argv[2];
   if (aliasempty === undefined) process.exit(EXIT.hard);
-  main(Buffer.from(aliasempty).toString("latin1"));
+  main(aliasempty);
 }

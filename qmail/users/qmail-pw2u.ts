@@ -2,6 +2,7 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { programArgs } from "../arguments.ts";
 import { ConstMap, ConstSet } from "../control/constmap.ts";
 import { linesOf, textOf } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
@@ -96,5 +97,5 @@ function main(args: readonly string[]): number {
 }
 
 if (import.meta.main) {
-  process.exitCode = main(process.argv.slice(2).map((arg) => Buffer.from(arg).toString("latin1")));
+  process.exitCode = main(programArgs());
 }

@@ -12,16 +12,10 @@
 import { readFileSync, writeSync } from "node:fs";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
+import { programArgs } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
 import { getopt } from "../getopt.ts";
-import {
-  type Context,
-  exitWith,
-  type Outcome,
-  programArgs,
-  programContext,
-  toText,
-} from "../inject/context.ts";
+import { type Context, exitWith, type Outcome, programContext, toText } from "../inject/context.ts";
 import { HeaderBody } from "../inject/headerbody.ts";
 import { inject } from "../inject/qmail-inject.ts";
 import { Answered } from "./answered.ts";

@@ -41,6 +41,29 @@ test("qmail-inject queues through QMAILQUEUE, bytes of 8 bits included", () => {
   assert.equal(readFileSync(`${queued}.envelope`).toString(), envelope);
 });
 
+test("bytes that are no UTF-8 reach the queue as they are, from arguments and environment", () => {
+  const { status, stderr } = spawnSync(
+    "/bin/sh",
+    [
+      "-c",
+      String.raw`NAME=$(printf "J\366rg") exec "$0" "$1" "$(printf "j\366rg@x.x")"`,
+      process.execPath,
+      programPath("inject/qmail-inject"),
+    ],
+    {
+      input: "To: to@x.x\n\n",
+      env: { PATH: process.env.PATH, QMAILHOME: home, QMAILQUEUE: queue, USER: "usr" },
+    },
+  );
+  assert.equal(stderr.toString(), "");
+  assert.equal(status, 0);
+  assert.equal(
+    readFileSync(`${queued}.envelope`, "latin1"),
+    "Fusr@host.dom.example\0Tj\xf6rg@x.x\0\0",
+  );
+  assert.ok(readFileSync(queued, "latin1").includes('From: "J\xf6rg" <usr@host.dom.example>\n'));
+});
+
 test("failures are said on standard error", () => {
   const refused = run("qmail-inject", [], { input: "To: (x\n\n" });
   assert.equal(refused.status, 100);
