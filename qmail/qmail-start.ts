@@ -43,8 +43,10 @@ class Starter {
   daemon(file: string, args: readonly string[], owner: Owner | null): Socket {
     const child = spawn(process.execPath, [programPath(file), ...args], {
       stdio: ["ignore", "inherit", "inherit", "pipe"],
+      // What rc sets holds for all of them: QMAILQUEUE, or what programs in .qmail files want.
       env: {
-        PATH: process.env.PATH ?? "/usr/bin:/bin",
+        PATH: "/usr/bin:/bin",
+        ...process.env,
         QMAILHOME: this.#home,
         UV_THREADPOOL_SIZE: "16",
       },

@@ -87,11 +87,12 @@ async function deliver(
 }
 
 function startWorker(home: string, owner: Partial<Owner>, gone: () => void): WorkerProcess {
+  const { QMAILHOME, ...env } = process.env;
   return new WorkerProcess(
     {
       program: programPath("local/qmail-local"),
       args: ["--worker", home],
-      env: { PATH: process.env.PATH ?? "/usr/bin:/bin", UV_THREADPOOL_SIZE: "16" },
+      env: { PATH: "/usr/bin:/bin", ...env, UV_THREADPOOL_SIZE: "16" },
       owner,
       gone,
     },

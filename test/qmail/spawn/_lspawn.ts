@@ -67,11 +67,11 @@ export class LspawnProcess implements AsyncDisposable {
   readonly #waiting = new Map<number, (report: string) => void>();
   #delnum = 0;
 
-  /** Serves the installation in `home` with the default delivery `aliasempty`. */
-  constructor(home: string, aliasempty: string) {
+  /** Serves the installation in `home` with the default delivery `aliasempty`; `env` is what rc sets. */
+  constructor(home: string, aliasempty: string, env: NodeJS.ProcessEnv = {}) {
     this.#child = spawn(process.execPath, [programPath("spawn/qmail-lspawn"), aliasempty], {
       stdio: ["ignore", "inherit", "inherit", "pipe"],
-      env: { PATH: process.env.PATH, QMAILHOME: home },
+      env: { PATH: process.env.PATH, QMAILHOME: home, ...env },
     });
     this.#link = new Link(this.#child.stdio[3] as Socket, {
       frame: (type, delnum, payload) => {

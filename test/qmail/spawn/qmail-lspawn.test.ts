@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { programPath } from "../../../qmail/programs.ts";
@@ -46,6 +55,27 @@ test("what cannot be delivered at all is said in qmail-lspawn's words", async ()
     await lspawn.deliver("x@local.test"),
     "Zqmail-spawn unable to open message. (#4.3.0)\n",
   );
+});
+
+test("what rc sets reaches deliveries: QMAILQUEUE takes forwards, programs see the rest", async () => {
+  using home = new QmailHome();
+  const filter = join(home.path, "filter");
+  home.write("filter", '#!/bin/sh\ncat >"$0.message"; cat <&1 >"$0.envelope"\n');
+  chmodSync(filter, 0o755);
+  alias(home, "forward", "&far@example.net\n");
+  alias(home, "say", "|echo $GREETING; printenv UV_THREADPOOL_SIZE QMAILHOME; :\n");
+  await using lspawn = new LspawnProcess(home.path, "./Maildir/", {
+    QMAILQUEUE: filter,
+    GREETING: "hello",
+  });
+  assert.match(await lspawn.deliver("forward@local.test"), /^Kdid 0\+1\+0\nqp \d+\n$/);
+  assert.equal(
+    readFileSync(`${filter}.envelope`, "latin1"),
+    "Fsender@example.com\0Tfar@example.net\0\0",
+  );
+  assert.match(readFileSync(`${filter}.message`, "latin1"), /\nbody\n$/);
+  assert.deepEqual(home.queued(""), []);
+  assert.equal(await lspawn.deliver("say@local.test"), "Khello\ndid 0+0+1\n");
 });
 
 test("a stuck program holds its own delivery, and nobody else's", async () => {
