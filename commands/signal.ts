@@ -8,7 +8,7 @@ interface SignalOptions {
   readonly output: Output;
 }
 
-/** Has qmail-send try everything in the queue now (SIGALRM). */
+/** Has qmail-send try everything in the queue now (SIGALRM), hosts that did not answer a moment ago too. */
 export async function flush({ home, output }: SignalOptions): Promise<void> {
   await signalService(home, "qmail-send", "SIGALRM");
   output.data({ flushed: true });

@@ -57,11 +57,13 @@ function programEnvironment({ UV_THREADPOOL_SIZE, ...env }: NodeJS.ProcessEnv): 
 
 function work(home: string): void {
   const shared = context(home);
-  serveWork(() => async (fields, message) => {
-    const request = parseRequest(fields);
-    if (!request) return { status: "Z", text: "Internal qmail-lspawn bug.\n" };
-    return deliverLocal(request, message, shared);
-  });
+  serveWork(() => ({
+    work: async (fields, message) => {
+      const request = parseRequest(fields);
+      if (!request) return { status: "Z", text: "Internal qmail-lspawn bug.\n" };
+      return deliverLocal(request, message, shared);
+    },
+  }));
 }
 
 /** What `-n` prints for an instruction. */

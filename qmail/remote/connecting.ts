@@ -41,10 +41,14 @@ export interface NotConnected {
   readonly unreachable: boolean;
 }
 
-/** A session with the best server that answers. Rejects never. */
+/**
+ * A session with the best server that answers; time-outs up to `forgotten` (milliseconds) keep nobody from
+ * being tried. Rejects never.
+ */
 export async function openSession(
   context: ConnectContext,
   plan: Plan,
+  forgotten = Number.NEGATIVE_INFINITY,
 ): Promise<MailSession | NotConnected> {
   const { dns, random } = context;
   const lookup = plan.byMx
@@ -62,7 +66,7 @@ export async function openSession(
   if (exchangers.length === 0) return { report: words.AMBIGUOUS_MX, unreachable: false };
   let failed: NotOpened | null = null;
   for (const exchanger of exchangers) {
-    if (context.tcpto.shouldSkip(exchanger.ip, seconds(context))) continue;
+    if (context.tcpto.shouldSkip(exchanger.ip, seconds(context), forgotten / 1000)) continue;
     const session = await tryExchanger(context, plan, exchanger);
     if (isSession(session)) return session;
     // What one of them said is worth more than that another could not be reached.

@@ -38,6 +38,7 @@ export class Gate {
   #inside = 0;
   #window = WINDOW_FIRST;
   #failures = 0;
+  #failed = Number.NEGATIVE_INFINITY;
   #shutUntil = 0;
   /** Entries of the current period of the rate, and its begin. */
   #entered = 0;
@@ -90,10 +91,19 @@ export class Gate {
     const now = this.#clock.now();
     // Those who were on their way together fail together: that is one failure.
     if (now < this.#shutUntil) return;
+    this.#failed = now;
     this.#shutUntil = now + Math.min(SHUT_FIRST_MS * 2 ** this.#failures, SHUT_MAX_MS);
     this.#failures++;
     this.#window = WINDOW_FIRST;
     for (const resolve of this.#waiting.splice(0)) resolve("down");
+  }
+
+  /** Failures up to `time` (milliseconds) count no more: it is to be tried as if there were none. */
+  forget(time: number): void {
+    if (this.#failures === 0 || this.#failed > time) return;
+    this.#failures = 0;
+    this.#shutUntil = 0;
+    this.#admit();
   }
 
   /** With failures behind us one at a time finds out whether it is back. */

@@ -11,8 +11,16 @@ import { qmailHome } from "../home.ts";
 import { stdinMessage } from "../spawn/stdin-message.ts";
 import { serveWork } from "../spawn/worker.ts";
 import { StsPolicies } from "./mta-sts.ts";
-import { type RemoteConfig, readRemoteConfig, readWorld, remote, type World } from "./remote.ts";
+import {
+  type RemoteConfig,
+  readRemoteConfig,
+  readWorld,
+  remote,
+  TCPTO_FILE,
+  type World,
+} from "./remote.ts";
 import { RemoteWorker } from "./remote-worker.ts";
+import { Tcpto } from "./tcpto.ts";
 
 /** The control files are looked at again after so many milliseconds: a changed route needs no restart. */
 const FRESH_MS = 1000;
@@ -43,6 +51,12 @@ class CurrentConfig {
   #stamp = "";
   #dnsStamp = "";
   #checked = 0;
+
+  /** What is known of names counts no more: somebody has mended something. */
+  askNamesAgain(): void {
+    this.#config = null;
+    this.#world = null;
+  }
 
   get(): RemoteConfig {
     const now = Date.now();
@@ -83,8 +97,15 @@ function work(): void {
   };
   serveWork((flow) => {
     const worker = new RemoteWorker(() => config.get(), clock, flow);
-    return ([messid = "", host = "", sender = "", recipient = ""], message) =>
-      worker.deliver({ messid, host, sender, recipient, message });
+    return {
+      work: ([messid = "", host = "", sender = "", recipient = ""], message) =>
+        worker.deliver({ messid, host, sender, recipient, message }),
+      flush: (domain) => {
+        config.askNamesAgain();
+        if (domain === "") new Tcpto(TCPTO_FILE).clear();
+        worker.flush(domain);
+      },
+    };
   });
 }
 

@@ -64,6 +64,15 @@ class Destination {
     this.#held.clear();
   }
 
+  /** As `regulate`, for a domain ("" for all) that was told to wait and has been let go meanwhile. */
+  regulateAgain(host: string, flow: Flow): void {
+    const held = [...this.#held].filter((each) => host === "" || each.toLowerCase() === host);
+    for (const each of held) {
+      this.#held.delete(each);
+      this.regulate(each, flow);
+    }
+  }
+
   /** A connection that has been used before and still lives. */
   take(): MailSession | null {
     for (let known = this.idle.pop(); known; known = this.idle.pop()) {
@@ -85,12 +94,30 @@ class Destination {
   }
 }
 
+/** When somebody last wanted everything to be tried, or one domain, whatever was known against it. */
+class Flushes {
+  #all = Number.NEGATIVE_INFINITY;
+  readonly #domains = new Map<string, number>();
+
+  /** `host` in lower case; "" for all. */
+  note(host: string, now: number): void {
+    if (host === "" || this.#domains.size >= DESTINATIONS_MAX) this.#domains.clear();
+    if (host === "") this.#all = now;
+    else this.#domains.set(host, now);
+  }
+
+  last(host: string): number {
+    return this.#domains.get(host.toLowerCase()) ?? this.#all;
+  }
+}
+
 export class RemoteWorker {
   readonly #config: () => RemoteConfig;
   readonly #clock: GateClock;
   readonly #flow: Flow;
   readonly #destinations = new Map<string, Destination>();
   readonly #batches = new Map<string, Batch>();
+  readonly #flushes = new Flushes();
 
   /** `config` is asked for each message. */
   constructor(config: () => RemoteConfig, clock: GateClock, flow: Flow) {
@@ -122,10 +149,24 @@ export class RemoteWorker {
     return deliveryReport(await outcome);
   }
 
+  /**
+   * What comes for a domain, or for all when `host` is "", is tried from now on whatever is known against its
+   * servers. Who serves it by then turns out when the message has come.
+   */
+  flush(host: string): void {
+    const domain = host.toLowerCase();
+    this.#flushes.note(domain, this.#clock.now());
+    for (const destination of this.#destinations.values()) {
+      destination.regulateAgain(domain, this.#flow);
+    }
+  }
+
   /** `recipients` is asked as late as can be: until then others may join. */
   async #run(plan: Plan, order: RemoteOrder, recipients: () => string[]): Promise<Outcome> {
     const destination = this.#destination(plan);
     const { gate } = destination;
+    const flushed = this.#flushes.last(order.host);
+    gate.forget(flushed);
     const admission = gate.acquire();
     destination.regulate(order.host, this.#flow);
     if ((await admission) === "down") {
@@ -136,7 +177,7 @@ export class RemoteWorker {
       const { message } = order;
       const sender = this.#config().senderFor(order.sender);
       const { eightBit, reuse } = plan.options;
-      const session = await this.#session(plan, destination);
+      const session = await this.#session(plan, destination, flushed);
       const transfer = { sender, recipients: recipients(), message, eightBit };
       if (!isSession(session)) return words.outcome(session);
       const outcome = await session.transfer(transfer);
@@ -151,13 +192,17 @@ export class RemoteWorker {
     }
   }
 
-  async #session(plan: Plan, destination: Destination): Promise<MailSession | Report> {
+  async #session(
+    plan: Plan,
+    destination: Destination,
+    flushed: number,
+  ): Promise<MailSession | Report> {
     const known = destination.take();
     if (known) {
       destination.gate.succeeded();
       return known;
     }
-    const session = await openSession(this.#config(), plan);
+    const session = await openSession(this.#config(), plan, flushed);
     if (isSession(session)) {
       destination.gate.succeeded();
       return session;

@@ -21,6 +21,9 @@ import { Tcpto } from "./tcpto.ts";
 import type { Outcome } from "./words.ts";
 import * as words from "./words.ts";
 
+/** Below the qmail home. */
+export const TCPTO_FILE = "queue/lock/tcpto";
+
 export interface RemoteConfig extends ConnectContext {
   readonly plans: Plans;
   /** The envelope sender to send with: of strangers, whose mail is only passing through, an SRS address. */
@@ -49,7 +52,7 @@ export function readRemoteConfig(home: string, world = readWorld(home)): RemoteC
     timeoutRemote: control.int("timeoutremote", 1200),
     plans: new Plans(home, control),
     senderFor: readSenderFor(home, control),
-    tcpto: new Tcpto(join(home, "queue/lock/tcpto")),
+    tcpto: new Tcpto(join(home, TCPTO_FILE)),
     ...world,
     isOwn: isOwnAddress,
     random: Math.random,

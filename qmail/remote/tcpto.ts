@@ -8,7 +8,7 @@ import { isIPv4 } from "node:net";
 
 const ENTRY = 16;
 /** Bytes of the table. */
-export const TCPTO_SIZE = 1024;
+const TCPTO_SIZE = 1024;
 /** A host that timed out twice is left alone for an hour and a bit. */
 const PAUSE_SECONDS = 3840;
 /** Time-outs closer together than this are one. */
@@ -34,6 +34,16 @@ export function parseTcpto(table: Buffer): TimedOut[] {
   return found;
 }
 
+/** Forgets all hosts in the table at `path`. Throws when it cannot be written. */
+export function clearTcpto(path: string): void {
+  const fd = openSync(path, "r+");
+  try {
+    writeSync(fd, Buffer.alloc(TCPTO_SIZE), 0, TCPTO_SIZE, 0);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 export class Tcpto {
   readonly #path: string;
 
@@ -41,11 +51,15 @@ export class Tcpto {
     this.#path = path;
   }
 
-  /** True when `ip` should not be tried now. Without the table, or for IPv6, nobody is remembered. */
-  shouldSkip(ip: string, now: number): boolean {
+  /**
+   * True when `ip` should not be tried now; time-outs up to `forgotten` do not count. Without the table, or
+   * for IPv6, nobody is remembered.
+   */
+  shouldSkip(ip: string, now: number, forgotten = Number.NEGATIVE_INFINITY): boolean {
     const entry = this.#find(ip)?.entry;
     if (!entry || (entry[4] as number) < 2) return false;
-    return now - entry.readUInt32LE(8) < PAUSE_SECONDS;
+    const time = entry.readUInt32LE(8);
+    return time > forgotten && now - time < PAUSE_SECONDS;
   }
 
   /** Notes how a connection to `ip` went. */
@@ -64,6 +78,15 @@ export class Tcpto {
     }
     entry[4] = timedOut ? Math.min(count + 1, COUNT_MAX) : 0;
     this.#write(entry, position);
+  }
+
+  /** Forgets all hosts. */
+  clear(): void {
+    try {
+      clearTcpto(this.#path);
+    } catch {
+      // Trouble with it is no trouble.
+    }
   }
 
   #find(ip: string): { entry: Buffer; position: number } | null {

@@ -207,6 +207,7 @@ class QmailSend {
       this.#clerk.takeDrops();
       this.#schedule.runAll(now());
       for (const channel of CHANNELS) this.#holds[channel].freeAll();
+      this.#links.remote.send(SPAWN.flush, 0, "");
       this.#ask();
     });
     process.on("SIGHUP", () => this.#reread());

@@ -14,6 +14,8 @@ export const SPAWN = {
   hold: 4,
   /** From the spawner, about a domain that was held. */
   free: 5,
+  /** To the spawner: try this domain again whatever is known against it; an empty payload: all domains. */
+  flush: 6,
 } as const;
 
 /** What keeps one domain from taking the slots of all: hold and free, for whoever starts deliveries. */

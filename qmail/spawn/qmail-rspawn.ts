@@ -61,6 +61,11 @@ class Rspawn {
     this.flow?.free(host);
   }
 
+  /** A worker that is not there knows nothing against anybody. */
+  flush(host: string): void {
+    this.#worker?.flush(host);
+  }
+
   /** Lets the worker go; resolves when it has gone. */
   async end(): Promise<void> {
     this.#worker?.end();
@@ -78,6 +83,7 @@ if (import.meta.main) {
     owner: ids.uid.qmailq,
     spawn: ({ messid, sender, local, host, message }, done) =>
       rspawn.worker().start([messid, host, sender, `${local}@${host}`], message, done),
+    flush: (host) => rspawn.flush(host),
     finished: () => void rspawn.end().then(() => process.exit(EXIT.ok)),
   });
 }

@@ -29,6 +29,8 @@ export interface SpawnerOptions {
   readonly owner: number;
   /** Starts one delivery; `done` must be called once. The callee closes `message.fd` when it is open. */
   spawn(delivery: Spawn, done: (report: Report) => void): void;
+  /** A domain, or "" for all, is to be tried again whatever is known against it. */
+  flush?(host: string): void;
   /** No more orders will come and none is under way. */
   finished(): void;
 }
@@ -42,6 +44,7 @@ export function serveSpawner(options: SpawnerOptions): Flow {
   };
   const link: Link = new Link(new Socket({ fd: 3 }), {
     frame: (type, delnum, payload) => {
+      if (type === SPAWN.flush) options.flush?.(payload.toString("latin1"));
       if (type !== SPAWN.deliver) return;
       underWay++;
       order(options, payload, (report) => {

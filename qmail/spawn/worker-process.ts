@@ -91,6 +91,11 @@ export class WorkerProcess {
     this.#link.send(WORK.start, id, ...formatOrder({ fields, size, inline }));
   }
 
+  /** Has the worker try a domain again, whatever it knows against it; "" for all. */
+  flush(host: string): void {
+    this.#link.send(WORK.flush, 0, host);
+  }
+
   /** Lets the process go when it has nothing to do. */
   end(): void {
     this.#link.end();

@@ -18,6 +18,8 @@ export const WORK = {
   hold: 5,
   /** From the worker, about a domain that was held. */
   free: 6,
+  /** To the worker: try this domain again whatever is known against it; an empty payload: all domains. */
+  flush: 7,
 } as const;
 
 /** A message up to this size travels with its order. */

@@ -14,8 +14,14 @@ import { parseOrder, WORK } from "./worker-protocol.ts";
 /** One delivery. May throw: that counts as temporary trouble. */
 export type Work = (fields: readonly string[], message: Message) => Promise<Report>;
 
+export interface Worker {
+  readonly work: Work;
+  /** A domain, or "" for all, is to be tried again whatever is known against it. */
+  flush?(host: string): void;
+}
+
 /** Serves deliveries until the spawner is gone; never returns. `begin` makes the worker, which may ask for pauses. */
-export function serveWork(begin: (flow: Flow) => Work): void {
+export function serveWork(begin: (flow: Flow) => Worker): void {
   const asked = new Map<number, (piece: Buffer) => void>();
   const link: Link = new Link(new Socket({ fd: 3 }), {
     frame: (type, id, payload) => {
@@ -24,12 +30,12 @@ export function serveWork(begin: (flow: Flow) => Work): void {
         const resolve = asked.get(id);
         asked.delete(id);
         resolve?.(Buffer.from(payload));
-      }
+      } else if (type === WORK.flush) worker.flush?.(payload.toString("latin1"));
     },
     close: () => process.exit(EXIT.ok),
   });
 
-  const work = begin({
+  const worker = begin({
     hold: (host) => link.send(WORK.hold, 0, host),
     free: (host) => link.send(WORK.free, 0, host),
   });
@@ -55,7 +61,7 @@ export function serveWork(begin: (flow: Flow) => Work): void {
         }
       },
     };
-    const report = await work(fields, message).catch(trouble);
+    const report = await worker.work(fields, message).catch(trouble);
     link.send(WORK.report, id, report.status + report.text);
   };
 }

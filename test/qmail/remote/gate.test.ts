@@ -106,6 +106,29 @@ test("those who fail together are one failure", async () => {
   assert.deepEqual(await pass(0), ["after a minute go"]);
 });
 
+test("failures before a time are forgotten, later ones are not", async () => {
+  const { it, want, pass } = gate({ concurrency: 4 });
+  want("a");
+  await pass(0);
+  it.failed();
+  it.leave();
+  it.forget(999_999);
+  want("early");
+  assert.deepEqual(await pass(0), ["early down"]);
+  it.forget(1_000_000);
+  want("b");
+  want("c");
+  assert.deepEqual(await pass(0), ["b go", "c go"]);
+  // It is as if it had never failed: a minute again.
+  it.failed();
+  it.leave();
+  it.leave();
+  want("d");
+  assert.deepEqual(await pass(MINUTE), ["d down"]);
+  want("probe");
+  assert.deepEqual(await pass(0), ["probe go"]);
+});
+
 test("a rate lets so many in in a period, however quick they leave", async () => {
   const { it, want, pass } = gate({ rate: { count: 2, ms: 1000 } });
   for (const name of ["a", "b", "c", "d", "e"]) want(name);

@@ -171,6 +171,53 @@ test("who does not answer is left alone for a while, and others are not held up"
   assert.doesNotMatch((await dead("2")).text, /a moment ago/);
 });
 
+test("a flush has all tried again, that of a domain what goes there, by whatever server", async () => {
+  using here = near({ smtproutes: ":127.0.0.1:1", senderroutes: "relay.test:127.0.0.1:2" });
+  const clock = { now: () => ms, after: () => {} };
+  let ms = 1000;
+  const worker = new RemoteWorker(() => here.config, clock, NO_FLOW);
+  const tried = async (change: Partial<RemoteOrder> = {}) => {
+    const { text } = await worker.deliver(order(change));
+    return !text.includes("was not tried again");
+  };
+  assert.equal(await tried(), true);
+  assert.equal(await tried(), false);
+  ms++;
+  worker.flush("elsewhere.test");
+  assert.equal(await tried(), false);
+  worker.flush("FAR.test");
+  ms++;
+  assert.equal(await tried({ host: "Far.Test" }), true);
+  assert.equal(await tried(), false);
+  worker.flush("");
+  assert.equal(await tried(), true);
+});
+
+test("a domain that was let go by a flush is held again while its servers have enough", async () => {
+  const answers: (() => void)[] = [];
+  await using far = await farServer({
+    end: (socket) => void answers.push(() => void socket.write("250 taken\r\n")),
+  });
+  using here = near({ smtproutes: `:127.0.0.1:${far.port}` });
+  const told: string[] = [];
+  const flow = {
+    hold: (host: string) => void told.push(`hold ${host}`),
+    free: (host: string) => void told.push(`free ${host}`),
+  };
+  const worker = new RemoteWorker(() => here.config, CLOCK, flow);
+  const all = ["1", "2", "3"].map((messid) => worker.deliver(order({ messid })));
+  assert.deepEqual(told, ["hold far.test"]);
+  worker.flush("other.test");
+  assert.deepEqual(told.splice(0), ["hold far.test"]);
+  worker.flush("");
+  worker.flush("far.test");
+  assert.deepEqual(told.splice(0), ["hold far.test", "hold far.test"]);
+  const timer = setInterval(() => answers.shift()?.(), 5);
+  await Promise.all(all);
+  clearInterval(timer);
+  assert.deepEqual(told, ["free far.test"]);
+});
+
 test("a control file that cannot be used defers the mail, and says nothing to the sender", async () => {
   using here = near({ remoteoptions: ":auth=relay" });
   const config: RemoteConfig = here.config;

@@ -29,6 +29,9 @@ test("two time-outs, more than two minutes apart, and a host is left alone for a
   assert.equal(tcpto.shouldSkip(ip, 1120 + 3839), true);
   assert.equal(tcpto.shouldSkip(ip, 1120 + 3840), false);
   assert.equal(tcpto.shouldSkip("192.0.2.2", 1121), false);
+  // What has happened up to a time may be left out of account.
+  assert.equal(tcpto.shouldSkip(ip, 1121, 1119), true);
+  assert.equal(tcpto.shouldSkip(ip, 1121, 1120), false);
   tcpto.note(ip, false, 1200);
   assert.equal(tcpto.shouldSkip(ip, 1201), false);
 });

@@ -67,6 +67,8 @@ export class SendRig implements AsyncDisposable {
   readonly home = mkdtempSync(join(tmpdir(), "qmailctl-send-"));
   readonly queue = join(this.home, "queue");
   lines: string[] = [];
+  /** Domains that the spawner of the remote channel was told to try again; "" for all. */
+  readonly flushed: string[] = [];
   #child: ChildProcess | null = null;
   #exited: Promise<number | null> = Promise.resolve(null);
   #links = new Map<Channel, Link>();
@@ -119,6 +121,8 @@ export class SendRig implements AsyncDisposable {
     for (const [at, channel] of CHANNELS.entries()) {
       const link = new Link(child.stdio[3 + at] as Socket, {
         frame: (type, delnum, payload) => {
+          if (type === SPAWN.flush) this.flushed.push(payload.toString("latin1"));
+          if (type === SPAWN.flush) return;
           assert.equal(type, SPAWN.deliver);
           const delivery = parseDelivery(payload);
           assert.ok(delivery);
