@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { makeCertificate, withoutOpenssl } from "../qmail/_certificate.ts";
 import { Client } from "../qmail/pop3d/_dialog.ts";
-import { freePort, makeSite, qmailctl, run, type Site, smtp } from "./_site.ts";
+import { freePort, lacks, makeSite, qmailctl, run, type Site, smtp } from "./_site.ts";
 
 function has(program: string): boolean {
   return spawnSync(program, ["--version"], { stdio: "ignore" }).error === undefined;
@@ -139,6 +139,73 @@ test("fetchmail and curl read mail by STLS and by TLS, and delete it", {
   const log = await site.ok("log", "--service", "qmail-pop3d");
   assert.match(log, /pop3d \d+: login ip=127\.0\.0\.1 user=you tls=TLSv1\.\d/);
   assert.match(log, /pop3d \d+: refused ip=127\.0\.0\.1 user=you tls=TLSv1\.\d why=refused/);
+});
+
+/**
+ * Runs mutt with `settings` and `keys` in a terminal of its own, which has a size. It must not come to ask
+ * something, as about a certificate: nobody would answer.
+ */
+async function mutt(directory: string, settings: readonly string[], keys: string): Promise<string> {
+  const rc = join(directory, "muttrc");
+  const common = [
+    "confirmcreate=no",
+    "delete=yes",
+    `folder="${directory}"`,
+    "mail_check=0",
+    "mbox_type=mbox",
+    "move=no",
+    "pop_checkinterval=0",
+    "pop_delete=yes",
+    "pop_pass=secret",
+    "quit=yes",
+    "sleep_time=0",
+    "ssl_verify_dates=no",
+    "ssl_verify_host=no",
+    `certificate_file="${join(directory, "mail.crt")}"`,
+  ];
+  const lines = [...common, ...settings].map((setting) => `set ${setting}\n`);
+  writeFileSync(rc, `${lines.join("")}push "${keys}"\n`);
+  const command = `stty rows 24 cols 80; timeout 60 mutt -n -F '${rc}'`;
+  const { code, stdout } = await run("script", ["-qec", command, "/dev/null"], {
+    env: { ...process.env, TERM: "xterm", HOME: directory },
+  });
+  assert.equal(code, 0, stdout);
+  return stdout;
+}
+
+test("mutt reads a mailbox by TLS and fetches it by STLS", {
+  skip: withoutOpenssl ? "needs openssl" : lacks("mutt", "script"),
+  timeout: 120_000,
+}, async () => {
+  await using site = await popSite();
+  await deliver(site, 3);
+  const { directory, pop3, pop3s } = site;
+  const inbox = join(directory, "inbox");
+  writeFileSync(inbox, "");
+  const folder = `pops://you@127.0.0.1:${pop3s}/`;
+  const asFolder = await mutt(
+    directory,
+    [`spoolfile="${folder}"`],
+    "<first-entry><delete-message><sync-mailbox><quit>",
+  );
+  assert.match(asFolder, /number 2/);
+  const mailbox = join(site.home, "alias/you/Maildir");
+  const left = () => ["new", "cur"].flatMap((name) => readdirSync(join(mailbox, name)));
+  assert.equal(left().length, 2, asFolder);
+  const fetched = await mutt(
+    directory,
+    [`spoolfile="${inbox}"`, `pop_host="pop://you@127.0.0.1:${pop3}"`, "ssl_starttls=yes"],
+    "<fetch-mail><quit>",
+  );
+  const text = readFileSync(inbox, "latin1");
+  assert.match(text, /^Subject: number 2[\s\S]*^\.dot 2\n[\s\S]*^Subject: number 3/m, fetched);
+  assert.doesNotMatch(text, /number 1/);
+  assert.deepEqual(left(), []);
+  const log = await site.ok("log", "--service", "qmail-pop3d");
+  // It connects anew whenever it looks for mail.
+  const logins = log.match(/login .*/g) ?? [];
+  assert.ok(logins.length >= 2, log);
+  for (const login of logins) assert.match(login, /ip=127\.0\.0\.1 user=you tls=TLSv1\.\d/);
 });
 
 test("a POP3 login opens relaying for its address", { timeout: 60_000 }, async () => {
