@@ -22,6 +22,8 @@ export class Session {
   readonly #commands = new CommandReader();
   readonly #chunk = Buffer.alloc(CHUNK);
   #outgoing: Outgoing | null = null;
+  /** The client has not taken what was said: a listing for each command that waits could be more than memory. */
+  #full = false;
   #last = 0;
   #inputEnded = false;
   #ended = false;
@@ -47,7 +49,7 @@ export class Session {
 
   inputEnd(): void {
     this.#inputEnded = true;
-    if (!this.#outgoing) this.#end();
+    this.#run();
   }
 
   /** Without QUIT nothing is removed (RFC 1939, section 6). */
@@ -68,7 +70,9 @@ export class Session {
   secured(): void {}
 
   drained(): void {
+    this.#full = false;
     if (this.#outgoing) this.#pump(this.#outgoing);
+    else this.#run();
   }
 
   #end(): void {
@@ -79,14 +83,14 @@ export class Session {
   }
 
   #run(): void {
-    while (!this.#outgoing && !this.#ended) {
+    while (!this.#outgoing && !this.#full && !this.#ended) {
       const command = this.#commands.next();
       if (command === undefined) {
         if (this.#inputEnded) this.#end();
         return;
       }
       const reply = command ? this.#command(command.verb, command.argument) : replies.syntax();
-      if (reply !== null) this.#wire.write(reply);
+      if (reply !== null) this.#full = !this.#wire.write(reply);
       if (command?.verb === "quit") this.#end();
     }
   }
@@ -181,7 +185,7 @@ export class Session {
       if (!this.#wire.write(encoded)) return;
     }
     this.#close();
-    this.#wire.write(blast.end());
+    this.#full = !this.#wire.write(blast.end());
     this.#wire.flow(true);
     // Not at once: the client's next commands may be many messages more.
     setImmediate(() => this.#run());
