@@ -38,6 +38,7 @@ export const PROGRAMS = {
   "qmail-pw2u": { file: "users/qmail-pw2u", mode: 0o755 },
   "qmail-qread": { file: "queue/qmail-qread", mode: 0o755 },
   "qmail-qstat": { file: "queue/qmail-qstat", mode: 0o755 },
+  "qmail-showctl": { file: "showctl/qmail-showctl", mode: 0o755 },
   forward: { file: "inject/forward", mode: 0o755 },
   mailsubj: { file: "inject/mailsubj", mode: 0o755 },
   datemail: { file: "inject/datemail", mode: 0o755 },
