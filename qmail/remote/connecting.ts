@@ -21,6 +21,8 @@ export interface ConnectContext {
   readonly timeoutConnect: number;
   /** Seconds. */
   readonly timeoutRemote: number;
+  /** Seconds, for all that is said about one message; one more for each 1000 bytes of it. */
+  readonly timeoutTotal: number;
   readonly tcpto: Tcpto;
   readonly dns: Dns;
   /** What domains want by MTA-STS; absent: nobody is asked. */
@@ -109,7 +111,13 @@ async function quick(
 ): Promise<MailSession | null> {
   context.trace?.("*", `connecting to ${ip} port ${port} for QMTP`);
   const socket = await connectTo(context, { ip, port, bind: options.bind });
-  return socket && new QmtpSession(socket, context.timeoutRemote * 1000);
+  return (
+    socket &&
+    new QmtpSession(socket, {
+      timeout: context.timeoutRemote * 1000,
+      total: context.timeoutTotal * 1000,
+    })
+  );
 }
 
 async function greet(
@@ -122,6 +130,7 @@ async function greet(
   return SmtpSession.open(socket, {
     helohost: options.helo ?? context.helohost,
     timeout: context.timeoutRemote * 1000,
+    total: context.timeoutTotal * 1000,
     name: options.name ?? exchanger.name,
     tls: policy,
     credentials,

@@ -39,6 +39,7 @@ const CONTROL_FILES = [
   "control/virtualdomains",
   "control/timeoutconnect",
   "control/timeoutremote",
+  "control/timeouttotal",
 ];
 /** Where MTA-STS policies are kept. */
 const STS_FILE = "run/remote/mta-sts.json";

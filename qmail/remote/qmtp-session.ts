@@ -18,12 +18,20 @@ const ENCODING = "\n";
 export class QmtpSession implements MailSession {
   readonly #socket: Socket;
   readonly #ip: string;
+  readonly #total: number;
   readonly reusable = false;
   #count = 0;
 
-  /** `timeout`: milliseconds without a byte after which the server is given up. */
-  constructor(socket: Socket, timeout: number) {
+  /**
+   * Milliseconds: `timeout` without a byte after which the server is given up, `total` for the message with
+   * its answer; one more for each byte.
+   */
+  constructor(
+    socket: Socket,
+    { timeout, total }: { readonly timeout: number; readonly total: number },
+  ) {
     this.#socket = socket;
+    this.#total = total;
     this.#ip = socket.remoteAddress ?? "";
     socket.on("error", () => {});
     socket.setTimeout(timeout, () => socket.destroy());
@@ -38,6 +46,7 @@ export class QmtpSession implements MailSession {
     const socket = this.#socket;
     const answers: string[] = [];
     let sent = false;
+    const timer = setTimeout(() => socket.destroy(), this.#total + transfer.message.size);
     try {
       const input = new ByteReader(socket);
       for await (const piece of request(transfer)) await send(socket, piece);
@@ -50,6 +59,7 @@ export class QmtpSession implements MailSession {
       // The server may have queued it before we lost each other.
       return words.outcome(words.dropped(this.#ip, sent));
     } finally {
+      clearTimeout(timer);
       socket.destroy();
     }
     return outcome(this.#ip, answers);

@@ -24,6 +24,8 @@ import * as words from "./words.ts";
 /** Below the qmail home. */
 export const TCPTO_FILE = "queue/lock/tcpto";
 
+const TIMEOUT_MAX = 2_000_000;
+
 export interface RemoteConfig extends ConnectContext {
   readonly plans: Plans;
   /** The envelope sender to send with: of strangers, whose mail is only passing through, an SRS address. */
@@ -48,8 +50,9 @@ export function readRemoteConfig(home: string, world = readWorld(home)): RemoteC
   if (!helohost) throw new Error("cannot read controls: control/me is missing");
   return {
     helohost,
-    timeoutConnect: control.int("timeoutconnect", 60),
-    timeoutRemote: control.int("timeoutremote", 1200),
+    timeoutConnect: timeout(control, "timeoutconnect", 60),
+    timeoutRemote: timeout(control, "timeoutremote", 1200),
+    timeoutTotal: timeout(control, "timeouttotal", 3600),
     plans: new Plans(home, control),
     senderFor: readSenderFor(home, control),
     tcpto: new Tcpto(join(home, TCPTO_FILE)),
@@ -102,6 +105,11 @@ export function deliveryReport({ recipients, report }: Outcome, at = 0): Report 
     return { status: report.status, text: (recipient?.text ?? "") + report.text };
   }
   return { status: recipient.status === "h" ? "D" : "Z", text: recipient.text + report.text };
+}
+
+/** Seconds; no more than a timer can count. */
+function timeout(control: Control, name: string, otherwise: number): number {
+  return Math.min(control.int(name, otherwise), TIMEOUT_MAX);
 }
 
 function readSenderFor(home: string, control: Control): (sender: string) => string {

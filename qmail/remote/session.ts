@@ -23,6 +23,8 @@ export interface SessionOptions {
   readonly helohost: string;
   /** Milliseconds that each answer may take. */
   readonly timeout: number;
+  /** Milliseconds from the first byte to the last, for the hello and for each message; a message has one more for each byte. */
+  readonly total: number;
   /** The server's name, for TLS. */
   readonly name: string;
   readonly tls: TlsPolicy;
@@ -85,7 +87,7 @@ export class SmtpSession implements MailSession {
   static async open(socket: Socket, options: SessionOptions): Promise<SmtpSession | NotOpened> {
     const session = new SmtpSession(socket, options);
     try {
-      const failure = await session.#open();
+      const failure = await session.#smtp.within(options.total, session.#open());
       if (!failure) return session;
       session.close();
       return failure;
@@ -105,12 +107,14 @@ export class SmtpSession implements MailSession {
   }
 
   async transfer(transfer: Transfer): Promise<Outcome> {
-    const outcome = await new Transaction(this.#smtp, {
+    const transaction = new Transaction(this.#smtp, {
       ip: this.#ip,
       extensions: this.#extensions,
       tls: this.#tls,
       trace: this.#options.trace,
-    }).run(transfer);
+    });
+    const most = this.#options.total + transfer.message.size;
+    const outcome = await this.#smtp.within(most, transaction.run(transfer));
     this.#count++;
     // After a refusal the server may be in any state: a new connection is sure.
     if (outcome.report.status !== "K") this.#usable = false;

@@ -48,11 +48,10 @@ export class SmtpSocket {
     const known = this.#replies.shift();
     if (known) return Promise.resolve(known);
     if (this.#dropped) return Promise.reject(this.#dropped);
-    return this.#inTime(
-      new Promise((resolve, reject) => {
-        this.#waiting = { resolve, reject };
-      }),
-    );
+    const reply = new Promise<Reply>((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+    });
+    return this.within(this.#timeout, reply);
   }
 
   /** Sends a command and waits for its answer. `shown` stands in the trace for a line with a secret. */
@@ -71,7 +70,7 @@ export class SmtpSocket {
   /** Resolves when more may be sent. Rejects with DroppedError. */
   async send(bytes: Buffer): Promise<void> {
     if (this.#dropped) throw this.#dropped;
-    if (!this.#socket.write(bytes)) await this.#inTime(this.#drained());
+    if (!this.#socket.write(bytes)) await this.within(this.#timeout, this.#drained());
   }
 
   #drained(): Promise<void> {
@@ -89,9 +88,12 @@ export class SmtpSocket {
     });
   }
 
-  /** Drops the connection when `work` takes too long: a server must not hold us by a byte now and then. */
-  async #inTime<T>(work: Promise<T>): Promise<T> {
-    const timer = setTimeout(() => this.#drop(), this.#timeout);
+  /**
+   * Drops the connection when `work` takes more than `ms`: a server must not hold us by a byte now and then, nor by
+   * one answer after another that comes just in time.
+   */
+  async within<T>(ms: number, work: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.#drop(), ms);
     try {
       return await work;
     } finally {

@@ -3,12 +3,17 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
+import { Readable } from "node:stream";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { QmtpSession } from "../../../qmail/remote/qmtp-session.ts";
 import { bufferMessage } from "../../../qmail/spawn/message.ts";
 
 /** Delivers to a server that reads as much as the client sends, then answers `answer` and hangs up. */
-async function deliver(answer: string, recipients = ["x@mail.test"]) {
+async function deliver(
+  answer: string | AsyncIterable<string>,
+  { recipients = ["x@mail.test"], total = 20_000 } = {},
+) {
   const before = "17:\nSubject: x\n\nbody,3:a@b,";
   let request = "";
   const server = createServer((socket) => {
@@ -16,7 +21,10 @@ async function deliver(answer: string, recipients = ["x@mail.test"]) {
     socket.on("data", (chunk) => {
       request += chunk.toString("latin1");
       const [, size = "", rest = ""] = /^(\d+):(.*)$/s.exec(request.slice(before.length)) ?? [];
-      if (size !== "" && rest.length === Number(size) + 1) socket.end(answer);
+      if (size !== "" && rest.length === Number(size) + 1) {
+        if (typeof answer === "string") socket.end(answer);
+        else Readable.from(answer).pipe(socket);
+      }
     });
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -24,7 +32,7 @@ async function deliver(answer: string, recipients = ["x@mail.test"]) {
   await once(socket, "connect");
   const message = bufferMessage(Buffer.from("Subject: x\n\nbody"));
   const transfer = { sender: "a@b", recipients, message, eightBit: "send" } as const;
-  const outcome = await new QmtpSession(socket, 20_000).transfer(transfer);
+  const outcome = await new QmtpSession(socket, { timeout: 20_000, total }).transfer(transfer);
   server.close();
   return { ...outcome, request };
 }
@@ -34,13 +42,17 @@ const D = "8:Dno (#5),";
 const Z = "8:Zno (#4),";
 
 test("what is sent: the message, the sender, the recipients", async () => {
-  const { request } = await deliver(K + K, ["x@mail.test", "y z@mail.test"]);
+  const { request } = await deliver(K + K, {
+    recipients: ["x@mail.test", "y z@mail.test"],
+  });
   const message = "17:\nSubject: x\n\nbody,";
   assert.equal(request, `${message}3:a@b,32:11:x@mail.test,13:y z@mail.test,,`);
 });
 
 test("each recipient has its own outcome", async () => {
-  const { recipients, report } = await deliver(K + D + Z + K, ["a", "b", "c", "d"]);
+  const { recipients, report } = await deliver(K + D + Z + K, {
+    recipients: ["a", "b", "c", "d"],
+  });
   assert.deepEqual(
     recipients.map(({ status }) => status),
     ["r", "h", "s", "r"],
@@ -73,3 +85,17 @@ for (const answer of ["", "5:Kok", "nonsense", `9999:${"x".repeat(20)}`]) {
     assert.deepEqual(recipients, []);
   });
 }
+
+test("a server that answers byte by byte must come to an end", async () => {
+  async function* bytes(): AsyncGenerator<string> {
+    for (const byte of "2000:K") yield byte;
+    for (let at = 0; at < 200; at++) {
+      await sleep(50);
+      yield "x";
+    }
+  }
+  const began = performance.now();
+  const { report } = await deliver(bytes(), { total: 500 });
+  assert.deepEqual(report, { status: "Z", text: LOST });
+  assert.ok(performance.now() - began < 9000);
+});
