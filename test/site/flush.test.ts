@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Conversation, type FarServer } from "../qmail/remote/_server.ts";
+import { farServer } from "../qmail/remote/_server.ts";
 import { freePort, makeSite, until } from "./_site.ts";
 
 test("flush: a host that was down is tried at once, and the table of time-outs is empty", async () => {
@@ -22,21 +21,9 @@ test("flush: a host that was down is tried at once, and the table of time-outs i
 
   const table = join(site.home, "queue/lock/tcpto");
   writeFileSync(table, Buffer.alloc(1024, 1));
-  const far: FarServer = {
-    port,
-    commands: [],
-    messages: [],
-    connections: 0,
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
-  const server = createServer((socket) => new Conversation(socket, {}, far).greet());
-  server.listen(port, "127.0.0.1");
-  try {
-    await site.ok("flush");
-    await until(() => /success: .*accepted_message/.test(log()), "the delivery");
-  } finally {
-    server.close();
-  }
+  await using far = await farServer({}, port);
+  await site.ok("flush");
+  await until(() => /success: .*accepted_message/.test(log()), "the delivery");
   assert.deepEqual(readFileSync(table), Buffer.alloc(1024));
   assert.equal(far.messages.length, 1);
 });

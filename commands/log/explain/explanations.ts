@@ -102,7 +102,7 @@ export const TEXTS: readonly Explanation[] = [
     [
       "a server that restarts or is overloaded",
       "a firewall or MTU trouble with large messages",
-      "control/timeoutremote is short",
+      "control/timeoutremote or control/timeouttotal is short",
     ],
     ["see whether it is one host: qmailctl log report rhosts deferrals"],
   ),

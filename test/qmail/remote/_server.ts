@@ -91,7 +91,8 @@ export class Conversation {
   }
 }
 
-export async function farServer(behaviour: Behaviour = {}): Promise<FarServer> {
+/** Listens on `port` of 127.0.0.1; by default on one that is free. */
+export async function farServer(behaviour: Behaviour = {}, port = 0): Promise<FarServer> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -99,7 +100,7 @@ export async function farServer(behaviour: Behaviour = {}): Promise<FarServer> {
     far.connections++;
     new Conversation(socket, behaviour, far).greet();
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(port, "127.0.0.1");
   await once(server, "listening");
   const far: FarServer = {
     port: (server.address() as { port: number }).port,
