@@ -1,4 +1,4 @@
-/** Real mail servers as the far side: Exim with TLS and every kind of AUTH, Postfix's smtp-sink with its faults. */
+/** Real mail servers as the far side: Exim with TLS and every kind of AUTH. */
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -18,7 +18,6 @@ import { near } from "./_server.ts";
 
 /** Unpacked beside Postfix: Debian lets one mail server own a machine. */
 const EXIM = "/opt/exim4/usr/sbin/exim4";
-const SINK = "/usr/sbin/smtp-sink";
 
 const withoutExim = (() => {
   if (!existsSync(EXIM)) return `${EXIM} is not there`;
@@ -26,7 +25,6 @@ const withoutExim = (() => {
   if (!getpwnam("Debian-exim")) return "there is no user Debian-exim";
   return withoutOpenssl;
 })();
-const withoutSink = existsSync(SINK) ? false : "smtp-sink (postfix) is not installed";
 
 const TEXT = "Subject: to a real server\n\n.dot\n..dots\nlast line without its end";
 
@@ -116,56 +114,5 @@ for (const [mechanism, authenticator] of Object.entries(AUTHENTICATORS)) {
       wrong,
       /^Z.*authentication failed: it was refused\. \(#4\.7\.8\)\nRemote host said: 535/,
     );
-  });
-}
-
-const DIED = /^ZConnected to 127\.0\.0\.1 but connection died\. \(#4\.4\.2\)\n$/;
-
-/** smtp-sink's options and the report that each leads to. */
-const FAULTS: Readonly<Record<string, readonly [readonly string[], RegExp]>> = {
-  "that does all well": [[], /^K127\.0\.0\.1 accepted message\.\nRemote host said: 250 2\.0\.0 Ok/],
-  "without ESMTP": [["-e"], /^K127/],
-  "without PIPELINING and 8BITMIME": [["-p", "-8"], /^K127/],
-  "behind a PIX": [["-P"], /^K127/],
-  "that is slow": [["-p", "-W", "RCPT:1"], /^K127/],
-  "that refuses connections": [["-f", "CONNECT"], /^Z.*greeting failed\.\nRemote host said: 5/],
-  "that refuses the sender": [
-    ["-f", "MAIL"],
-    /^D.*sender was rejected\.\nRemote host said: 500 5\.3\.0/,
-  ],
-  "that refuses the recipient": [
-    ["-f", "RCPT"],
-    /^D.*does not like recipient\.\nRemote host said: 500/,
-  ],
-  "that refuses the recipient for now": [
-    ["-r", "RCPT"],
-    /^Z.*like recipient\.\nRemote host said: 450/,
-  ],
-  "that refuses DATA": [["-f", "DATA"], /^D127\.0\.0\.1 failed on DATA command/],
-  "that refuses the message": [["-f", "."], /^D127\.0\.0\.1 failed after I sent the message/],
-  "that refuses the message for now": [
-    ["-r", "."],
-    /^Z127\.0\.0\.1 failed after I sent the message/,
-  ],
-  "that hangs up at MAIL": [["-q", "MAIL"], DIED],
-  "that hangs up at DATA": [["-q", "DATA"], DIED],
-  "that hangs up at the end": [
-    ["-q", "."],
-    /^Z.*connection died\. Possible duplicate! \(#4\.4\.2\)\n$/,
-  ],
-  "that says 421 at RCPT": [["-Q", "RCPT"], /^Z/],
-  "that says 421 at the end": [
-    ["-Q", "."],
-    /^Z127\.0\.0\.1 failed after I sent.*\nRemote host said: 421/,
-  ],
-};
-
-for (const [what, [options, expected]] of Object.entries(FAULTS)) {
-  test(`smtp-sink ${what}`, { skip: withoutSink }, async (t) => {
-    const port = await freePort();
-    // As root it wants to be told whom to become.
-    const user = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
-    await serve(t, [SINK, ...user, ...options, `127.0.0.1:${port}`, "10"], port);
-    assert.match(await send({ smtproutes: `:127.0.0.1:${port}` }), expected);
   });
 }
