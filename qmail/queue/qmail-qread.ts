@@ -4,7 +4,7 @@ import { date822 } from "../date822.ts";
 import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import type { MessId } from "./fmtqfn.ts";
-import { type QueuedMessage, readQueue } from "./queue-read.ts";
+import { type QueuedMessage, readPreprocessed } from "./queue-read.ts";
 
 /** What qmail-qread prints for one message. */
 export function formatQread(message: QueuedMessage): string {
@@ -31,9 +31,8 @@ const OUTPUT = 64 * 1024;
 export function* qread(home: string): Generator<string, number> {
   let text = "";
   try {
-    for (const message of readQueue(`${home}/queue`)) {
-      if (message.state === "preprocessed") text += formatQread(message);
-      else if (message.state === "vanished") text += formatTrouble(message.id);
+    for (const message of readPreprocessed(`${home}/queue`)) {
+      text += message.state === "vanished" ? formatTrouble(message.id) : formatQread(message);
       if (text.length < OUTPUT) continue;
       yield text;
       text = "";

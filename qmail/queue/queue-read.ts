@@ -1,12 +1,23 @@
 /** Reading the queue directory, as it is while the daemons work on it: what vanishes meanwhile is no error. */
 
-import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
-import { parseTodo } from "./envelope.ts";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  statSync,
+} from "node:fs";
+import { type Envelope, EnvelopeError, parseTodo } from "./envelope.ts";
 import { fmtqfn, isMessId, type MessId, SPLIT } from "./fmtqfn.ts";
+
+export const CHANNELS = ["local", "remote"] as const;
+export type Channel = (typeof CHANNELS)[number];
 
 export interface QueuedRecipient {
   /** Null as long as the message is not preprocessed. */
-  readonly channel: "local" | "remote" | null;
+  readonly channel: Channel | null;
   readonly address: string;
   readonly done: boolean;
 }
@@ -22,9 +33,9 @@ export interface QueuedMessage {
   /** A bounce has been begun. */
   readonly bouncing: boolean;
   readonly recipients: readonly QueuedRecipient[];
+  /** When each channel is tried next: milliseconds since 1970; null where it has no file. */
+  readonly retry: Readonly<Record<Channel, number | null>>;
 }
-
-const CHANNELS = ["local", "remote"] as const;
 
 /** A name in the queue directory whose message cannot be looked at: it has vanished since, as a rule. */
 export interface Vanished {
@@ -32,21 +43,68 @@ export interface Vanished {
   readonly state: "vanished";
 }
 
-/** Every message in the queue directory `queue`, one at a time. Throws when we may not read it. */
-export function* readQueue(queue: string): IterableIterator<QueuedMessage | Vanished> {
+/** What passes over a message before all of its files are read. */
+export interface Sieve {
+  readonly id: (id: MessId) => boolean;
+  readonly head: (sender: string, birth: number) => boolean;
+}
+
+const EVERYTHING: Sieve = { id: () => true, head: () => true };
+
+/** Every message in the queue directory `queue` that `sieve` lets through, one at a time. Throws when we may not read it. */
+export function* readQueue(
+  queue: string,
+  sieve: Sieve = EVERYTHING,
+): IterableIterator<QueuedMessage | Vanished> {
+  // What is in todo counts as that, whatever of info is being written meanwhile.
+  const todo = new Set(ids(`${queue}/todo`));
+  yield* readPreprocessed(queue, { head: sieve.head, id: (id) => !todo.has(id) && sieve.id(id) });
+  for (const id of todo) {
+    if (sieve.id(id)) yield* found(id, either(queue, id, sieve));
+  }
+}
+
+/** As `readQueue`, without looking at todo. */
+export function* readPreprocessed(
+  queue: string,
+  sieve: Sieve = EVERYTHING,
+): Generator<QueuedMessage | Vanished> {
   const bounce = new Set(ids(`${queue}/bounce`));
   for (let split = 0; split < SPLIT; split++) {
     const info = ids(`${queue}/info/${split}`);
     // What is there is known from the directories: to ask for each name that is not would take longer.
     const local = new Set(ids(`${queue}/local/${split}`));
     const remote = new Set(ids(`${queue}/remote/${split}`));
+    const there = { local, remote, bounce };
     for (const id of info) {
-      yield preprocessed(queue, id, { local, remote, bounce }) ?? { id, state: "vanished" };
+      if (sieve.id(id)) yield* found(id, preprocessed(queue, id, { there, sieve }));
     }
   }
-  for (const id of ids(`${queue}/todo`)) {
-    yield unprocessed(queue, id) ?? { id, state: "vanished" };
-  }
+}
+
+/** The message `id` of the queue directory `queue`; null when it is not there. Throws when we may not read it. */
+export function readMessage(queue: string, id: MessId): QueuedMessage | null {
+  const message = either(queue, id, EVERYTHING);
+  return message === PASSED ? null : message;
+}
+
+/** From todo or, when it has left that, from info. */
+function either(queue: string, id: MessId, sieve: Sieve): QueuedMessage | typeof PASSED | null {
+  const has = (directory: Channel | "bounce") => ({
+    has: () => existsSync(`${queue}/${fmtqfn(directory, id)}`),
+  });
+  const there = { local: has("local"), remote: has("remote"), bounce: has("bounce") };
+  return unprocessed(queue, id, sieve) ?? preprocessed(queue, id, { there, sieve });
+}
+
+/** A message that the sieve has held back. */
+const PASSED = Symbol("passed over");
+
+function* found(
+  id: MessId,
+  message: QueuedMessage | typeof PASSED | null,
+): Generator<QueuedMessage | Vanished> {
+  if (message !== PASSED) yield message ?? { id, state: "vanished" };
 }
 
 /** True when more than `count` messages are preprocessed; reads no more names than it must. */
@@ -60,13 +118,17 @@ export function exceeds(queue: string, count: number): boolean {
 
 /** How many messages there are, and how many of them are not preprocessed yet. Throws when we may not read. */
 export function countQueue(queue: string): { messages: number; todo: number } {
+  return { messages: queuedIds(queue).size, todo: ids(`${queue}/todo`).length };
+}
+
+/** The ids of all messages. Throws when we may not read. */
+export function queuedIds(queue: string): Set<MessId> {
   // By their todo and info files: a mess file alone may be one that is being written, or a spare.
-  const todo = ids(`${queue}/todo`);
-  const known = new Set(todo);
+  const known = new Set(ids(`${queue}/todo`));
   for (let split = 0; split < SPLIT; split++) {
     for (const id of ids(`${queue}/info/${split}`)) known.add(id);
   }
-  return { messages: known.size, todo: todo.length };
+  return known;
 }
 
 function ids(directory: string): MessId[] {
@@ -74,43 +136,66 @@ function ids(directory: string): MessId[] {
 }
 
 /** The messages that have a file in these directories. */
-type There = Readonly<Record<"local" | "remote" | "bounce", ReadonlySet<MessId>>>;
+type There = Readonly<Record<Channel | "bounce", Pick<ReadonlySet<MessId>, "has">>>;
 
-function preprocessed(queue: string, id: MessId, there: There): QueuedMessage | null {
-  const info = read(`${queue}/${fmtqfn("info", id)}`, true);
-  const sender = info?.bytes.toString("latin1", 1, info.bytes.indexOf(0));
+function preprocessed(
+  queue: string,
+  id: MessId,
+  { there, sieve }: { there: There; sieve: Sieve },
+): QueuedMessage | typeof PASSED | null {
+  const info = read(`${queue}/${fmtqfn("info", id)}`);
+  if (!info) return null;
+  const end = info.bytes.indexOf(0);
+  if (end < 1) return null;
+  const sender = info.bytes.toString("latin1", 1, end);
+  const birth = info.mtimeMs;
+  if (!sieve.head(sender, birth)) return PASSED;
   const size = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false })?.size;
-  if (!info || sender === undefined || size === undefined) return null;
+  if (size === undefined) return null;
+  const recipients: QueuedRecipient[] = [];
+  const retry: Record<Channel, number | null> = { local: null, remote: null };
+  for (const channel of CHANNELS) {
+    if (there[channel].has(id)) retry[channel] = readChannel(queue, id, { channel, recipients });
+  }
   return {
     id,
     size,
-    birth: info.mtimeMs,
+    birth,
     sender,
     state: "preprocessed",
     bouncing: there.bounce.has(id),
-    recipients: CHANNELS.filter((channel) => there[channel].has(id)).flatMap((channel) =>
-      channelRecipients(queue, id, channel),
-    ),
+    recipients,
+    retry,
   };
 }
 
-function channelRecipients(
+/** Adds the recipients of a channel; returns when they are tried next, null when the file has vanished. */
+function readChannel(
   queue: string,
   id: MessId,
-  channel: "local" | "remote",
-): QueuedRecipient[] {
+  { channel, recipients }: { channel: Channel; recipients: QueuedRecipient[] },
+): number | null {
   const file = read(`${queue}/${fmtqfn(channel, id)}`);
-  const records = file ? file.bytes.toString("latin1").split("\0").slice(0, -1) : [];
-  return records
-    .filter((record) => record[0] === "T" || record[0] === "D")
-    .map((record) => ({ channel, address: record.slice(1), done: record[0] === "D" }));
+  if (!file) return null;
+  // An unfinished last record counts for C qmail as an end.
+  for (const record of file.bytes.toString("latin1").split("\0").slice(0, -1)) {
+    if (record[0] !== "T" && record[0] !== "D") continue;
+    recipients.push({ channel, address: record.slice(1), done: record[0] === "D" });
+  }
+  return file.mtimeMs;
 }
 
-function unprocessed(queue: string, id: MessId): QueuedMessage | null {
-  const todo = read(`${queue}/${fmtqfn("todo", id)}`, true);
+function unprocessed(
+  queue: string,
+  id: MessId,
+  sieve: Sieve,
+): QueuedMessage | typeof PASSED | null {
+  const todo = read(`${queue}/${fmtqfn("todo", id)}`);
+  if (!todo) return null;
+  const { sender, recipients } = parsed(todo.bytes);
+  if (!sieve.head(sender, todo.mtimeMs)) return PASSED;
   const size = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false })?.size;
-  if (!todo || size === undefined) return null;
-  const { sender, recipients } = parseTodo(todo.bytes);
+  if (size === undefined) return null;
   return {
     id,
     size,
@@ -119,14 +204,25 @@ function unprocessed(queue: string, id: MessId): QueuedMessage | null {
     state: "todo",
     bouncing: false,
     recipients: recipients.map((address) => ({ channel: null, address, done: false })),
+    retry: { local: null, remote: null },
   };
+}
+
+/** A damaged envelope, which qmail-send complains about, is shown as what can be read of it. */
+function parsed(bytes: Buffer): Envelope {
+  try {
+    return parseTodo(bytes);
+  } catch (error) {
+    if (!(error instanceof EnvelopeError)) throw error;
+    return { sender: "", recipients: [] };
+  }
 }
 
 /** Most files fit: one buffer for all, and no question how long a file is. */
 const BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
-/** What is in a file, valid until the next call, and with `times` when it was changed; null when it is not there. */
-function read(path: string, times = false): { bytes: Buffer; mtimeMs: number } | null {
+/** What is in a file, valid until the next call, and when it was changed; null when it is not there. */
+function read(path: string): { bytes: Buffer; mtimeMs: number } | null {
   let fd: number;
   try {
     fd = openSync(path, "r");
@@ -135,7 +231,7 @@ function read(path: string, times = false): { bytes: Buffer; mtimeMs: number } |
     throw error;
   }
   try {
-    const mtimeMs = times ? fstatSync(fd).mtimeMs : 0;
+    const { mtimeMs } = fstatSync(fd);
     const count = readSync(fd, BUFFER, 0, BUFFER.length, 0);
     if (count < BUFFER.length) return { bytes: BUFFER.subarray(0, count), mtimeMs };
     const { size } = fstatSync(fd);
