@@ -47,7 +47,7 @@ function tailService(home: string, service: string, lines: number): LogEntry[] {
 }
 
 /** Names of the log files, oldest first; a rotated file's name is the time of its end. */
-function logFiles(directory: string): string[] {
+export function logFiles(directory: string): string[] {
   try {
     const names = readdirSync(directory);
     const rotated = names.filter((name) => /^@[0-9a-f]{24}\.[su]$/.test(name)).sort();
