@@ -1,25 +1,27 @@
 /** `qmailctl queue list`: every message in the queue, with who waits for it. */
 
-import {
-  exceeds,
-  type QueuedMessage,
-  type QueuedRecipient,
-  readQueue,
-} from "../../qmail/queue/queue-read.ts";
-import { CommandError, type Output } from "../output.ts";
-import { checkInstalled } from "../supervisor.ts";
+import { exceeds, type QueuedMessage, type QueuedRecipient } from "../../qmail/queue/queue-read.ts";
+import type { Output } from "../output.ts";
 import { duration } from "../time.ts";
+import { closed, selectMessages } from "./select.ts";
+import type { Selection } from "./selection.ts";
 
 /** So many messages are sorted by age. Of more, nobody reads all: they come as they lie, in blocks, the first one soon. */
 const SORTED = 5000;
 const FIRST = 200;
 const BLOCK = 5000;
 
+export interface ListOptions {
+  readonly home: string;
+  readonly selection: Selection;
+  readonly output: Output;
+}
+
 /** Shows the queue of the mail server in `home`. */
-export async function queueList({ home, output }: { home: string; output: Output }): Promise<void> {
-  checkInstalled(home);
+export async function queueList({ home, selection, output }: ListOptions): Promise<void> {
+  const messages = selectMessages(home, selection, { now: Date.now() });
   try {
-    const blocks = inBlocks(`${home}/queue`);
+    const blocks = inBlocks(home, messages);
     output.dataList(flat(blocks));
     if (output.json) return;
     let empty = true;
@@ -29,21 +31,15 @@ export async function queueList({ home, output }: { home: string; output: Output
     }
     if (empty) output.line("The queue is empty.");
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== "EACCES") throw error;
-    throw new CommandError(`cannot read the queue: ${message}`, {
-      hints: ["the queue is closed to others: run it as root"],
-      cause: error,
-    });
+    throw closed(error);
   }
 }
 
-function* inBlocks(queue: string): Generator<QueuedMessage[]> {
-  const sorted = !exceeds(queue, SORTED);
+function* inBlocks(home: string, messages: Iterable<QueuedMessage>): Generator<QueuedMessage[]> {
+  const sorted = !exceeds(`${home}/queue`, SORTED);
   let block: QueuedMessage[] = [];
   let size = sorted ? Number.POSITIVE_INFINITY : FIRST;
-  for (const message of readQueue(queue)) {
-    if (message.state === "vanished") continue;
+  for (const message of messages) {
     block.push(message);
     if (block.length < size) continue;
     yield block;

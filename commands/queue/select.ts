@@ -1,0 +1,113 @@
+/** The messages of a queue that a selection means, read as they are asked for. */
+
+import { existsSync } from "node:fs";
+import { fmtqfn } from "../../qmail/queue/fmtqfn.ts";
+import {
+  type QueuedMessage,
+  queuedIds,
+  readMessage,
+  readQueue,
+} from "../../qmail/queue/queue-read.ts";
+import { CommandError } from "../output.ts";
+import { checkInstalled } from "../supervisor.ts";
+import type { AttemptSource } from "./attempts.ts";
+import { readHeader } from "./header.ts";
+import { LogAttempts, sendLog, THOROUGH } from "./log-attempts.ts";
+import { type Criteria, compile, type Selection } from "./selection.ts";
+
+export interface SelectOptions {
+  /** Milliseconds since 1970: what ages are counted from. */
+  readonly now: number;
+  /** Who is asked when the selection has errors or tries; the log, if nobody is named. */
+  readonly attempts?: AttemptSource;
+}
+
+/**
+ * The messages in the queue of `home` that `selection` means, one at a time, as they lie. Headers are
+ * read only when one is asked for, the log only for errors and tries; of a message that the sender rules
+ * out nothing more is read. What vanishes meanwhile is left out. Throws CommandError.
+ */
+export function selectMessages(
+  home: string,
+  selection: Selection,
+  { now, attempts }: SelectOptions,
+): IterableIterator<QueuedMessage> {
+  const criteria = compile(selection, now);
+  checkQueue(home);
+  const source = criteria.attempts && (attempts ?? theLog(home, selection, now));
+  return selected(`${home}/queue`, criteria, source);
+}
+
+function* selected(
+  queue: string,
+  criteria: Criteria,
+  source: AttemptSource | null,
+): Generator<QueuedMessage> {
+  try {
+    for (const message of candidates(queue, criteria)) {
+      if (
+        criteria.message(message) &&
+        headerHolds(queue, message, criteria) &&
+        (!source || criteria.attempts?.(source.of(message.id)))
+      ) {
+        yield message;
+      }
+    }
+  } catch (error) {
+    throw closed(error);
+  }
+}
+
+/** The log, read when the first message is looked up, for all that are in the queue then. */
+function theLog(home: string, { log }: Selection, now: number): AttemptSource {
+  const directory = sendLog(home, log);
+  if (directory === null) {
+    throw new CommandError(
+      `there is no log of qmail-send in ${home}/log: errors and tries are in it`,
+      {
+        hints: ["say where it is: --log DIR"],
+      },
+    );
+  }
+  const wanted = () => queuedIds(`${home}/queue`);
+  return new LogAttempts(directory, { wanted, limits: THOROUGH, now });
+}
+
+/** Throws CommandError unless there is a queue in `home`, ours or a C qmail's. */
+export function checkQueue(home: string): void {
+  if (!existsSync(`${home}/queue`)) checkInstalled(home);
+}
+
+/** What to say when the queue cannot be read; other errors come back as they are. */
+export function closed(error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code !== "EACCES") return error;
+  return new CommandError(`cannot read the queue: ${message}`, {
+    hints: ["the queue is closed to others: run it as root"],
+    cause: error,
+  });
+}
+
+/** What is left by names, senders and ages. */
+function* candidates(queue: string, criteria: Criteria): Generator<QueuedMessage> {
+  if (criteria.ids === null) {
+    for (const message of readQueue(queue, criteria)) {
+      if (message.state !== "vanished") yield message;
+    }
+    return;
+  }
+  for (const id of criteria.ids) {
+    const message = readMessage(queue, id);
+    if (message && criteria.head(message.sender, message.birth)) yield message;
+  }
+}
+
+function headerHolds(queue: string, { id }: QueuedMessage, { header }: Criteria): boolean {
+  if (header === null) return true;
+  try {
+    return header(readHeader(`${queue}/${fmtqfn("mess", id)}`));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
+}

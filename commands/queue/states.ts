@@ -1,0 +1,34 @@
+/** In what state a message is, in the words of `queue list` and `--state`. */
+
+import type { QueuedMessage } from "../../qmail/queue/queue-read.ts";
+
+/** What each state means; the order is that of a message's life. */
+export const STATES = {
+  todo: "accepted, and not yet looked at by qmail-send",
+  due: "to be tried now, or being tried",
+  waiting: "to be tried later",
+  bouncing: "a bounce has been begun",
+  done: "nobody is left; it ends soon",
+} as const;
+
+export type State = keyof typeof STATES;
+
+/** The states of a message: what is shown comes first. */
+export function statesOf(message: QueuedMessage, now: number): readonly State[] {
+  if (message.state === "todo") return ["todo"];
+  const left = message.recipients.some(({ done }) => !done);
+  const first: State[] = left ? [nextTry(message) <= now ? "due" : "waiting"] : [];
+  if (message.bouncing) return [...first, "bouncing"];
+  return left ? first : ["done"];
+}
+
+/** When a message is tried next: milliseconds since 1970, infinity when nobody is left. */
+export function nextTry({ recipients, retry }: QueuedMessage): number {
+  let next = Number.POSITIVE_INFINITY;
+  for (const channel of ["local", "remote"] as const) {
+    const time = retry[channel];
+    if (time === null || time >= next) continue;
+    if (recipients.some((each) => each.channel === channel && !each.done)) next = time;
+  }
+  return next;
+}
