@@ -3,13 +3,14 @@
 import { readFileSync } from "node:fs";
 import { type CAC, cac } from "cac";
 import { EXIT } from "../qmail/exit.ts";
+import { actionCommand } from "./actions.ts";
 import { protect, texts } from "./arguments.ts";
 import { commandNames, describeHelp, showHelp } from "./help.ts";
 import { installCommands } from "./install-commands.ts";
 import { logCommands } from "./log-commands.ts";
 import { mailCommands } from "./mail-commands.ts";
 import { misuse, unknown } from "./mistakes.ts";
-import { queueCommands } from "./queue-commands.ts";
+import { QUEUE } from "./queue-commands.ts";
 import { runningCommands } from "./running-commands.ts";
 import { userCommands } from "./user-commands.ts";
 
@@ -38,14 +39,14 @@ function table(): CAC {
   cli.option("--json", "Print one JSON document");
   installCommands(cli);
   runningCommands(cli);
-  queueCommands(cli);
+  actionCommand(cli, QUEUE);
   logCommands(cli);
   mailCommands(cli);
   userCommands(cli);
   cli
-    .command("help [command]", "Show what there is, or what a command does")
+    .command("help [command] [action]", "Show what there is, or what a command does")
     .action((command?: string) => showHelp(cli, command));
-  describeHelp(cli, version());
+  describeHelp(cli, version(), [QUEUE]);
   cli.version(version());
   return cli;
 }

@@ -1,18 +1,22 @@
 /** `qmailctl help`, `--help`, and `COMMAND --help`. */
 
 import type { CAC } from "cac";
+import { type ActionTable, actionHelp } from "./actions.ts";
+import { texts } from "./arguments.ts";
 import { unknown } from "./mistakes.ts";
 
 const WHAT = "a qmail mail server from one package and one typed file";
 
 type Sections = Parameters<NonNullable<Parameters<CAC["help"]>[0]>>[0];
 
-/** Has `cli` answer `--help` in our form. */
-export function describeHelp(cli: CAC, version: string): void {
+/** Has `cli` answer `--help` in our form; commands with actions are in `tables`. */
+export function describeHelp(cli: CAC, version: string, tables: readonly ActionTable[]): void {
   cli.help((sections) => {
     const { matchedCommand } = cli;
     const what = matchedCommand ? `${matchedCommand.name}: ${matchedCommand.description}` : WHAT;
+    const table = tables.find(({ command }) => command === matchedCommand?.name);
     const [, ...rest] = matchedCommand ? sections : overview(cli, sections);
+    if (table) rest.splice(0, rest.length, ...tableHelp(cli, table));
     return [{ body: `qmailctl ${version}, ${what}` }, ...rest.map(trimmed)];
   });
 }
@@ -26,6 +30,15 @@ export function showHelp(cli: CAC, command: string | undefined): void {
   cli.unsetMatchedCommand();
   if (found) cli.matchedCommand = found;
   (found ?? cli.globalCommand).outputHelp();
+}
+
+function tableHelp(cli: CAC, table: ActionTable): Sections {
+  const named = texts(cli.args).find((word) => table.actions.some(({ name }) => name === word));
+  const globals = cli.globalCommand.options.map(({ rawName, description }) => ({
+    flags: rawName,
+    what: description,
+  }));
+  return actionHelp(table, named, globals);
 }
 
 /** Every word that can be typed as a command. */

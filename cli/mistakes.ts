@@ -37,8 +37,8 @@ function unknownOption(cli: CAC, option: string, help: readonly string[]): Usage
   return new UsageError(`there is no option "${written}"`, hints);
 }
 
-/** cac names options in camel case, without dashes. */
-function flagOf(name: string): string {
+/** An option as it is written: cac names options in camel case, without dashes. */
+export function flagOf(name: string): string {
   if (name.length === 1) return `-${name}`;
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

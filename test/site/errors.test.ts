@@ -83,6 +83,11 @@ test("unknown commands, actions and options are named, with a suggestion", async
     [["stop", "it"], /qmailctl stop takes no argument "it"\n {2}see qmailctl stop --help/],
     [["install", "--host"], /a value is missing: --host <name>\n {2}see qmailctl install --help/],
     [["queue", "lst"], /there is no queue action "lst"\n {2}did you mean "list"\?/],
+    [["queue", "list", "--form", "x"], /there is no option "--form"\n {2}did you mean "--from"\?/],
+    [
+      ["queue", "list", "--older", "x"],
+      /--older needs an age or a date, not "x"\n {2}for example:/,
+    ],
     [["install", "--hots", "x"], /there is no option "--hots"\n {2}did you mean "--host"\?/],
     [["log", "--lines", "many"], /--lines needs a whole number above 0, not "many"/],
   ] as const;
