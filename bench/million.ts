@@ -9,70 +9,17 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  closeSync,
-  fstatSync,
-  mkdtempSync,
-  openSync,
-  renameSync,
-  rmSync,
-  utimesSync,
-  writeSync,
-} from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { isMainThread, Worker, workerData } from "node:worker_threads";
 import { programPath } from "../qmail/programs.ts";
-import { fmtqfn } from "../qmail/queue/fmtqfn.ts";
 import { describeMachine, fileCount, freePort } from "./_bench.ts";
 import { cpuTime, memory, pidOf } from "./_processes.ts";
 import { launch, makeQmailctl } from "./_qmailctl.ts";
-
-const BODY = `Received: (qmail 1 invoked from network); 1 Jan 2026 00:00:00 -0000\n${"x".repeat(900)}\n`;
-/** The first try lies in the future, as far as this. */
-const RETRY_SECONDS = 3600;
-const MAKERS = 2;
-
-interface Making {
-  readonly queue: string;
-  readonly from: number;
-  readonly to: number;
-}
-
-/** Makes messages as qmail-queue and qmail-send would have, deferred on the remote channel. */
-function make({ queue, from, to }: Making): void {
-  const now = Math.floor(Date.now() / 1000);
-  for (let at = from; at < to; at++) {
-    const temporary = `${queue}/pid/${at}`;
-    const fd = openSync(temporary, "wx", 0o644);
-    const id = String(fstatSync(fd, { bigint: true }).ino);
-    writeSync(fd, BODY);
-    closeSync(fd);
-    renameSync(temporary, `${queue}/${fmtqfn("mess", id)}`);
-    write(`${queue}/${fmtqfn("info", id)}`, `Fsender${at}@example.test\0`);
-    const remote = `${queue}/${fmtqfn("remote", id)}`;
-    write(remote, `Trecipient${at}@example.test\0`);
-    utimesSync(remote, now, now + RETRY_SECONDS + (at % RETRY_SECONDS));
-  }
-}
-
-function write(path: string, text: string): void {
-  const fd = openSync(path, "wx", 0o600);
-  writeSync(fd, text);
-  closeSync(fd);
-}
-
-async function makeAll(queue: string, messages: number): Promise<void> {
-  const each = Math.ceil(messages / MAKERS);
-  const makers = Array.from({ length: MAKERS }, (_, at) => {
-    const making: Making = { queue, from: at * each, to: Math.min(messages, (at + 1) * each) };
-    return once(new Worker(new URL(import.meta.url), { workerData: making }), "exit");
-  });
-  await Promise.all(makers);
-}
+import { fillQueue } from "./_queue.ts";
 
 /** Resolves when the process has done nothing for a second; with the time when it became so. */
 async function idle(pid: number): Promise<number> {
@@ -140,7 +87,7 @@ async function main(): Promise<void> {
     server.stop();
 
     let began = performance.now();
-    await makeAll(`${home}/queue`, messages);
+    await fillQueue(`${home}/queue`, messages);
     say(`making ${messages} messages`, seconds(began));
 
     began = performance.now();
@@ -171,11 +118,7 @@ async function main(): Promise<void> {
   }
 }
 
-if (isMainThread) {
-  main().catch((error: Error) => {
-    process.stderr.write(`million: ${error.message}\n`);
-    process.exitCode = 111;
-  });
-} else {
-  make(workerData as Making);
-}
+main().catch((error: Error) => {
+  process.stderr.write(`million: ${error.message}\n`);
+  process.exitCode = 111;
+});

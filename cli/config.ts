@@ -1,40 +1,20 @@
-/** Finding, loading and checking the config file, and what flags say over it. */
+/** Checking the config file, and what flags say over it. */
 
-import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import {
   type Config,
   type ConfigInput,
   configSchema,
   type QmailService,
 } from "../commands/config.ts";
-import { installedConfig } from "../commands/install/step.ts";
-import { CommandError, UsageError } from "../commands/output.ts";
+import { CommandError } from "../commands/output.ts";
 import { completePop3, ownCertificate } from "../commands/pop3-config.ts";
 import { remoteControls } from "../commands/remote-config.ts";
 import { completeSubmission, submissionControls } from "../commands/submission-config.ts";
 import { absoluteCertificate, type Certificate } from "../commands/tls-config.ts";
 import { EXIT } from "../qmail/exit.ts";
+import { type ConfigFlags, DEFAULT_HOME, loadInput } from "./config-file.ts";
 import { nearest } from "./suggest.ts";
-
-const FILE_NAME = "qmailctl.config.ts";
-const DEFAULT_HOME = "/var/qmail";
-
-/** What the command line can say in place of the config file. */
-export interface ConfigFlags {
-  readonly config?: string;
-  readonly home?: string;
-  readonly host?: string;
-  readonly sandbox?: boolean;
-  readonly listen?: string;
-}
-
-interface Loaded {
-  readonly input: ConfigInput;
-  /** Null when there is no config file. */
-  readonly file: string | null;
-}
 
 /** The whole config: the file that holds, flags over it, defaults under it. Throws CommandError. */
 export async function loadConfig(flags: ConfigFlags): Promise<Config> {
@@ -51,44 +31,6 @@ export async function loadConfig(flags: ConfigFlags): Promise<Config> {
   }
   check(merged, file ?? "the command line");
   return complete(merged, file ? dirname(file) : process.cwd());
-}
-
-/** Only where the mail server is: for commands that work on an installed one. */
-export async function loadHome(flags: ConfigFlags): Promise<string> {
-  if (flags.home !== undefined) return resolve(flags.home);
-  return (await loadConfig(flags)).home;
-}
-
-async function loadInput(flags: ConfigFlags): Promise<Loaded> {
-  const named = flags.config ?? (process.env.QMAILCTL_CONFIG || undefined);
-  const file = resolve(named ?? FILE_NAME);
-  if (!existsSync(file)) {
-    if (named === undefined) {
-      return { input: installedConfig(resolve(flags.home ?? DEFAULT_HOME)), file: null };
-    }
-    const by = flags.config === undefined ? "QMAILCTL_CONFIG" : "--config";
-    throw new UsageError(`there is no config file "${file}" (named by ${by})`);
-  }
-  return { input: await importConfig(file), file };
-}
-
-async function importConfig(file: string): Promise<ConfigInput> {
-  let module: { default?: ConfigInput };
-  try {
-    module = await import(pathToFileURL(file).href);
-  } catch (error) {
-    throw new CommandError(`cannot load ${file}: ${(error as Error).message}`, {
-      code: EXIT.hard,
-      cause: error,
-    });
-  }
-  if (module.default === undefined) {
-    throw new CommandError(`${file} exports no config`, {
-      code: EXIT.hard,
-      hints: ["write: export default defineConfig({ ... })"],
-    });
-  }
-  return module.default;
 }
 
 /** Throws a CommandError that names each wrong field, what was found, and what is allowed. */

@@ -1,7 +1,8 @@
 /** What cac hands to an action, brought into the form that commands take. */
 
 import { text } from "./arguments.ts";
-import { type ConfigFlags, loadHome } from "./config.ts";
+import type { ConfigFlags } from "./config-file.ts";
+import { loadHome } from "./home.ts";
 import { makeOutput } from "./output.ts";
 
 /** Flags by name, numbers marked as text (arguments.ts). */

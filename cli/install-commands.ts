@@ -1,7 +1,6 @@
 /** install, try. */
 
 import type { CAC } from "cac";
-import { loadConfig } from "./config.ts";
 import { configFlags, type Flags } from "./flags.ts";
 import { makeOutput } from "./output.ts";
 
@@ -17,6 +16,7 @@ export function installCommands(cli: CAC): void {
     .option("--yes", "For scripts; install never asks anyway")
     .example("  qmailctl install --host mail.example.com")
     .action(async (flags: Flags) => {
+      const { loadConfig } = await import("./config.ts");
       const config = await loadConfig(configFlags(flags));
       const { install } = await import("../commands/install.ts");
       await install({
@@ -29,6 +29,7 @@ export function installCommands(cli: CAC): void {
   cli
     .command("try", "Install a sandbox, start it, and send it a first message")
     .action(async (flags: Flags) => {
+      const { loadConfig } = await import("./config.ts");
       const config = await loadConfig(configFlags(flags));
       const { tryOut } = await import("../commands/try.ts");
       await tryOut({ config, output: makeOutput(flags.json === true) });
