@@ -240,8 +240,8 @@ class Transaction {
       const what = `takes no message larger than ${limit} bytes, and this has ${message.size}`;
       return words.lacks(this.#ip, what, "5.3.4");
     }
-    if (needsUtf8(sender, recipients) && !this.#extensions.has("SMTPUTF8")) {
-      return words.lacks(this.#ip, "takes no addresses that are not ASCII (no SMTPUTF8)", "5.6.7");
+    if (!isAscii(sender) || recipients.every((recipient) => !isAscii(recipient))) {
+      if (!this.#extensions.has("SMTPUTF8")) return words.noUtf8(this.#ip);
     }
     if (this.#extensions.has("8BITMIME") || eightBit === "send") return null;
     if (!(await hasEightBit(message))) return null;
@@ -250,25 +250,26 @@ class Transaction {
 
   async #run(transfer: Transfer): Promise<Report> {
     const { recipients } = transfer;
-    const commands = [
-      this.#mail(transfer),
-      ...recipients.map((recipient) => `RCPT TO:<${quoteAddress(recipient)}>`),
-      "DATA",
-    ];
+    const rcpts = recipients.map((recipient) =>
+      this.#canSay(recipient) ? `RCPT TO:<${quoteAddress(recipient)}>` : null,
+    );
+    const commands = [this.#mail(transfer), ...rcpts.filter((rcpt) => rcpt !== null), "DATA"];
     const together = this.#extensions.has("PIPELINING");
     if (together) await this.#smtp.together(commands);
     const next = async (command: string) => {
       return together ? this.#smtp.reply() : this.#smtp.command(command);
     };
-    const [mail = "", ...others] = commands;
-    const from = await next(mail);
+    const from = await next(commands[0] as string);
     this.#answered = true;
     const refused = severity(from);
     if (refused) {
-      if (together) await this.#skip(others.length);
+      if (together) await this.#skip(commands.length - 1);
       return words.said(refused, ["Connected to ", this.#ip, " but sender was rejected"], from);
     }
-    for (const command of others.slice(0, -1)) this.#rcpt(await next(command));
+    for (const rcpt of rcpts) {
+      if (rcpt !== null) this.#rcpt(await next(rcpt));
+      else this.#recipients.push({ status: "h", text: words.noUtf8(this.#ip).text });
+    }
     if (this.#recipients.every(({ status }) => status !== "r")) {
       if (together) await this.#skip(1);
       return words.said("D", ["Giving up on ", this.#ip, ""], null);
@@ -282,8 +283,14 @@ class Transaction {
     let command = `MAIL FROM:<${quoteAddress(sender)}>`;
     if (this.#extensions.has("SIZE")) command += ` SIZE=${message.size}`;
     if (this.#extensions.has("8BITMIME")) command += " BODY=8BITMIME";
-    if (needsUtf8(sender, recipients)) command += " SMTPUTF8";
+    if (![sender, ...recipients].every(isAscii) && this.#extensions.has("SMTPUTF8")) {
+      command += " SMTPUTF8";
+    }
     return command;
+  }
+
+  #canSay(recipient: string): boolean {
+    return isAscii(recipient) || this.#extensions.has("SMTPUTF8");
   }
 
   #rcpt(reply: Reply): void {
@@ -333,9 +340,9 @@ class Transaction {
   }
 }
 
-/** latin1 above ASCII: an address that only SMTPUTF8 can carry. */
-function needsUtf8(sender: string, recipients: readonly string[]): boolean {
-  return [sender, ...recipients].some((address) => /[\x80-\xff]/.test(address));
+/** False for an address that only SMTPUTF8 can carry (RFC 6531). */
+function isAscii(address: string): boolean {
+  return /^[\0-\x7f]*$/.test(address);
 }
 
 async function hasEightBit(message: Message): Promise<boolean> {

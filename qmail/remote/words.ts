@@ -118,6 +118,11 @@ export function lacks(ip: string, what: string, code: string): Report {
   return { status: "D", text: `${ip} ${what}. (#${code})\n` };
 }
 
+/** The next host has no SMTPUTF8, and an address needs it. */
+export function noUtf8(ip: string): Report {
+  return lacks(ip, "takes no addresses that are not ASCII (no SMTPUTF8)", "5.6.7");
+}
+
 /** TLS is wanted and not to be had, or not with whom we wanted. Temporary: certificates get mended. */
 export function noTls(ip: string, why: string): Report {
   return { status: "Z", text: `Connected to ${ip} but TLS failed: ${safeLine(why)}. (#4.7.5)\n` };

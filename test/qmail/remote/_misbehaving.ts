@@ -22,6 +22,7 @@ export interface Case {
   readonly line: string;
   readonly message?: string;
   readonly sender?: string;
+  readonly recipient?: string;
   readonly options?: string;
   /** Seconds that an answer may take. */
   readonly timeout?: string;
@@ -262,11 +263,30 @@ export const CASES: Readonly<Record<string, Case>> = {
     line: "failure: 127.0.0.1_takes_no_8-bit_text_(no_8BITMIME)._(#5.6.3)/",
     report: "D127.0.0.1 takes no 8-bit text (no 8BITMIME). (#5.6.3)\n",
   },
+  "has no SMTPUTF8, and need not for the text of a header": {
+    server: {},
+    message: "From: J\xc3\xbcrgen <me@near.test>\nSubject: \xc3\xbc\n\nx\n",
+    line: "success: 127.0.0.1_accepted_message./Remote_host_said:_250_taken/",
+    report: "K127.0.0.1 accepted message.\nRemote host said: 250 taken\n",
+  },
   "has no SMTPUTF8": {
     server: {},
     sender: "j\xc3\xbcrgen@near.test",
     line: "failure: 127.0.0.1_takes_no_addresses_that_are_not_ASCII_(no_SMTPUTF8)._(#5.6.7)/",
     report: "D127.0.0.1 takes no addresses that are not ASCII (no SMTPUTF8). (#5.6.7)\n",
+  },
+  "has no SMTPUTF8 for the recipient": {
+    server: {},
+    recipient: "j\xc3\xbcrgen@far.test",
+    line: "failure: 127.0.0.1_takes_no_addresses_that_are_not_ASCII_(no_SMTPUTF8)._(#5.6.7)/",
+    report: "D127.0.0.1 takes no addresses that are not ASCII (no SMTPUTF8). (#5.6.7)\n",
+  },
+  "has SMTPUTF8 and does not like what it carries": {
+    server: { EHLO: "250-far.test\r\n250 SMTPUTF8", RCPT: "553 5.6.7 not here" },
+    recipient: "j\xc3\xbcrgen@far.test",
+    line: "failure: 127.0.0.1_does_not_like_recipient./Remote_host_said:_553_5.6.7_not_here/Giving_up_on_127.0.0.1./",
+    report:
+      "D127.0.0.1 does not like recipient.\nRemote host said: 553 5.6.7 not here\nGiving up on 127.0.0.1.\n",
   },
   "pipelines and refuses the sender, yet takes DATA": {
     server: { EHLO: pipelining, MAIL: "550 never" },

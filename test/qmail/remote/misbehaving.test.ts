@@ -18,27 +18,24 @@ function logged(report: string): string {
   return lines.find((line) => line.startsWith("delivery ")) ?? "";
 }
 
-for (const [
-  name,
-  { server, report, line, message, sender, options = "", timeout = "5", total = "60" },
-] of Object.entries(CASES)) {
+for (const [name, its] of Object.entries(CASES)) {
   test(`a server that ${name}`, async () => {
-    await using far = await farServer(server);
+    await using far = await farServer(its.server);
     using here = near({
       smtproutes: `:127.0.0.1:${far.port}`,
-      remoteoptions: `:${options}`,
-      timeoutremote: timeout,
-      timeouttotal: total,
+      remoteoptions: `:${its.options ?? ""}`,
+      timeoutremote: its.timeout ?? "5",
+      timeouttotal: its.total ?? "60",
     });
     const outcome = await remote(here.config, {
       host: "far.test",
-      sender: sender ?? "me@near.test",
-      recipients: ["you@far.test"],
-      message: bufferMessage(Buffer.from(message ?? MESSAGE, "latin1")),
+      sender: its.sender ?? "me@near.test",
+      recipients: [its.recipient ?? "you@far.test"],
+      message: bufferMessage(Buffer.from(its.message ?? MESSAGE, "latin1")),
     });
     const { status, text } = deliveryReport(outcome);
-    assert.equal(status + text, report);
-    assert.equal(logged(status + text), `delivery 1: ${line}\n`);
+    assert.equal(status + text, its.report);
+    assert.equal(logged(status + text), `delivery 1: ${its.line}\n`);
   });
 }
 
@@ -59,6 +56,35 @@ test("what is sent is what SMTP wants", async () => {
     "DATA",
   ]);
   assert.deepEqual(far.messages, ["Subject: test\r\n\r\nhello\r\n..dot\r\n"]);
+});
+
+test("without SMTPUTF8 the recipients that need it are refused, and the others get the message", async () => {
+  for (const EHLO of ["250 far.test", "250-far.test\r\n250 PIPELINING"]) {
+    await using far = await farServer({ EHLO });
+    using here = near({ smtproutes: `:127.0.0.1:${far.port}` });
+    const message = bufferMessage(Buffer.from(MESSAGE));
+    const recipients = ["j\xc3\xbc@far.test", "you@far.test"];
+    const { report, ...each } = await remote(here.config, {
+      host: "far.test",
+      sender: "me@near.test",
+      recipients,
+      message,
+    });
+    assert.equal(report.status, "K");
+    assert.deepEqual(
+      each.recipients.map(({ status }) => status),
+      ["h", "r"],
+    );
+    assert.match(
+      each.recipients[0]?.text ?? "",
+      /^127\.0\.0\.1 takes no addresses .*\(#5\.6\.7\)\n$/,
+    );
+    assert.deepEqual(far.commands.slice(1, 4), [
+      "MAIL FROM:<me@near.test>",
+      "RCPT TO:<you@far.test>",
+      "DATA",
+    ]);
+  }
 });
 
 for (const address of ["x@far.test\r\nRCPT TO:<y@far.test>", "x@far.test>", "x@far test"]) {
