@@ -20,8 +20,8 @@ import type { MessId } from "../queue/fmtqfn.ts";
 import { FRAME } from "../queue/protocol.ts";
 import { SPAWN } from "../spawn/protocol.ts";
 import { sayReady } from "../supervise/ready.ts";
-import { type BounceNames, readBounceNames } from "./bounce.ts";
 import { cleanup, SLEEP_CLEANUP } from "./cleanup.ts";
+import { type Controls, RereadError, readControls, rereadTables } from "./controls.ts";
 import { Deliveries } from "./delivery.ts";
 import { Ending } from "./ending.ts";
 import { Holds } from "./holds.ts";
@@ -29,22 +29,16 @@ import * as log from "./log.ts";
 import { CHANNELS, type Channel } from "./log.ts";
 import { Pass } from "./pass.ts";
 import { QueueClerk } from "./queue-clerk.ts";
-import { QueueFileError, QueueFiles } from "./queue-files.ts";
-import { type RewriteTables, readLocals, readTables, readVirtualdomains } from "./rewrite.ts";
-import { Schedule, SLEEP_SYSFAIL } from "./schedule.ts";
-import {
-  type StraightDelivery,
-  type StraightMessage,
-  StraightQueue,
-  settlement,
-} from "./straight.ts";
+import { QueueFiles } from "./queue-files.ts";
+import type { RewriteTables } from "./rewrite.ts";
+import { Schedule } from "./schedule.ts";
+import { Settling } from "./settling.ts";
+import { type StraightDelivery, type StraightMessage, StraightQueue } from "./straight.ts";
 import { Todo } from "./todo.ts";
 
 /** setTimeout cannot wait longer; a turn then finds nothing to do and waits again. */
 const SLEEP_FOREVER = 86_400;
 
-/** So many messages from todo are written down at once; the next wait. */
-const SETTLING_MAX = 100;
 /** A directory that cannot be read is tried again after this time. */
 const PAUSE_MS = 10_000;
 
@@ -65,25 +59,6 @@ export interface Connections {
   readonly queue: Socket;
   readonly lspawn: Socket;
   readonly rspawn: Socket;
-}
-
-interface Controls {
-  readonly lifetime: number;
-  readonly concurrency: Readonly<Record<Channel, number>>;
-  readonly bounceNames: BounceNames;
-  readonly tables: RewriteTables;
-}
-
-function readControls(control: Control): Controls {
-  return {
-    lifetime: control.int("queuelifetime", 604_800),
-    concurrency: {
-      local: control.int("concurrencylocal", 10),
-      remote: control.int("concurrencyremote", 20),
-    },
-    bounceNames: readBounceNames(control),
-    tables: readTables(control),
-  };
 }
 
 /**
@@ -141,7 +116,7 @@ class QmailSend {
   readonly #straight = new StraightQueue({
     tables: () => this.#tables,
     holds: this.#holds,
-    settle: (message) => void this.#settle(message),
+    settle: (message) => void this.#settling.settle(message),
   });
   readonly #passes: Readonly<Record<Channel, Pass>>;
   readonly #todo: Todo;
@@ -149,9 +124,7 @@ class QmailSend {
   readonly #ending: Ending;
   readonly #links: Readonly<Record<Channel, Link>>;
   readonly #connected = new Set<Channel>();
-  /** Messages still in todo whose files are being written. */
-  readonly #leavingTodo = new Set<MessId>();
-  readonly #settling = new Set<Promise<void>>();
+  readonly #settling: Settling;
   #tables: RewriteTables;
   #exitCode: number = EXIT.ok;
   #started = false;
@@ -183,16 +156,27 @@ class QmailSend {
       names: () => this.#controls.bounceNames,
       tables: () => this.#tables,
     });
+    this.#settling = new Settling({
+      files: this.#files,
+      schedule: this.#schedule,
+      ending: this.#ending,
+      log: write,
+      now,
+      forget: (id) => this.#straight.forget(id),
+      failed: (time) => {
+        this.#todo.nextScan = Math.min(this.#todo.nextScan, time);
+      },
+      changed: () => this.#ask(),
+    });
     this.#todo = new Todo({
       queue: QUEUE,
       log: write,
       now,
       tables: () => this.#tables,
-      known: (id) =>
-        this.#straight.has(id) || this.#leavingTodo.has(id) || this.#clerk.removing(id),
+      known: (id) => this.#straight.has(id) || this.#settling.has(id) || this.#clerk.removing(id),
       take: (message) => this.#take(message),
       active: () => !this.#deliveries.exiting,
-      full: () => this.#settling.size >= SETTLING_MAX,
+      full: () => this.#settling.full,
     });
     this.#passes = { local: this.#pass("local"), remote: this.#pass("remote") };
     this.#links = {
@@ -310,17 +294,11 @@ class QmailSend {
 
   /** SIGHUP renews locals and virtualdomains, both or neither. */
   #reread(): void {
-    const tables: { -readonly [Key in keyof RewriteTables]: RewriteTables[Key] } = {
-      ...this.#tables,
-    };
-    let reading = "locals";
     try {
-      tables.locals = readLocals(this.#control);
-      reading = "virtualdomains";
-      tables.virtualdomains = readVirtualdomains(this.#control);
-      this.#tables = tables;
-    } catch {
-      this.#sink.write(log.alert(`unable to reread control/${reading}`));
+      this.#tables = rereadTables(this.#control, this.#tables);
+    } catch (error) {
+      if (!(error instanceof RereadError)) throw error;
+      this.#sink.write(log.alert(error.message));
     }
   }
 
@@ -394,8 +372,8 @@ class QmailSend {
       this.#ask();
       return;
     }
-    void this.#settle(message);
-    while (this.#settling.size >= SETTLING_MAX) await Promise.race(this.#settling);
+    void this.#settling.settle(message);
+    await this.#settling.room();
   }
 
   #startStraight(channel: Channel): boolean {
@@ -410,7 +388,7 @@ class QmailSend {
       done: (status, text) => {
         const next = this.#straight.finished(delivery, status, text);
         if (next === "end") this.#endStraight(message.id);
-        else if (next === "settle") void this.#settle(message);
+        else if (next === "settle") void this.#settling.settle(message);
       },
     });
     return true;
@@ -422,41 +400,13 @@ class QmailSend {
     void this.#ending.clean(FRAME.cleanAll, id);
   }
 
-  /** Writes down what is to be done for the message, removes it from todo and schedules it. */
-  #settle(message: StraightMessage): Promise<void> {
-    const settling = this.#writeDown(message).finally(() => this.#settling.delete(settling));
-    this.#settling.add(settling);
-    return settling;
-  }
-
-  async #writeDown(message: StraightMessage): Promise<void> {
-    const { id } = message;
-    const files = settlement(message, now());
-    this.#leavingTodo.add(id);
-    this.#straight.forget(id);
-    this.#schedule.settling(id);
-    try {
-      await this.#files.settle(files);
-      const cleaned = this.#ending.clean(FRAME.cleanTodo, id);
-      this.#leavingTodo.delete(id);
-      if (await cleaned) this.#schedule.settled(files, now());
-    } catch (error) {
-      // The message is still in todo: the next reading of the directory finds it.
-      if (!(error instanceof QueueFileError)) throw error;
-      this.#sink.write(log.warning(error.message));
-      this.#todo.nextScan = Math.min(this.#todo.nextScan, now() + SLEEP_SYSFAIL);
-    }
-    this.#leavingTodo.delete(id);
-    this.#ask();
-  }
-
   /** All reports are in: what must be remembered is written, then we go. */
   async #leave(): Promise<void> {
     if (this.#finishing) return;
     this.#finishing = true;
     if (this.#timer) clearTimeout(this.#timer);
-    for (const message of this.#straight.begun()) void this.#settle(message);
-    await Promise.all(this.#settling);
+    for (const message of this.#straight.begun()) void this.#settling.settle(message);
+    await this.#settling.idle();
     await this.#ending.idle();
     this.#schedule.finish();
     this.#sink.write(log.EXITING);
