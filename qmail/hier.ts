@@ -2,7 +2,7 @@
  * The installation as data: every directory and queue file with its owner, group and mode. Install
  * makes it so, and tests compare it with qmail's published table (C qmail: hier.c).
  *
- * Ours besides qmail's: drop, run, service, log. Without doc, man and cat: nothing is put there.
+ * Ours besides qmail's: drop, held, run, service, log. Without doc, man and cat: nothing is put there.
  */
 
 import type { QmailGroup, QmailUser } from "./ids.ts";
@@ -83,6 +83,10 @@ export const HIER: readonly HierEntry[] = [
   directory("run/remote", "qmailr", 0o700),
   // A file for each address that may relay for a while: who writes here opens relaying.
   directory("run/relay", "root", 0o755),
+  // Through here root asks qmail-send for actions on messages.
+  directory("run/send", "qmails", 0o700),
+  // Which messages are held: of a name in here qmail-send alone is the writer.
+  directory("held", "qmails", 0o700),
   directory("service", "root", 0o755),
   directory("log", "root", 0o755),
 ];

@@ -4,8 +4,9 @@ import type { Link } from "../net/link.ts";
 import type { MessId } from "../queue/fmtqfn.ts";
 import { formatDelivery, SPAWN } from "../spawn/protocol.ts";
 import type { Report, Status } from "../spawn/report.ts";
-import type { Channel } from "./log.ts";
+import type { UnderWay } from "./action-protocol.ts";
 import * as log from "./log.ts";
+import { CHANNELS, type Channel, type Use } from "./log.ts";
 import { senderFor } from "./rewrite.ts";
 
 /** Reports are cut to this: they go to the log and into bounces. */
@@ -26,6 +27,8 @@ export interface DeliveryOrder {
 interface Slot {
   readonly order: DeliveryOrder;
   readonly number: number;
+  /** Milliseconds since 1970. */
+  readonly since: number;
 }
 
 interface ChannelState {
@@ -38,12 +41,15 @@ interface ChannelState {
 
 export class Deliveries {
   readonly #log: (line: string) => void;
+  readonly #clock: () => number;
   readonly #channels: Record<Channel, ChannelState>;
   #lastNumber = 0;
   exiting = false;
 
-  constructor(log: (line: string) => void) {
+  /** `clock` in milliseconds since 1970. */
+  constructor(log: (line: string) => void, clock: () => number) {
     this.#log = log;
+    this.#clock = clock;
     this.#channels = { local: newChannel(), remote: newChannel() };
   }
 
@@ -78,7 +84,7 @@ export class Deliveries {
     const state = this.#channels[channel];
     const number = ++this.#lastNumber;
     const delnum = state.free.pop() ?? state.slots.length;
-    state.slots[delnum] = { order, number };
+    state.slots[delnum] = { order, number, since: this.#clock() };
     state.used++;
     const { id, recipient } = order;
     const sender = senderFor(order.sender, recipient);
@@ -104,13 +110,32 @@ export class Deliveries {
     slot.order.done(status, text);
   }
 
+  /** What is under way, `most` at the most. */
+  list(most: number): UnderWay[] {
+    const list: UnderWay[] = [];
+    for (const channel of CHANNELS) {
+      for (const slot of this.#channels[channel].slots) {
+        if (!slot || list.length >= most) continue;
+        const { id, recipient } = slot.order;
+        list.push({ delivery: slot.number, id, channel, recipient, since: slot.since });
+      }
+    }
+    return list;
+  }
+
+  /** How much of a channel is in use. */
+  use(channel: Channel): Use {
+    const { used, limit } = this.#channels[channel];
+    return { used, limit };
+  }
+
   status(): void {
     const { local, remote } = this.#channels;
     this.#log(log.status({ local, remote }, this.exiting));
   }
 
   /** Logs a report and says what it means for the recipient. */
-  #judge({ order, number }: Slot, report: string): Report {
+  #judge({ order, number }: Pick<Slot, "order" | "number">, report: string): Report {
     const text = report.slice(1);
     switch (report[0]) {
       case "K":

@@ -28,7 +28,7 @@ export interface EndingContext {
 export class Ending {
   readonly #context: EndingContext;
   readonly #busy = new Set<Promise<unknown>>();
-  readonly #ending = new Set<MessId>();
+  readonly #ending = new Map<MessId, Promise<number>>();
 
   constructor(context: EndingContext) {
     this.#context = context;
@@ -46,13 +46,19 @@ export class Ending {
 
   /** Ends `id` when nothing is left to do. Resolves with the time to try again, or 0 when it is settled. */
   end(id: MessId): Promise<number> {
-    this.#ending.add(id);
-    return this.#track(this.#end(id).finally(() => this.#ending.delete(id)));
+    const ending = this.#track(this.#end(id).finally(() => this.#ending.delete(id)));
+    this.#ending.set(id, ending);
+    return ending;
   }
 
   /** True while `id` is being ended. */
   has(id: MessId): boolean {
     return this.#ending.has(id);
+  }
+
+  /** Resolves when `id` is no more being ended; undefined when it is not. */
+  of(id: MessId): Promise<unknown> | undefined {
+    return this.#ending.get(id);
   }
 
   /** Has files of `id` removed; logs when that fails. */

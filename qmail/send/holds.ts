@@ -14,6 +14,7 @@
 
 import type { MessId } from "../queue/fmtqfn.ts";
 import { Fifo } from "./fifo.ts";
+import type { IdSet } from "./id-set.ts";
 import { Prioq } from "./prioq.ts";
 
 /** So many domains may be held; of more nothing is remembered, and the spawner has them wait itself. */
@@ -127,6 +128,39 @@ export class Holds<Straight> {
   forget(id: MessId): void {
     const listed = this.#listed.get(id);
     if (listed) this.#forget(listed);
+  }
+
+  /** Takes out all messages of `ids` that wait for one domain alone. */
+  take(ids: IdSet): MessId[] {
+    const taken: MessId[] = [];
+    for (const domain of [...this.#domains.values()]) {
+      if (domain.parked.size === 0) continue;
+      for (const { id } of domain.parked.take(ids)) taken.push(id);
+      this.#settle(domain);
+    }
+    return taken;
+  }
+
+  /** Messages that wait for one domain alone. */
+  get parkedCount(): number {
+    let count = 0;
+    for (const { parked } of this.#domains.values()) count += parked.size;
+    return count;
+  }
+
+  /** The domains that are held, the first `most` of them. */
+  heldNames(most: number): string[] {
+    const names: string[] = [];
+    for (const { name, held } of this.#domains.values()) {
+      if (names.length >= most) break;
+      if (held) names.push(name);
+    }
+    return names;
+  }
+
+  /** How many domains are held. */
+  get heldCount(): number {
+    return this.#heldCount;
   }
 
   /** The next delivery in memory whose domain is free again. */

@@ -10,6 +10,18 @@ import type { MessId } from "../queue/fmtqfn.ts";
 export const CHANNELS = ["local", "remote"] as const;
 export type Channel = (typeof CHANNELS)[number];
 
+/** What may be done to a message from outside (action.ts). */
+export const ACTIONS = [
+  "delete",
+  "bounce",
+  "hold",
+  "release",
+  "retry",
+  "redirect",
+  "expire",
+] as const;
+export type ActionName = (typeof ACTIONS)[number];
+
 /** What became of a delivery. */
 export type Outcome = "success" | "deferral" | "failure";
 
@@ -76,6 +88,22 @@ export function tripleBounce(path: string): string {
   return `triple bounce: discarding ${path}\n`;
 }
 
+/** Ours: something was done to so many recipients of a message, because somebody asked for it. */
+export function action(id: MessId, name: ActionName, recipients: number): string {
+  return `action ${name}: msg ${id} recipients ${recipients}\n`;
+}
+
+export interface Address {
+  readonly channel: Channel;
+  readonly address: string;
+}
+
+/** Ours: a recipient of a message gave way to another. */
+export function redirect(id: MessId, from: Address, to: Address): string {
+  const [old, next] = [from, to].map((each) => `${each.channel} ${logSafe(each.address)}`);
+  return `action redirect: msg ${id} from ${old} to ${next}\n`;
+}
+
 export const EXITING = "status: exiting\n";
 
 export function warning(text: string): string {
@@ -108,6 +136,13 @@ export type LogLine =
     }
   | { readonly type: "bounce"; readonly id: MessId; readonly qp: number }
   | { readonly type: "end"; readonly id: MessId }
+  | {
+      readonly type: "action";
+      readonly id: MessId;
+      readonly name: ActionName;
+      readonly recipients: number;
+    }
+  | { readonly type: "redirect"; readonly id: MessId; readonly from: Address; readonly to: Address }
   | { readonly type: "exiting" }
   | { readonly type: "other"; readonly text: string };
 
@@ -152,6 +187,20 @@ const PARSERS: readonly Parser[] = [
   ],
   [/^bounce msg (\d+) qp (\d+)$/, ([, id = "", qp]) => ({ type: "bounce", id, qp: Number(qp) })],
   [/^end msg (\d+)$/, ([, id = ""]) => ({ type: "end", id })],
+  [
+    new RegExp(`^action (${ACTIONS.join("|")}): msg (\\d+) recipients (\\d+)$`),
+    ([, name, id = "", recipients]) => {
+      return { type: "action", id, name: name as ActionName, recipients: Number(recipients) };
+    },
+  ],
+  [
+    /^action redirect: msg (\d+) from (local|remote) (\S*) to (local|remote) (\S*)$/,
+    ([, id = "", oldChannel, old = "", newChannel, next = ""]) => {
+      const from = { channel: oldChannel as Channel, address: old };
+      const to = { channel: newChannel as Channel, address: next };
+      return { type: "redirect", id, from, to };
+    },
+  ],
   [/^status: exiting$/, () => ({ type: "exiting" })],
 ];
 

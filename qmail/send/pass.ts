@@ -11,7 +11,8 @@ import type { Deliveries } from "./delivery.ts";
 import { domainOf, type Holds } from "./holds.ts";
 import * as log from "./log.ts";
 import { CHANNELS, type Channel } from "./log.ts";
-import { type QueueFiles, type Recipient, RecipientFile } from "./queue-files.ts";
+import type { QueueFiles } from "./queue-files.ts";
+import { type Recipient, RecipientFile } from "./recipient-file.ts";
 import { nextRetry } from "./retry.ts";
 import { type Schedule, SLEEP_SYSFAIL } from "./schedule.ts";
 
@@ -20,7 +21,7 @@ interface Job {
   readonly id: MessId;
   readonly sender: string;
   /** When the message is tried again if something stays to be done. */
-  readonly retry: number;
+  retry: number;
   readonly dying: boolean;
   readonly file: RecipientFile;
   /** The pass itself and each delivery under way. */
@@ -34,6 +35,10 @@ interface Job {
   readonly left: Set<string>;
   /** Something stays to be done that is not for the domains left out. */
   deferred: boolean;
+  /** Recipients were not looked at because the message is wanted for something else. */
+  cut: boolean;
+  /** Who waits for the end of what is under way. */
+  readonly ended: (() => void)[];
 }
 
 /** So many recipients that cannot be tried now are looked at in one turn. */
@@ -61,7 +66,7 @@ export class Pass {
   readonly #context: PassContext;
   readonly #channel: Channel;
   #job: Job | null = null;
-  #jobs = 0;
+  readonly #jobs = new Map<MessId, Job>();
   #straightFirst = true;
   #resumedFirst = true;
   #looks = 0;
@@ -82,6 +87,27 @@ export class Pass {
         : this.#fromFile(now) || startStraight(this.#channel);
       if (!started) return;
     }
+  }
+
+  /** True while a delivery of `id` is under way, or about to be. */
+  isTrying(id: MessId): boolean {
+    return this.#jobs.has(id);
+  }
+
+  /**
+   * Begins no more of `id` than is under way. Resolves when that has ended; undefined when nothing is.
+   * What stays to be done is in the schedule then, due at once.
+   */
+  cut(id: MessId): Promise<void> | undefined {
+    const job = this.#jobs.get(id);
+    if (!job) return undefined;
+    const ended = new Promise<void>((resolve) => job.ended.push(resolve));
+    if (job === this.#job) {
+      this.#job = null;
+      job.cut = true;
+      this.#release(job);
+    }
+    return ended;
   }
 
   /** Starts the next recipient that lies in a file; false when nothing is due. */
@@ -108,7 +134,7 @@ export class Pass {
 
   #nextJob(now: number): Job | null {
     const { deliveries } = this.#context;
-    if (this.#jobs >= deliveries.limit(this.#channel)) return null;
+    if (this.#jobs.size >= deliveries.limit(this.#channel)) return null;
     this.#resumedFirst = !this.#resumedFirst;
     return this.#resumedFirst
       ? (this.#resumedJob(now) ?? this.#dueJob(now))
@@ -156,9 +182,8 @@ export class Pass {
         file.close();
         throw new Error("no info");
       }
-      this.#jobs++;
       const { sender, birth } = info;
-      return {
+      const job: Job = {
         id,
         sender,
         retry: nextRetry(birth, this.#channel, now),
@@ -171,11 +196,15 @@ export class Pass {
         left: new Set(),
         // Of a message that was listed the rest has its time.
         deferred: limits.only !== undefined,
+        cut: false,
+        ended: [],
         ...limits,
       };
+      this.#jobs.set(id, job);
+      return job;
     } catch {
       this.#warn("trouble opening", id);
-      schedule.channel[this.#channel].insert(id, now + SLEEP_SYSFAIL);
+      schedule.insert(this.#channel, id, now + SLEEP_SYSFAIL);
       return null;
     }
   }
@@ -247,22 +276,35 @@ export class Pass {
   #release(job: Job): void {
     if (--job.refs > 0) return;
     this.#context.changed();
-    const { files, schedule, now } = this.#context;
-    this.#jobs--;
+    this.#jobs.delete(job.id);
     job.file.close();
-    let retry = job.retry;
-    if (job.hitEof && job.numtodo === 0) {
-      try {
-        unlinkSync(files.path(this.#channel, job.id));
-        if (!this.#otherChannelOpen(job.id)) schedule.done.insert(job.id, now());
-        return;
-      } catch {
-        this.#warn("unable to unlink", job.id);
-        retry = now() + SLEEP_SYSFAIL;
-      }
+    if (!this.#finish(job)) this.#again(job);
+    for (const resolve of job.ended) resolve();
+  }
+
+  /** When everybody is done the file goes. False: something stays, or the file did. */
+  #finish(job: Job): boolean {
+    const { files, schedule, now } = this.#context;
+    if (!job.hitEof || job.numtodo > 0) return false;
+    try {
+      unlinkSync(files.path(this.#channel, job.id));
+    } catch {
+      this.#warn("unable to unlink", job.id);
+      job.retry = now() + SLEEP_SYSFAIL;
+      return false;
     }
-    if (job.hitEof && job.left.size > 0) this.#park(job);
-    else schedule.channel[this.#channel].insert(job.id, retry);
+    if (!this.#otherChannelOpen(job.id)) schedule.finished(job.id, now());
+    return true;
+  }
+
+  #again(job: Job): void {
+    const { schedule, now } = this.#context;
+    const aside = schedule.isAside(job.id);
+    if (job.hitEof && job.left.size > 0 && !aside) this.#park(job);
+    else {
+      const early = job.cut || (aside && job.left.size > 0);
+      schedule.insert(this.#channel, job.id, early ? now() : job.retry);
+    }
   }
 
   /** Recipients were left out whose domains are held: they come when these are free. */
@@ -273,7 +315,7 @@ export class Pass {
       holds.park(id, first);
       return;
     }
-    schedule.channel[this.#channel].insert(id, retry);
+    schedule.insert(this.#channel, id, retry);
     holds.list(id, retry, left);
   }
 

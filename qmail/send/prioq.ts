@@ -4,8 +4,16 @@
  */
 
 import type { MessId } from "../queue/fmtqfn.ts";
+import type { IdSet } from "./id-set.ts";
 
 const CAPACITY_MIN = 64;
+
+export interface Entry {
+  readonly id: MessId;
+  readonly time: number;
+  /** The message's file has this time. */
+  readonly saved: boolean;
+}
 
 export class Prioq {
   #ids = new BigUint64Array(CAPACITY_MIN);
@@ -52,6 +60,20 @@ export class Prioq {
     if (time < (this.#times[at] as number)) this.#rise(at, moved, time, saved);
     else this.#sink(at, moved, time, saved);
     return true;
+  }
+
+  /** Takes out all that are in `ids`: one look at the whole, however many they are. */
+  take(ids: IdSet): Entry[] {
+    const taken: Entry[] = [];
+    // From the front on: what rises moves only what is before it.
+    for (const at of ids.placesIn(this.#ids, this.#size)) {
+      const id = this.#ids[at] as bigint;
+      const saved = this.#saved[at] as number;
+      taken.push({ id: String(id), time: this.#times[at] as number, saved: saved === 1 });
+      this.#rise(at, id, Number.NEGATIVE_INFINITY, saved);
+    }
+    for (let left = taken.length; left > 0; left--) this.shift();
+    return taken;
   }
 
   /** All entries become due at `time`. */

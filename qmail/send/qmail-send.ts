@@ -17,13 +17,18 @@ import { fsyncCarriesName, GroupSync } from "../files/groupsync.ts";
 import { lockExclusive } from "../files/lock.ts";
 import { Link } from "../net/link.ts";
 import type { MessId } from "../queue/fmtqfn.ts";
+import { HeldFile } from "../queue/held.ts";
 import { FRAME } from "../queue/protocol.ts";
 import { SPAWN } from "../spawn/protocol.ts";
 import { sayReady } from "../supervise/ready.ts";
+import type { ChannelStatus, Status } from "./action-protocol.ts";
+import { ActionQueue } from "./action-queue.ts";
+import { ActionServer } from "./action-server.ts";
 import { cleanup, SLEEP_CLEANUP } from "./cleanup.ts";
 import { type Controls, RereadError, readControls, rereadTables } from "./controls.ts";
 import { Deliveries } from "./delivery.ts";
 import { Ending } from "./ending.ts";
+import { HeldMessages } from "./held-messages.ts";
 import { Holds } from "./holds.ts";
 import * as log from "./log.ts";
 import { CHANNELS, type Channel } from "./log.ts";
@@ -41,6 +46,9 @@ const SLEEP_FOREVER = 86_400;
 
 /** A directory that cannot be read is tried again after this time. */
 const PAUSE_MS = 10_000;
+
+/** So many deliveries, and domains that are held, are told to who asks how things stand. */
+const NAMES_MAX = 1000;
 
 const QUEUE = "queue";
 
@@ -125,7 +133,13 @@ class QmailSend {
   readonly #links: Readonly<Record<Channel, Link>>;
   readonly #connected = new Set<Channel>();
   readonly #settling: Settling;
+  readonly #held = new HeldFile(".");
+  readonly #actions: ActionQueue;
+  readonly #server: ActionServer;
+  readonly #since = Date.now();
   #tables: RewriteTables;
+  /** What an earlier run left is in the schedule. */
+  #read = false;
   #exitCode: number = EXIT.ok;
   #started = false;
   #cleanupTime = 0;
@@ -142,7 +156,7 @@ class QmailSend {
     this.#tables = controls.tables;
     const write = (line: string) => this.#sink.write(line);
     this.#schedule = new Schedule(this.#files, write);
-    this.#deliveries = new Deliveries(write);
+    this.#deliveries = new Deliveries(write, Date.now);
     this.#clerk = new QueueClerk(connections.queue, {
       fresh: (id, size, bytes) => this.#todo.fresh(id, size, bytes),
       scan: () => this.#todo.scan(),
@@ -179,6 +193,29 @@ class QmailSend {
       full: () => this.#settling.full,
     });
     this.#passes = { local: this.#pass("local"), remote: this.#pass("remote") };
+    this.#actions = new ActionQueue({
+      files: this.#files,
+      schedule: this.#schedule,
+      passes: this.#passes,
+      holds: this.#holds,
+      straight: this.#straight,
+      settling: this.#settling,
+      ending: this.#ending,
+      clerk: this.#clerk,
+      todo: this.#todo,
+      held: this.#held,
+      lifetime: controls.lifetime,
+      log: write,
+      now,
+      tables: () => this.#tables,
+      flush: (domain) => this.#links.remote.send(SPAWN.flush, 0, domain),
+      changed: () => this.#ask(),
+    });
+    this.#server = new ActionServer({
+      submit: (order) => this.#actions.submit(order),
+      flush: () => this.#flush(),
+      status: () => this.#status(),
+    });
     this.#links = {
       local: this.#spawner("local", connections.lspawn),
       remote: this.#spawner("remote", connections.rspawn),
@@ -187,17 +224,20 @@ class QmailSend {
 
   run(): Promise<number> {
     process.on("SIGTERM", () => this.#exit(EXIT.ok));
-    process.on("SIGALRM", () => {
-      this.#clerk.takeDrops();
-      this.#schedule.runAll(now());
-      for (const channel of CHANNELS) this.#holds[channel].freeAll();
-      this.#links.remote.send(SPAWN.flush, 0, "");
-      this.#ask();
-    });
+    process.on("SIGALRM", () => this.#flush());
     process.on("SIGHUP", () => this.#reread());
     return new Promise((resolve) => {
       this.#finish = resolve;
     });
+  }
+
+  /** Everything is tried now, whatever is known against whom. */
+  #flush(): void {
+    this.#clerk.takeDrops();
+    this.#schedule.runAll(now());
+    for (const channel of CHANNELS) this.#holds[channel].freeAll();
+    this.#links.remote.send(SPAWN.flush, 0, "");
+    this.#ask();
   }
 
   #pass(channel: Channel): Pass {
@@ -251,6 +291,7 @@ class QmailSend {
     const reading = this.#readSchedule();
     this.#todo.watch();
     await this.#clerk.open();
+    await this.#listen();
     this.#todo.scan();
     this.#cleanupTime = now();
     sayReady();
@@ -259,8 +300,20 @@ class QmailSend {
     this.#ask();
   }
 
-  #readSchedule(): Promise<void> {
-    return this.#schedule.start({
+  /** Without the socket mail flows all the same. */
+  async #listen(): Promise<void> {
+    try {
+      await this.#server.listen();
+    } catch (error) {
+      this.#sink.write(log.warning(`unable to listen for actions: ${(error as Error).message}`));
+    }
+  }
+
+  async #readSchedule(): Promise<void> {
+    const held = new HeldMessages(this.#held, this.#files);
+    this.#say(held.read());
+    await this.#schedule.start({
+      held: (id) => held.has(id),
       now,
       active: () => !this.#deliveries.exiting,
       pause: (directory) => this.#pause(directory),
@@ -269,6 +322,36 @@ class QmailSend {
         return new Promise(setImmediate);
       },
     });
+    if (this.#deliveries.exiting) return;
+    this.#say(held.tidy());
+    this.#read = true;
+  }
+
+  #say(line: string | null): void {
+    if (line !== null) this.#sink.write(line);
+  }
+
+  #status(): Status {
+    const { done, fail, channel, held } = this.#schedule;
+    const status = (name: Channel): ChannelStatus => ({
+      ...this.#deliveries.use(name),
+      waiting: channel[name].size,
+      waitingForDomain: this.#holds[name].parkedCount,
+      held: held[name].size,
+      heldDomains: {
+        count: this.#holds[name].heldCount,
+        names: this.#holds[name].heldNames(NAMES_MAX),
+      },
+    });
+    return {
+      pid: process.pid,
+      since: this.#since,
+      read: this.#read,
+      channels: { local: status("local"), remote: status("remote") },
+      straight: this.#straight.size,
+      ending: done.size + fail.size,
+      deliveries: this.#deliveries.list(NAMES_MAX),
+    };
   }
 
   #pause(directory: string): Promise<void> {
@@ -319,6 +402,7 @@ class QmailSend {
     }
     // What left todo now would be found again by the reading of the schedule, and be delivered twice.
     if (!this.#started) return;
+    if (this.#read) this.#actions.run();
     if (!this.#sink.full) for (const channel of CHANNELS) this.#passes[channel].run(recent);
     this.#endMessages(recent);
     if (this.#todo.nextScan <= recent) {
@@ -344,7 +428,7 @@ class QmailSend {
     while (this.#schedule.done.minTime <= recent) {
       const id = this.#schedule.done.shift() as MessId;
       void this.#ending.end(id).then((again) => {
-        if (again) this.#schedule.done.insert(id, again);
+        if (again) this.#schedule.finished(id, again);
         this.#ask();
       });
     }
@@ -357,7 +441,7 @@ class QmailSend {
     await cleanup({
       files: this.#files,
       now,
-      busy: (id) => this.#ending.has(id) || this.#clerk.removing(id),
+      busy: (id) => this.#ending.has(id) || this.#clerk.removing(id) || this.#actions.has(id),
       cleanMess: (id) => this.#ending.clean(FRAME.cleanMess, id).then(() => {}),
       pause: (directory) => this.#pause(directory),
       active: () => !this.#deliveries.exiting,
@@ -405,12 +489,14 @@ class QmailSend {
     if (this.#finishing) return;
     this.#finishing = true;
     if (this.#timer) clearTimeout(this.#timer);
+    await this.#actions.leave();
     for (const message of this.#straight.begun()) void this.#settling.settle(message);
     await this.#settling.idle();
     await this.#ending.idle();
     this.#schedule.finish();
     this.#sink.write(log.EXITING);
     this.#todo.close();
+    this.#server.close();
     this.#clerk.end();
     for (const channel of CHANNELS) this.#links[channel].end();
     this.#finish?.(this.#exitCode);

@@ -2,25 +2,31 @@
 
 import {
   closeSync,
+  fchownSync,
   fdatasync,
   fsync,
   futimesSync,
   openSync,
   readdirSync,
   readFileSync,
-  readSync,
+  renameSync,
+  type Stats,
   statSync,
   unlinkSync,
   utimesSync,
   writeSync,
 } from "node:fs";
 import { promisify } from "node:util";
+import type { FileOwner } from "../files/atomic.ts";
 import type { GroupSync } from "../files/groupsync.ts";
 import { fmtqfn, isMessId, type MessId, splitOf } from "../queue/fmtqfn.ts";
 import { CHANNELS, type Channel } from "./log.ts";
 
 /** Where qmail-send has files of a message. */
 const OURS = ["info", ...CHANNELS, "bounce"] as const;
+
+/** What the name of a file in the making ends in. */
+const UNFINISHED = ".new";
 
 const dataSync = promisify(fdatasync);
 const fullSync = promisify(fsync);
@@ -49,12 +55,14 @@ export class QueueFiles {
   readonly #queue: string;
   readonly #sync: GroupSync;
   readonly #ordered: boolean;
+  readonly #owner: FileOwner | undefined;
 
-  /** `ordered` as `fsyncCarriesName` says of `queue`. */
-  constructor(queue: string, sync: GroupSync, ordered: boolean) {
+  /** `ordered` as `fsyncCarriesName` says of `queue`. Files are made for `owner`, or whoever we are. */
+  constructor(queue: string, sync: GroupSync, ordered: boolean, owner?: FileOwner) {
     this.#queue = queue;
     this.#ordered = ordered;
     this.#sync = sync;
+    this.#owner = owner;
   }
 
   path(directory: Parameters<typeof fmtqfn>[0], id: MessId): string {
@@ -67,6 +75,13 @@ export class QueueFiles {
       statSync(this.path(directory, id), { throwIfNoEntry: false }),
     );
     return stat ? Math.floor(stat.mtimeMs / 1000) : null;
+  }
+
+  /** When the message itself was written, in milliseconds; with the id it tells one message from all others. Null when it is not there. */
+  made(id: MessId): number | null {
+    return attempt(`unable to stat ${fmtqfn("mess", id)}`, () =>
+      madeOf(statSync(this.path("mess", id), { throwIfNoEntry: false })),
+    );
   }
 
   /** Sender and birth; null when there is no (whole) info file. */
@@ -98,7 +113,12 @@ export class QueueFiles {
    */
   async unlinkInfo(id: MessId): Promise<void> {
     this.unlink("info", id);
-    if (!this.#ordered) await this.#sync.sync(`${this.#queue}/info/${splitOf(id)}`);
+    if (!this.#ordered) await this.syncInfo(id);
+  }
+
+  /** Resolves when it is durable that info/N/`id` is there, or not. Rejects on trouble. */
+  syncInfo(id: MessId): Promise<void> {
+    return this.#sync.sync(`${this.#queue}/info/${splitOf(id)}`);
   }
 
   /** True when the file was there. Throws on other trouble. */
@@ -132,6 +152,7 @@ export class QueueFiles {
   async appendBounce(id: MessId, text: string): Promise<void> {
     const fd = openSync(this.path("bounce", id), "a", 0o600);
     try {
+      this.#own(fd);
       writeAll(fd, text);
       await dataSync(fd);
     } finally {
@@ -170,6 +191,7 @@ export class QueueFiles {
     const parent = directory === "bounce" ? "bounce" : `${directory}/${splitOf(id)}`;
     try {
       attempt(`trouble writing to ${name}`, () => writeAll(fd, text));
+      this.#own(fd);
       if (directory === "info") futimesSync(fd, birth, birth);
       // With its times: the birth is one.
       await fullSync(fd);
@@ -180,57 +202,54 @@ export class QueueFiles {
       closeSync(fd);
     }
   }
-}
 
-/** A recipient in a local or remote file. */
-export interface Recipient {
-  readonly mark: string;
-  readonly address: string;
-  /** Where its mark is in the file. */
-  readonly position: number;
-}
-
-const READ_SIZE = 16 * 1024;
-
-/** Reads a local or remote file record by record, and marks what is done. Any number of recipients. */
-export class RecipientFile {
-  readonly #fd: number;
-  #buffer: Buffer = Buffer.alloc(0);
-  #position = 0;
-  #read = 0;
-
-  constructor(path: string) {
-    this.#fd = openSync(path, "r+");
+  /** A file that we make as another user is given to its owner. */
+  #own(fd: number): void {
+    if (this.#owner) fchownSync(fd, this.#owner.uid, this.#owner.gid);
   }
 
-  /** The next record; null at the end. Throws on read errors. */
-  next(): Recipient | null {
-    let end = this.#buffer.indexOf(0);
-    while (end < 0) {
-      const more = Buffer.allocUnsafe(READ_SIZE);
-      const count = readSync(this.#fd, more, 0, READ_SIZE, this.#read);
-      // An unfinished last record, as an end: C qmail takes it so.
-      if (count === 0) return null;
-      this.#read += count;
-      const known = this.#buffer.length;
-      this.#buffer = Buffer.concat([this.#buffer, more.subarray(0, count)]);
-      end = this.#buffer.indexOf(0, known);
+  /**
+   * Replaces the file of one channel, durable when this resolves: a crash leaves the old one or the
+   * new one. Its time is `retry`.
+   */
+  async replace(channel: Channel, id: MessId, { text, retry }: { text: string; retry: number }) {
+    const path = this.path(channel, id);
+    // No name of a message: nobody looks at it, and cleanup takes it away.
+    const fd = openSync(`${path}${UNFINISHED}`, "w", 0o600);
+    try {
+      writeAll(fd, text);
+      this.#own(fd);
+      futimesSync(fd, retry, retry);
+      await fullSync(fd);
+      renameSync(`${path}${UNFINISHED}`, path);
+    } finally {
+      closeSync(fd);
     }
-    const text = this.#buffer.toString("latin1", 0, end);
-    const position = this.#position;
-    this.#position += end + 1;
-    this.#buffer = this.#buffer.subarray(end + 1);
-    return { mark: text.charAt(0), address: text.slice(1), position };
+    await this.#sync.sync(`${this.#queue}/${channel}/${splitOf(id)}`);
   }
 
-  /** Marks the recipient at `position` as done. */
-  markDone(position: number): void {
-    writeSync(this.#fd, "D", position, "latin1");
+  /** Makes the message as old as if it had been born at `birth`, durable when this resolves. */
+  async setBirth(id: MessId, birth: number): Promise<void> {
+    const fd = openSync(this.path("info", id), "r+");
+    try {
+      futimesSync(fd, birth, birth);
+      await fullSync(fd);
+    } finally {
+      closeSync(fd);
+    }
   }
 
-  close(): void {
-    closeSync(this.#fd);
+  /** Removes what a crash left of `replace` in `directory`. */
+  removeUnfinished(directory: string): void {
+    for (const name of readdirSync(`${this.#queue}/${directory}`)) {
+      if (!name.endsWith(UNFINISHED) || !isMessId(name.slice(0, -UNFINISHED.length))) continue;
+      unlinkSync(`${this.#queue}/${directory}/${name}`);
+    }
   }
+}
+
+function madeOf(stat: Stats | undefined): number | null {
+  return stat ? Math.floor(stat.mtimeMs) : null;
 }
 
 function attempt<T>(what: string, action: () => T): T {

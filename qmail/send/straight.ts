@@ -60,8 +60,31 @@ export class StraightQueue {
     remote: new Fifo(),
   };
 
+  /** Messages of which nothing more is begun: they are settled as soon as nothing is under way. */
+  readonly #withdrawn = new Map<MessId, Withdrawal>();
+
   constructor(context: StraightContext) {
     this.#context = context;
+  }
+
+  /** How many wait here. */
+  get size(): number {
+    return this.#messages.size;
+  }
+
+  /** The recipients of a message that is here. */
+  recipients(id: MessId): readonly Rewritten[] {
+    return this.#messages.get(id)?.recipients ?? [];
+  }
+
+  /** Has the message written down instead; resolves when it is not here any more. */
+  withdraw(id: MessId): Promise<void> {
+    const message = this.#messages.get(id);
+    if (!message) return Promise.resolve();
+    const withdrawal = this.#withdrawn.get(id) ?? withdrawn();
+    this.#withdrawn.set(id, withdrawal);
+    if (!message.states.includes("busy")) this.#context.settle(message);
+    return withdrawal.left;
   }
 
   has(id: MessId): boolean {
@@ -101,6 +124,7 @@ export class StraightQueue {
       const { message, at, recipient } = delivery;
       // Settled while it waited: its files remember it.
       if (this.#messages.get(message.id) !== message) continue;
+      if (this.#withdrawn.has(message.id)) continue;
       const domain = holds.heldDomain(recipient);
       message.states[at] = domain === null ? "busy" : "held";
       if (domain === null) return delivery;
@@ -114,11 +138,15 @@ export class StraightQueue {
     const { message, at, recipient } = delivery;
     message.states[at] = status === "Z" ? "deferred" : "done";
     if (status === "D") message.bounce += bounceEntry(this.#context.tables(), recipient, text);
-    return next(message);
+    const after = next(message);
+    if (after !== "open" || !this.#withdrawn.has(message.id)) return after;
+    return message.states.includes("busy") ? "open" : "settle";
   }
 
   forget(id: MessId): void {
     this.#messages.delete(id);
+    this.#withdrawn.get(id)?.resolve();
+    this.#withdrawn.delete(id);
   }
 
   /** Messages of which something is done and something not: at exit these must be settled. */
@@ -128,6 +156,16 @@ export class StraightQueue {
         bounce !== "" || states.some((state) => state !== "waiting" && state !== "held"),
     );
   }
+}
+
+interface Withdrawal {
+  readonly left: Promise<void>;
+  resolve(): void;
+}
+
+function withdrawn(): Withdrawal {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { left: promise, resolve };
 }
 
 function next({ states, bounce }: StraightMessage): Next {

@@ -91,6 +91,11 @@ export class Todo {
     this.#scanning = false;
   }
 
+  /** Takes the message `id` from its file in todo before its turn. */
+  async takeNow(id: MessId): Promise<void> {
+    if (!this.#context.known(id)) await this.#fromFile(id);
+  }
+
   async #read(directory: Dir): Promise<void> {
     for await (const { name } of directory) {
       if (!this.#context.active()) return;

@@ -1,0 +1,149 @@
+/**
+ * held/messages: which messages are not to be tried until they are released (INTERNALS.md, "Held").
+ *
+ * A line for each change, `+ID MADE` or `-ID`, so that holding costs an append. MADE is the mtime of
+ * the mess file in milliseconds: another message may have the same number later, and is not held.
+ */
+
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeSync,
+} from "node:fs";
+import { promisify } from "node:util";
+import { type FileOwner, writeFileAtomic } from "../files/atomic.ts";
+import { isMessId, type MessId } from "./fmtqfn.ts";
+
+const dataSync = promisify(fdatasync);
+
+/** Only qmail-send's user enters it. */
+export const HELD_DIRECTORY = "held";
+const NAME = "messages";
+const MODE = 0o600;
+const NEWLINE = 10;
+
+/** Messages by id, and when their mess files were made. */
+export type Held = Map<MessId, number>;
+
+/** What `text` comes to. What is no whole line, as a crash may leave the last one, does not count. */
+export function parseHeld(text: string): Held {
+  const held: Held = new Map();
+  for (const line of text.split("\n").slice(0, -1)) {
+    const [, sign, id = "", made] = /^([+-])(\d+)(?: (\d+))?$/.exec(line) ?? [];
+    if (!isMessId(id)) continue;
+    if (sign === "-") held.delete(id);
+    else if (made !== undefined) held.set(id, Number(made));
+  }
+  return held;
+}
+
+/** The reverse of `parseHeld`. */
+export function formatHeld(held: Iterable<readonly [MessId, number]>): string {
+  let text = "";
+  for (const [id, made] of held) text += `+${id} ${made}\n`;
+  return text;
+}
+
+/** The messages held in the installation `home`, those too that have ended since. Throws when we may not read. */
+export function readHeld(home: string): Held {
+  try {
+    return parseHeld(readFileSync(`${home}/${HELD_DIRECTORY}/${NAME}`, "latin1"));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return new Map();
+    throw error;
+  }
+}
+
+/** The file as its writer sees it. Methods throw, or reject with, the system's errors. */
+export class HeldFile {
+  readonly #home: string;
+  readonly #owner: FileOwner | undefined;
+  /** Lines that wait for the sync that is running: all of them share the next. */
+  #lines = "";
+  #next: Promise<void> | null = null;
+  #running: Promise<unknown> = Promise.resolve();
+
+  /** Files are made for `owner`, or whoever we are. */
+  constructor(home: string, owner?: FileOwner) {
+    this.#home = home;
+    this.#owner = owner;
+  }
+
+  read(): Held {
+    return readHeld(this.#home);
+  }
+
+  /** Resolves when it is durable that these messages are held. */
+  hold(messages: Iterable<readonly [MessId, number]>): Promise<void> {
+    return this.#append(formatHeld(messages));
+  }
+
+  /** Resolves when it is durable that these messages are not held. */
+  release(ids: readonly MessId[]): Promise<void> {
+    return this.#append(ids.map((id) => `-${id}\n`).join(""));
+  }
+
+  /** Writes the file anew: the lines about what has ended go. */
+  rewrite(held: Held): void {
+    const owner = this.#owner ? { owner: this.#owner } : {};
+    writeFileAtomic(this.#path, formatHeld(held), { mode: MODE, ...owner });
+  }
+
+  get #path(): string {
+    return `${this.#home}/${HELD_DIRECTORY}/${NAME}`;
+  }
+
+  #append(lines: string): Promise<void> {
+    this.#lines += lines;
+    if (!this.#next) {
+      this.#next = this.#running.then(() => this.#write());
+      this.#running = this.#next.catch(() => {});
+    }
+    return this.#next;
+  }
+
+  async #write(): Promise<void> {
+    const lines = this.#lines;
+    this.#lines = "";
+    this.#next = null;
+    const fd = this.#open();
+    try {
+      const { size } = fstatSync(fd);
+      try {
+        write(fd, size, lines);
+      } catch (error) {
+        // Refused is refused: nothing of it may count at the next start.
+        ftruncateSync(fd, size);
+        throw error;
+      }
+      await dataSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #open(): number {
+    const open = () => openSync(this.#path, constants.O_RDWR | constants.O_APPEND);
+    try {
+      return open();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      this.rewrite(new Map());
+      return open();
+    }
+  }
+}
+
+/** Behind what a crash has cut off, which ends here. */
+function write(fd: number, size: number, lines: string): void {
+  const last = Buffer.alloc(1, NEWLINE);
+  if (size > 0) readSync(fd, last, 0, 1, size - 1);
+  const bytes = Buffer.from(last[0] === NEWLINE ? lines : `\n${lines}`, "latin1");
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+}
