@@ -290,8 +290,8 @@ class QmailSend {
     // Before the doors open: what comes through them must not be taken for something old.
     const reading = this.#readSchedule();
     this.#todo.watch();
-    await this.#clerk.open();
     await this.#listen();
+    await this.#clerk.open();
     this.#todo.scan();
     this.#cleanupTime = now();
     sayReady();
