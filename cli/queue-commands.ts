@@ -3,6 +3,7 @@
 import type { Action, ActionTable, OptionGroup } from "./actions.ts";
 import { text, texts } from "./arguments.ts";
 import { common, type Flags } from "./flags.ts";
+import { queueChanges } from "./queue-changes.ts";
 
 /** The selection language: which messages are meant (commands/queue/selection.ts). */
 const SELECTION: OptionGroup = {
@@ -42,7 +43,7 @@ const LIST: Action = {
 export const QUEUE: ActionTable = {
   command: "queue",
   what: "See and change what waits to be delivered",
-  actions: [LIST],
+  actions: [LIST, ...queueChanges({ group: SELECTION, selected })],
   usual: "list",
   examples: [
     "qmailctl queue list --domain example.org --older 2h",

@@ -26,6 +26,8 @@ export interface QueuedMessage {
   readonly id: MessId;
   /** Bytes of the mess file. */
   readonly size: number;
+  /** mtime of the mess file in milliseconds: with the id it tells the message from all others. */
+  readonly made: number;
   /** Milliseconds since 1970: when it came to qmail-send, or into todo. */
   readonly birth: number;
   readonly sender: string;
@@ -150,8 +152,8 @@ function preprocessed(
   const sender = info.bytes.toString("latin1", 1, end);
   const birth = info.mtimeMs;
   if (!sieve.head(sender, birth)) return PASSED;
-  const size = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false })?.size;
-  if (size === undefined) return null;
+  const mess = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false });
+  if (!mess) return null;
   const recipients: QueuedRecipient[] = [];
   const retry: Record<Channel, number | null> = { local: null, remote: null };
   for (const channel of CHANNELS) {
@@ -159,7 +161,8 @@ function preprocessed(
   }
   return {
     id,
-    size,
+    size: mess.size,
+    made: Math.floor(mess.mtimeMs),
     birth,
     sender,
     state: "preprocessed",
@@ -194,11 +197,12 @@ function unprocessed(
   if (!todo) return null;
   const { sender, recipients } = parsed(todo.bytes);
   if (!sieve.head(sender, todo.mtimeMs)) return PASSED;
-  const size = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false })?.size;
-  if (size === undefined) return null;
+  const mess = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false });
+  if (!mess) return null;
   return {
     id,
-    size,
+    size: mess.size,
+    made: Math.floor(mess.mtimeMs),
     birth: todo.mtimeMs,
     sender,
     state: "todo",

@@ -16,6 +16,7 @@ function recipient(address: string, fields: Partial<QueuedRecipient> = {}): Queu
 const MESSAGE: QueuedMessage = {
   id: "1234",
   size: 2048,
+  made: 1,
   birth: NOW - 2 * HOUR,
   sender: "Ann@from.test",
   state: "preprocessed",
