@@ -114,9 +114,10 @@ export class HeldFile {
     this.#next = null;
     const fd = this.#open();
     try {
-      const { size } = fstatSync(fd);
+      const size = wholeLines(fd);
+      ftruncateSync(fd, size);
       try {
-        write(fd, size, lines);
+        write(fd, lines);
       } catch (error) {
         // Refused is refused: nothing of it may count at the next start.
         ftruncateSync(fd, size);
@@ -140,10 +141,15 @@ export class HeldFile {
   }
 }
 
-/** Behind what a crash has cut off, which ends here. */
-function write(fd: number, size: number, lines: string): void {
+/** Where the last whole line ends: what a crash has cut off behind it must not become another line. */
+function wholeLines(fd: number): number {
+  const { size } = fstatSync(fd);
   const last = Buffer.alloc(1, NEWLINE);
   if (size > 0) readSync(fd, last, 0, 1, size - 1);
-  const bytes = Buffer.from(last[0] === NEWLINE ? lines : `\n${lines}`, "latin1");
+  return last[0] === NEWLINE ? size : readFileSync(fd).lastIndexOf(NEWLINE) + 1;
+}
+
+function write(fd: number, lines: string): void {
+  const bytes = Buffer.from(lines, "latin1");
   for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }

@@ -3,6 +3,7 @@
 import { statSync } from "node:fs";
 import { type MessId, SPLIT } from "../queue/fmtqfn.ts";
 import { OSSIFIED_SECONDS } from "../queue/protocol.ts";
+import { CHANNELS } from "./log.ts";
 import type { QueueFiles } from "./queue-files.ts";
 
 /** Seconds from one cleanup to the next. */
@@ -13,7 +14,7 @@ export interface CleanupContext {
   readonly now: () => number;
   /** Has qmail-clean remove intd and mess of `id`. */
   cleanMess(id: MessId): Promise<void>;
-  /** True while the message is being ended or files of it are removed. */
+  /** True while the message is being ended, files of it are removed, or an action is on it. */
   busy(id: MessId): boolean;
   /** Waits after the directory could not be read. */
   pause(directory: string): Promise<void>;
@@ -36,6 +37,7 @@ export async function cleanup(context: CleanupContext): Promise<void> {
     for (const directory of ["info", "local", "remote"]) {
       removeOrphans(context, await files.ids(`${directory}/${split}`, pause));
     }
+    for (const channel of CHANNELS) removeUnfinished(context, `${channel}/${split}`);
     // Others have their turn: a directory can be large.
     await new Promise(setImmediate);
   }
@@ -50,6 +52,15 @@ function removeOrphans({ files }: CleanupContext, ids: readonly MessId[]): void 
     } catch {
       // Tomorrow again.
     }
+  }
+}
+
+/** What a crash left of an action. */
+function removeUnfinished({ files, busy }: CleanupContext, directory: string): void {
+  try {
+    files.removeUnfinished(directory, busy);
+  } catch {
+    // Tomorrow again.
   }
 }
 

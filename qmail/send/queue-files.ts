@@ -239,10 +239,11 @@ export class QueueFiles {
     }
   }
 
-  /** Removes what a crash left of `replace` in `directory`. */
-  removeUnfinished(directory: string): void {
+  /** Removes what a crash left of `replace` in `directory`; not of messages that are `busy`. Throws on trouble. */
+  removeUnfinished(directory: string, busy: (id: MessId) => boolean): void {
     for (const name of readdirSync(`${this.#queue}/${directory}`)) {
-      if (!name.endsWith(UNFINISHED) || !isMessId(name.slice(0, -UNFINISHED.length))) continue;
+      const id = name.slice(0, -UNFINISHED.length);
+      if (!name.endsWith(UNFINISHED) || !isMessId(id) || busy(id)) continue;
       unlinkSync(`${this.#queue}/${directory}/${name}`);
     }
   }

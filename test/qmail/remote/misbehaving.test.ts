@@ -11,7 +11,7 @@ import { farServer, near } from "./_server.ts";
 /** What qmail-send says in its log of a delivery with this report. */
 function logged(report: string): string {
   const lines: string[] = [];
-  const deliveries = new Deliveries((line) => lines.push(line));
+  const deliveries = new Deliveries((line) => lines.push(line), Date.now);
   const order = { id: "1", sender: "", recipient: "you@far.test", dying: false, done() {} };
   deliveries.start("remote", order);
   deliveries.report("remote", 0, Buffer.from(report, "latin1"));

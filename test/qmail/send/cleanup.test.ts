@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { utimesSync, writeFileSync } from "node:fs";
+import { existsSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { GroupSync } from "../../../qmail/files/groupsync.ts";
@@ -59,4 +59,12 @@ test("what came back of a message that is gone goes", async () => {
   make(made.queue, "local", "12");
   assert.deepEqual(await clean(made.queue), []);
   assert.deepEqual(made.files(), ["info/12/12", "local/12/12", "mess/12/12"]);
+});
+
+test("a file in the making that a crash left goes, but not one that is being made", async () => {
+  using made = makeQueue();
+  const path = (id: MessId) => join(made.queue, `${fmtqfn("local", id)}.new`);
+  for (const id of ["11", "12"]) writeFileSync(path(id), "Tjoe@x\0");
+  await clean(made.queue, (id) => id === "12");
+  assert.deepEqual([existsSync(path("11")), existsSync(path("12"))], [false, true]);
 });

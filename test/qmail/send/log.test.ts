@@ -6,6 +6,10 @@ import * as log from "../../../qmail/send/log.ts";
 const safe = fc.string({ unit: fc.constantFrom(..."abcXYZ09@.-_+=/<>") });
 const number = fc.nat();
 const id = fc.integer({ min: 1 }).map(String);
+const address = fc.record(
+  { channel: fc.constantFrom(...log.CHANNELS), address: safe },
+  { noNullPrototype: true },
+);
 const use = fc.record({ used: number, limit: number }, { noNullPrototype: true });
 
 /** Lines, and what they must be read back as. */
@@ -60,6 +64,21 @@ const LINES: readonly [string, fc.Arbitrary<{ line: string; parsed: log.LogLine 
     fc
       .tuple(id, number)
       .map(([id, qp]) => ({ line: log.bounceMsg(id, qp), parsed: { type: "bounce", id, qp } })),
+  ],
+  [
+    "action",
+    fc.tuple(id, fc.constantFrom(...log.ACTIONS), number).map(([id, name, recipients]) => {
+      return {
+        line: log.action(id, name, recipients),
+        parsed: { type: "action", id, name, recipients },
+      };
+    }),
+  ],
+  [
+    "redirect",
+    fc.tuple(id, address, address).map(([id, from, to]) => {
+      return { line: log.redirect(id, from, to), parsed: { type: "redirect", id, from, to } };
+    }),
   ],
   ["exiting", fc.constant({ line: log.EXITING, parsed: { type: "exiting" } })],
 ];

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { IdSet } from "../../../qmail/send/id-set.ts";
 import { Prioq } from "../../../qmail/send/prioq.ts";
 import { nextRetry } from "../../../qmail/send/retry.ts";
 
@@ -49,6 +50,36 @@ test("remove() takes one entry out and leaves the others in their order", () => 
       assert.deepEqual(
         out,
         stay.toSorted((a, b) => a - b),
+      );
+    }),
+  );
+});
+
+test("take() takes out all that are asked for and leaves the others in their order", () => {
+  // Ids that differ only far above the bits that are looked at first.
+  const far = fc.record({ low: fc.nat(20), high: fc.nat(20) });
+  const entry = fc.record({ id: far, time: fc.nat(50), saved: fc.boolean(), asked: fc.boolean() });
+  const number = ({ low, high }: { low: number; high: number }) => String(high * 65_536 + low + 1);
+  const entries = fc.uniqueArray(entry, { selector: ({ id }) => number(id), maxLength: 200 });
+  fc.assert(
+    fc.property(entries, fc.nat(50), (all, shifts) => {
+      const queue = new Prioq();
+      const left = new Map(all.map((each) => [number(each.id), each]));
+      for (const [id, { time, saved }] of left) queue.insert(id, time, saved);
+      for (let at = 0; at < Math.min(shifts, all.length); at++) left.delete(queue.shift() ?? "");
+      const asked = all.filter((each) => each.asked).map((each) => number(each.id));
+      const expected = asked.filter((id) => left.has(id)).sort();
+      const taken = queue.take(new IdSet(asked));
+      assert.deepEqual(taken.map(({ id }) => id).sort(), expected);
+      for (const { id, time, saved } of taken) {
+        assert.deepEqual({ time, saved }, { time: left.get(id)?.time, saved: left.get(id)?.saved });
+        left.delete(id);
+      }
+      const out: number[] = [];
+      for (let id = queue.shift(); id; id = queue.shift()) out.push(left.get(id)?.time ?? -1);
+      assert.deepEqual(
+        out,
+        [...left.values()].map(({ time }) => time).sort((a, b) => a - b),
       );
     }),
   );
