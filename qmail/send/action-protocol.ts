@@ -41,6 +41,7 @@ export interface Request {
 
 export interface Answer extends Verdict {
   readonly id: MessId;
+  readonly made: number;
 }
 
 /** A delivery under way. */

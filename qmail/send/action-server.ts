@@ -96,7 +96,7 @@ class Client {
         patience: request.wait * 1000,
         answer: (verdict) => {
           this.#unanswered--;
-          answers.add({ id: target.id, ...verdict });
+          answers.add({ id: target.id, made: target.made, ...verdict });
         },
       });
     }

@@ -41,6 +41,8 @@ export interface Verdict {
   readonly reason?: string;
   /** How many recipients it was done to. */
   readonly recipients?: number;
+  /** Of a delete: how many failures had been noted for a bounce that is never sent now. */
+  readonly untold?: number;
 }
 
 /** Bytes of the text of a bounce. */

@@ -4,7 +4,7 @@
  * that a queue whose qmail-send is stopped is treated by the same code.
  */
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fmtqfn, type MessId } from "../queue/fmtqfn.ts";
 import type { Action, Target, Verdict } from "./action.ts";
 import { bounceEntry } from "./bounce.ts";
@@ -85,7 +85,8 @@ export class QueueActions {
       write(log.action(id, "delete", found.hits.length));
       return done(found, { open });
     }
-    if (found.hits.length === 0 && files.mtime("bounce", id) === null) return NOTHING_LEFT;
+    const untold = this.#failures(id);
+    if (found.hits.length === 0 && untold === 0) return NOTHING_LEFT;
     // From here on it is garbage, however little of the rest is removed.
     files.unlink("info", id);
     write(log.action(id, "delete", found.hits.length));
@@ -97,7 +98,8 @@ export class QueueActions {
     }
     files.forget(id);
     await clean(id);
-    return done(found, { ended: true });
+    const verdict: Verdict = { outcome: "done", recipients: found.hits.length, untold };
+    return { verdict, ended: true };
   }
 
   async #bounce(target: Target, text: string): Promise<Result> {
@@ -157,6 +159,13 @@ export class QueueActions {
     write(log.action(id, "expire", found.hits.length));
     const open = openChannels(found.hits);
     return done(found, { open, due: open });
+  }
+
+  /** How many paragraphs there are for a bounce. */
+  #failures(id: MessId): number {
+    const path = this.#context.files.path("bounce", id);
+    if (!existsSync(path)) return 0;
+    return readFileSync(path, "latin1").match(/^<.*>:$/gm)?.length ?? 0;
   }
 
   #destination({ address }: Rewritten, to: string): Rewritten {

@@ -73,7 +73,7 @@ export class StoppedQueue {
       } catch (error) {
         verdict = { outcome: "refused", reason: (error as Error).message };
       }
-      yield { id: target.id, ...verdict };
+      yield { id: target.id, made: target.made, ...verdict };
     }
   }
 

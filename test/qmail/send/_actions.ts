@@ -26,8 +26,10 @@ export async function act(
   client: ActionClient,
   action: Action,
   { targets, wait = 60 }: { targets: readonly Target[]; wait?: number },
-): Promise<Answer[]> {
-  const answers: Answer[] = [];
-  for await (const answer of client.act(action, targets, wait)) answers.push(answer);
+): Promise<Omit<Answer, "made">[]> {
+  const answers: Omit<Answer, "made">[] = [];
+  for await (const { made: _, ...answer } of client.act(action, targets, wait)) {
+    answers.push(answer);
+  }
   return answers;
 }

@@ -67,6 +67,8 @@ export class SendRig implements AsyncDisposable {
   readonly home = mkdtempSync(join(tmpdir(), "qmailctl-send-"));
   readonly queue = join(this.home, "queue");
   lines: string[] = [];
+  /** Takes every order as it comes, when it is set: then `order` waits in vain. */
+  spawner: ((order: Order) => void) | null = null;
   /** Domains that the spawner of the remote channel was told to try again; "" for all. */
   readonly flushed: string[] = [];
   #child: ChildProcess | null = null;
@@ -127,7 +129,9 @@ export class SendRig implements AsyncDisposable {
           const delivery = parseDelivery(payload);
           assert.ok(delivery);
           const report = (text: string) => link.send(SPAWN.report, delnum, text);
-          this.#orders.push({ ...delivery, channel, report });
+          const order = { ...delivery, channel, report };
+          if (this.spawner) this.spawner(order);
+          else this.#orders.push(order);
           this.#wake();
         },
         close() {},
@@ -148,6 +152,19 @@ export class SendRig implements AsyncDisposable {
 
   signal(name: NodeJS.Signals): void {
     this.#child?.kill(name);
+  }
+
+  /** Stops qmail-send and the queue server where they stand, for as long as `look` looks. */
+  freeze<T>(look: () => T): T {
+    const { pid } = this.#child as { pid: number };
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
+    const all = [pid, ...children.split(" ").filter(Boolean).map(Number)];
+    for (const each of all) process.kill(each, "SIGSTOP");
+    try {
+      return look();
+    } finally {
+      for (const each of all) process.kill(each, "SIGCONT");
+    }
   }
 
   /**

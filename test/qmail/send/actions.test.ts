@@ -30,7 +30,7 @@ test("delete: the message ends without a bounce, and its line is in the log", as
   await rig.start();
   const client = await connectTo(rig);
   assert.deepEqual(await act(client, { type: "delete" }, { targets: [target(rig, id)] }), [
-    { id, outcome: "done", recipients: 2 },
+    { id, outcome: "done", recipients: 2, untold: 1 },
   ]);
   for (const directory of ["mess", "info", "remote", "bounce"] as const) {
     assert.ok(!rig.exists(directory, id), directory);
@@ -81,7 +81,7 @@ test("delete waits for the delivery that is under way, and begins no other", asy
   // Behind the request on the same socket.
   await client.status();
   order.report("Kfine\n");
-  assert.deepEqual(await deleted, [{ id, outcome: "done", recipients: 1 }]);
+  assert.deepEqual(await deleted, [{ id, outcome: "done", recipients: 1, untold: 0 }]);
   assert.equal(rig.orders, 0);
   await rig.stop();
   checkQueue(rig.queue);
