@@ -180,9 +180,9 @@ function* messageFaults(message: Message, context: ExamineContext): Generator<Fa
     yield { fault: "access", path: file.path, found: file, wanted: { uid, gid, mode } };
   }
   if (!isMisplaced(message)) return;
-  const info = message.parts.get("info");
+  const info = message.parts.info;
   const came = info && isTimeOfCopy(info) ? context.came(message.mess.path) : null;
-  if (info && came !== null && came < Math.floor(info.changed)) {
+  if (info && came !== null && came < info.changed) {
     yield { fault: "birth", path: info.path, info, came };
   }
   yield { fault: "place", message, files };
@@ -190,13 +190,13 @@ function* messageFaults(message: Message, context: ExamineContext): Generator<Fa
 
 /** A copy that keeps times has an older one than its own making. */
 function isTimeOfCopy({ changed, made }: QueueFile): boolean {
-  return changed >= Math.floor(made);
+  return changed >= made;
 }
 
 function state({ parts }: Message): "queued" | "preprocessed" | "unfinished" | "headless" {
-  if (parts.has("todo")) return "queued";
-  if (parts.has("info")) return "preprocessed";
-  const left = (["local", "remote", "bounce"] as const).some((kind) => parts.has(kind));
+  if (parts.todo) return "queued";
+  if (parts.info) return "preprocessed";
+  const left = (["local", "remote", "bounce"] as const).some((kind) => parts[kind] !== undefined);
   return left ? "headless" : "unfinished";
 }
 
@@ -210,12 +210,12 @@ function brokenness(message: Message): string | null {
       return "its sender is lost: there is no info file";
     case "queued":
       // What qmail-send has written so far does not count.
-      if (parts.get("todo")?.whole === false) return "its envelope cannot be read (todo)";
+      if (parts.todo?.whole === false) return "its envelope cannot be read (todo)";
       break;
     case "preprocessed":
-      if (parts.get("info")?.whole === false) return "its sender is lost: info cannot be read";
+      if (parts.info?.whole === false) return "its sender is lost: info cannot be read";
       for (const channel of ["local", "remote"] as const) {
-        if (parts.get(channel)?.whole === false) {
+        if (parts[channel]?.whole === false) {
           return `recipients are lost: ${channel} is cut off`;
         }
       }

@@ -9,11 +9,13 @@
 import { fmtqfn, type MessId } from "../fmtqfn.ts";
 import type { Kind, QueueFile, Survey } from "./survey.ts";
 
+type Parts = Readonly<Partial<Record<Kind, QueueFile>>>;
+
 export interface Message {
   /** Its right name: the inode number of its mess file. */
   readonly id: MessId;
   readonly mess: QueueFile;
-  readonly parts: ReadonlyMap<Kind, QueueFile>;
+  readonly parts: Parts;
 }
 
 export interface Messages {
@@ -35,7 +37,7 @@ export function placeOf(kind: Kind, id: MessId): string {
 
 /** Every file of `message`; the mess file last. */
 export function filesOf({ mess, parts }: Message): QueueFile[] {
-  return [...parts.values(), mess];
+  return [...Object.values(parts), mess];
 }
 
 /** True when a file of `message` does not lie where it belongs. */
@@ -52,7 +54,7 @@ export function collect({ files, unfinished }: Survey): Messages {
 }
 
 class Collector {
-  readonly #messages = new Map<MessId, Message & { readonly parts: Map<Kind, QueueFile> }>();
+  readonly #messages = new Map<MessId, Message>();
   readonly #orphans: QueueFile[] = [];
   readonly #doubles: QueueFile[] = [];
   readonly #mixed: QueueFile[][] = [];
@@ -72,10 +74,10 @@ class Collector {
     for (const file of files) if (file.kind === "mess") this.#message(file, []);
     for (const file of files) {
       if (file.kind === "mess") continue;
-      const parts = this.#messages.get(file.name)?.parts;
-      if (!parts) this.#orphans.push(file);
-      else if (parts.has(file.kind)) this.#doubles.push(file);
-      else parts.set(file.kind, file);
+      const message = this.#messages.get(file.name);
+      if (!message) this.#orphans.push(file);
+      else if (message.parts[file.kind]) this.#doubles.push(file);
+      else this.#set({ ...message, parts: { ...message.parts, [file.kind]: file } });
     }
   }
 
@@ -92,14 +94,18 @@ class Collector {
     const message = {
       id: mess.ino,
       mess,
-      parts: new Map(parts.map((file) => [file.kind, file] as const)),
+      parts: Object.fromEntries(parts.map((file) => [file.kind, file])) as Parts,
     };
     // A second name of one mess file: the right one counts.
     const known = this.#messages.get(mess.ino);
     const better = !known || mess.path === placeOf("mess", mess.ino);
-    if (better) this.#messages.set(mess.ino, message);
+    if (better) this.#set(message);
     const worse = better ? known : message;
-    if (worse) this.#doubles.push(...worse.parts.values(), worse.mess);
+    if (worse) this.#doubles.push(...filesOf(worse));
+  }
+
+  #set(message: Message): void {
+    this.#messages.set(message.id, message);
   }
 
   /** The part beside the mess file counts before one elsewhere, and one in its right place before the others. */

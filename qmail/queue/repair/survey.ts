@@ -35,7 +35,7 @@ export interface QueueFile extends Access {
   /** Its inode number, as a message's name would be. */
   readonly ino: MessId;
   readonly size: number;
-  /** Seconds since 1970: last change, last reading, making. */
+  /** Whole seconds since 1970: last change, last reading, making. */
   readonly changed: number;
   readonly read: number;
   readonly made: number;
@@ -164,9 +164,9 @@ class Surveyor {
       gid,
       mode: stat.mode & 0o7777,
       size,
-      changed: stat.mtimeMs / 1000,
-      read: stat.atimeMs / 1000,
-      made: stat.birthtimeMs / 1000,
+      changed: Math.floor(stat.mtimeMs / 1000),
+      read: Math.floor(stat.atimeMs / 1000),
+      made: Math.floor(stat.birthtimeMs / 1000),
       whole: isWhole(file.kind, `${this.#home}/${file.path}`, size),
     };
   }
