@@ -1,6 +1,6 @@
 /** queue: what waits, and what is to become of it. One row an action. */
 
-import type { Action, ActionTable, OptionGroup } from "./actions.ts";
+import type { Action, ActionTable, OptionGroup, OptionRow } from "./actions.ts";
 import { text, texts } from "./arguments.ts";
 import { common, type Flags } from "./flags.ts";
 import { queueChanges } from "./queue-changes.ts";
@@ -27,6 +27,8 @@ const SELECTION: OptionGroup = {
   ],
 };
 
+const YES: OptionRow = { flags: "--yes", what: "Do not ask" };
+
 const LIST: Action = {
   name: "list",
   words: "[ID...]",
@@ -39,11 +41,35 @@ const LIST: Action = {
   },
 };
 
+const CHECK: Action = {
+  name: "check",
+  words: "",
+  what: "See whether all is right in the queue directory; exits with 1 when not",
+  groups: [],
+  options: [],
+  async run(_words, flags) {
+    const { queueCheck } = await import("../commands/queue/check.ts");
+    await queueCheck(await common(flags));
+  },
+};
+
+const REPAIR: Action = {
+  name: "repair",
+  words: "",
+  what: "Put right what check finds, in a queue copied from elsewhere too; the mail server must be stopped",
+  groups: [],
+  options: [YES],
+  async run(_words, flags) {
+    const { queueRepair } = await import("../commands/queue/repair.ts");
+    await queueRepair({ ...(await common(flags)), yes: flags.yes === true });
+  },
+};
+
 /** The queue command with its actions. */
 export const QUEUE: ActionTable = {
   command: "queue",
   what: "See and change what waits to be delivered",
-  actions: [LIST, ...queueChanges({ group: SELECTION, selected })],
+  actions: [LIST, ...queueChanges({ group: SELECTION, selected }), CHECK, REPAIR],
   usual: "list",
   examples: [
     "qmailctl queue list --domain example.org --older 2h",

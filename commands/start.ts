@@ -6,6 +6,7 @@ import {
   accessSync,
   closeSync,
   constants,
+  existsSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -18,6 +19,7 @@ import kleur from "kleur";
 import { EXIT } from "../qmail/exit.ts";
 import { readIds } from "../qmail/ids.ts";
 import { programPath } from "../qmail/programs.ts";
+import { REPAIR_DIRECTORY } from "../qmail/queue/protocol.ts";
 import { EXIT_BUSY, type Response, type ServiceStatus } from "../qmail/supervise/control.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { tailLog } from "./log/files.ts";
@@ -47,6 +49,7 @@ export async function start({ home, foreground = false, output }: StartOptions):
     output.line(`The mail server in ${home} runs already (supervisor ${running.pid}).`);
     return;
   }
+  checkNotRepaired(home);
   await endLeftovers(home, output);
   const launched = launch(home, foreground);
   const response = await ready(home, launched);
@@ -70,6 +73,14 @@ function checkAllowed(home: string): void {
     throw notRoot(home);
   }
   if (!sandbox && process.getuid?.() !== 0) throw notRoot(home);
+}
+
+/** qmail-send would refuse, again and again. */
+function checkNotRepaired(home: string): void {
+  if (!existsSync(join(home, "queue", REPAIR_DIRECTORY))) return;
+  throw new CommandError("the queue is being repaired, or a repair was interrupted", {
+    hints: ["end it: qmailctl queue repair"],
+  });
 }
 
 function notRoot(home: string): CommandError {

@@ -44,6 +44,8 @@ export const NETWORK_SOCKET = "run/net/qmail-queue";
 export const LOCAL_SOCKET = "run/local/qmail-queue";
 /** Where local users leave messages; a file's owner proves who queued it. */
 export const DROP_DIRECTORY = "drop";
+/** In the queue directory as long as a repair is not at its end: then nobody may send (INTERNALS.md, "Repair"). */
+export const REPAIR_DIRECTORY = "repair";
 
 /** The longest envelope taken, in bytes: millions of recipients of ordinary length. */
 export const ENVELOPE_MAX = 64 << 20;

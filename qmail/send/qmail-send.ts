@@ -8,7 +8,7 @@
  * Everything happens in `turn`, which reads the clock once; events only note what came and ask for a turn.
  */
 
-import { openSync, statSync } from "node:fs";
+import { existsSync, openSync, statSync } from "node:fs";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Control } from "../control/control.ts";
@@ -18,7 +18,7 @@ import { lockExclusive } from "../files/lock.ts";
 import { Link } from "../net/link.ts";
 import type { MessId } from "../queue/fmtqfn.ts";
 import { HeldFile } from "../queue/held.ts";
-import { FRAME } from "../queue/protocol.ts";
+import { FRAME, REPAIR_DIRECTORY } from "../queue/protocol.ts";
 import { SPAWN } from "../spawn/protocol.ts";
 import { sayReady } from "../supervise/ready.ts";
 import type { ChannelStatus, Status } from "./action-protocol.ts";
@@ -91,6 +91,9 @@ export async function qmailSend(connections: Connections): Promise<number> {
     statSync(`${QUEUE}/.`);
   } catch {
     return refuse("unable to switch to queue directory");
+  }
+  if (existsSync(`${QUEUE}/${REPAIR_DIRECTORY}`)) {
+    return refuse("the queue is being repaired: end that with qmailctl queue repair");
   }
   let mutex: number;
   try {

@@ -188,9 +188,9 @@ function* messageFaults(message: Message, context: ExamineContext): Generator<Fa
   yield { fault: "place", message, files };
 }
 
-/** A copy that keeps times has an older one than its own making. */
+/** A copy that keeps times has an older one than its own making. Not all filesystems note that: then nobody can tell. */
 function isTimeOfCopy({ changed, made }: QueueFile): boolean {
-  return changed >= made;
+  return made > 0 && changed >= made;
 }
 
 function state({ parts }: Message): "queued" | "preprocessed" | "unfinished" | "headless" {

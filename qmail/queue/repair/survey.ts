@@ -3,6 +3,7 @@
 import { lstatSync, readdirSync, type Stats, statSync } from "node:fs";
 import { HIER, type HierEntry } from "../../hier.ts";
 import { isMessId, type MessId, messIdOf } from "../fmtqfn.ts";
+import { REPAIR_DIRECTORY } from "../protocol.ts";
 import { isWhole } from "./whole.ts";
 
 /** The directories that have a file for a message. */
@@ -10,7 +11,7 @@ export const KINDS = ["mess", "info", "local", "remote", "intd", "todo", "bounce
 export type Kind = (typeof KINDS)[number];
 
 /** Where an unfinished repair keeps files: named as they will be (renumber.ts). */
-export const REPAIR = "queue/repair";
+export const REPAIR = `queue/${REPAIR_DIRECTORY}`;
 /** What qmail-send locks as long as it runs, and where that is meanwhile. */
 export const MUTEX = "queue/lock/sendmutex";
 export const MUTEX_AWAY = `${REPAIR}/sendmutex`;

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
+  existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -54,9 +55,12 @@ export interface Tree extends Disposable {
   files(): string[];
 }
 
+/** In memory where there is such a place: a busy disk would make thousands of syncs last. */
+export const IN_MEMORY = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+
 /** An empty queue as install makes it. */
-export function makeTree(): Tree {
-  const home = mkdtempSync(join(tmpdir(), "qmailctl-repair-"));
+export function makeTree(directory = tmpdir()): Tree {
+  const home = mkdtempSync(join(directory, "qmailctl-repair-"));
   writeFileSync(join(home, ".sandbox"), "");
   const path = (name: string) => join(home, name);
   for (const { path: name, type, mode, size = 0 } of HIER) {

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { fmtqfn } from "../../../../qmail/queue/fmtqfn.ts";
 import { KINDS } from "../../../../qmail/queue/repair/survey.ts";
-import { makeTree, STATES, type State, type Tree } from "./_tree.ts";
+import { IN_MEMORY, makeTree, STATES, type State, type Tree } from "./_tree.ts";
 
 class Killed extends Error {}
 
@@ -14,7 +14,7 @@ const NAMES = Object.keys(STATES) as State[];
 
 /** A queue whose names are moved round: each is the right one of another message, or of none. */
 function shuffled(states: readonly State[], { by = 1, split = 23, spare = 0 } = {}): Tree {
-  const tree = makeTree();
+  const tree = makeTree(IN_MEMORY);
   const ids = states.map((state, at) => tree.add(`m${at}`, state));
   const names = [...ids, ...Array.from({ length: spare }, (_, at) => String(900_000_001 + at))];
   // In two steps, for a name must be free first.
