@@ -16,12 +16,14 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Runs Postfix's smtp-source with `options` by letter to its end; resolves with the milliseconds it took. */
+/** Runs Postfix's smtp-source with `options` by letter (true: a flag) to its end; resolves with the milliseconds it took. */
 export async function smtpSource(
   port: number,
-  options: Readonly<Record<string, string | number>>,
+  options: Readonly<Record<string, string | number | true>>,
 ): Promise<number> {
-  const args = Object.entries(options).flatMap(([name, value]) => [`-${name}`, String(value)]);
+  const args = Object.entries(options).flatMap(([name, value]) =>
+    value === true ? [`-${name}`] : [`-${name}`, String(value)],
+  );
   const started = performance.now();
   const source = spawn("smtp-source", [...args, `127.0.0.1:${port}`], {
     stdio: ["ignore", "ignore", "inherit"],

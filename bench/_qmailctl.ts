@@ -17,11 +17,19 @@ export interface SandboxOptions {
   readonly tls?: { readonly certificate: string; readonly key: string };
   /** What is done with the mail. Default: a Maildir. */
   readonly delivery?: string;
+  /** Makes it a relay for 127.0.0.0/8. */
+  readonly relay?: {
+    /** Remote deliveries at once. */
+    readonly concurrency: number;
+    /** Host and port for each domain. */
+    readonly routes: Readonly<Record<string, string>>;
+    readonly nameServers?: readonly string[];
+  };
 }
 
 /** Sets up a sandbox below `directory`. */
 export function makeQmailctl(directory: string, port: number, options: SandboxOptions): MailServer {
-  const { concurrency, sessions = 40, tls, delivery = "./bench/Maildir/" } = options;
+  const { concurrency, sessions = 40, tls, delivery = "./bench/Maildir/", relay } = options;
   const config = join(directory, "qmailctl.config.ts");
   const value = {
     home: "./qmail",
@@ -29,7 +37,14 @@ export function makeQmailctl(directory: string, port: number, options: SandboxOp
     host: "bench.test",
     aliases: { bench: delivery, default: delivery },
     ...(tls ? { tls } : {}),
-    services: { smtp: { listen: `127.0.0.1:${port}`, concurrency: sessions } },
+    services: {
+      smtp: {
+        listen: `127.0.0.1:${port}`,
+        concurrency: sessions,
+        ...(relay ? { relayFrom: ["127.0.0.0/8"] } : {}),
+      },
+    },
+    ...(relay ? relayConfig(relay) : {}),
     // As a control file: 0 holds all mail back.
     control: { concurrencylocal: concurrency },
   };
@@ -46,6 +61,14 @@ export function makeQmailctl(directory: string, port: number, options: SandboxOp
     maildir: join(directory, "qmail/alias/bench/Maildir/new"),
     start: () => void qmailctl("start"),
     stop: () => void qmailctl("stop"),
+  };
+}
+
+function relayConfig({ concurrency, routes, nameServers }: NonNullable<SandboxOptions["relay"]>) {
+  return {
+    routes,
+    concurrency: { remote: concurrency },
+    ...(nameServers ? { remote: { nameServers } } : {}),
   };
 }
 

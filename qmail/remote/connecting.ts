@@ -197,6 +197,9 @@ function connectTo(
     const socket = connect({
       host: ip,
       port,
+      // Everything is written in whole pieces: to hold the end of a message back until its beginning is
+      // acknowledged costs 40 ms a message where the server acknowledges late.
+      noDelay: true,
       ...(bind === undefined ? {} : { localAddress: bind }),
     });
     const done = (result: Socket | null, timedOut: boolean) => {

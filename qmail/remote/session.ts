@@ -315,9 +315,14 @@ class Transaction {
     const encoder = new BlastEncoder();
     this.#link.trace?.("*", `the message, ${message.size} bytes, and a dot`);
     try {
-      for await (const chunk of message.chunks()) await this.#smtp.send(encoder.push(chunk));
+      // A piece behind, so that the end leaves with the last one: a short message is one write.
+      let piece: Buffer = Buffer.alloc(0);
+      for await (const chunk of message.chunks()) {
+        if (piece.length > 0) await this.#smtp.send(piece);
+        piece = encoder.push(chunk);
+      }
       this.#critical = true;
-      await this.#smtp.send(encoder.end());
+      await this.#smtp.send(Buffer.concat([piece, encoder.end()]));
     } catch (error) {
       if (!(error instanceof DroppedError)) {
         // Without its end the server throws the message away.
