@@ -1,4 +1,4 @@
-/** Postfix's smtp-sink: takes every message on all addresses of a port, and counts. */
+/** Postfix's smtp-sink: takes every message, and counts. */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
@@ -31,11 +31,11 @@ export class Sink {
     });
   }
 
-  /** Listens on `port` of every address of this machine; resolves when it does. */
-  static async start(port: number): Promise<Sink> {
+  /** Listens on `port` of `ip`, or of every address of this machine; resolves when it does. */
+  static async start(port: number, ip = ""): Promise<Sink> {
     const child = spawn(
       "smtp-sink",
-      ["-u", "nobody", "-4", "-c", "-m", "2000", `:${port}`, "1000"],
+      ["-u", "nobody", "-4", "-c", "-m", "2000", `${ip}:${port}`, "1000"],
       {
         stdio: ["ignore", "pipe", "inherit"],
       },
