@@ -41,6 +41,18 @@ test("one message after another goes over one connection", async () => {
   assert.equal(verbs(w.far).filter((verb) => verb === "EHLO").length, 1);
 });
 
+test("a short message and its end are one write, so that nothing waits for an acknowledgement", async () => {
+  const pieces: string[] = [];
+  await using w = await world(":", {
+    DATA: (socket) => {
+      socket.on("data", (bytes: Buffer) => pieces.push(bytes.toString("latin1")));
+      return "354 go";
+    },
+  });
+  assert.equal((await w.worker.deliver(order())).status, "K");
+  assert.deepEqual(pieces.slice(0, 1), ["Subject: x\r\n\r\ny\r\n.\r\n"]);
+});
+
 test("a connection is used as often as the options say", async () => {
   await using w = await world(":reuse=2");
   for (const messid of ["1", "2", "3", "4"]) await w.worker.deliver(order({ messid }));
