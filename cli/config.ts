@@ -104,6 +104,7 @@ function complete(input: ConfigInput, directory: string): Config {
   const control: Record<string, string[]> = {
     ...(local === undefined ? {} : { concurrencylocal: [String(local)] }),
     ...(remote === undefined ? {} : { concurrencyremote: [String(remote)] }),
+    ...bounceControls(input.bounces ?? {}),
     ...remoteControls(input.remote ?? {}),
     ...submissionControls(input.services?.submission),
     ...(input.popBeforeSmtp ? { popbeforesmtp: [String(input.popBeforeSmtp)] } : {}),
@@ -145,6 +146,13 @@ function complete(input: ConfigInput, directory: string): Config {
     hubs: input.client ? list(input.client.hub) : null,
     srsDomain: input.remote?.srsDomain ?? null,
     control,
+  };
+}
+
+function bounceControls({ format, maxBytes }: NonNullable<ConfigInput["bounces"]>) {
+  return {
+    ...(format === undefined ? {} : { bounceformat: [format] }),
+    ...(maxBytes === undefined ? {} : { bouncemaxbytes: [String(maxBytes)] }),
   };
 }
 

@@ -110,6 +110,16 @@ export interface ConfigInput {
     /** Reading mail. Default: no such service. */
     pop3?: Pop3Service;
   };
+  /** Bounces of mail that cannot be delivered. */
+  bounces?: {
+    /**
+     * `"qsbmf"`, as qmail writes them; `"dsn"`: delivery status notifications for programs, multipart/report of RFC 3464;
+     * control/bounceformat. Default: `"qsbmf"`.
+     */
+    format?: "qsbmf" | "dsn";
+    /** A larger message goes back without its body, in the format `"dsn"`; control/bouncemaxbytes. Default: 50000. */
+    maxBytes?: number;
+  };
   /** Seconds that a POP3 login lets its address send to any domain; control/popbeforesmtp. Default: 0, not at all. */
   popBeforeSmtp?: number;
   /**
@@ -177,6 +187,7 @@ const CONTROL_NAME = /^[a-z][a-z0-9._-]*$/i;
 const A_HOST = 'a full host name with a dot, like "mail.example.com"';
 const A_DOMAIN = 'a domain, like "example.com"';
 const AN_INSTRUCTION = 'one line of a .qmail file, like "steve" or "./Maildir/", or a list of them';
+const BYTES = "a number of bytes, 0 or more";
 const SECONDS = "seconds, 0 or more";
 const AN_ASSIGNMENT =
   'a line of users/assign, like "=sales:joe:507:100:/home/joe:-:sales:" or "+joe-:joe:507:100:/home/joe:-::"';
@@ -265,6 +276,19 @@ export const configSchema = z
             pop3: pop3Schema.optional(),
           },
           { error: "services by name: smtp, submission, qmtp, qmqp, pop3" },
+        )
+        .optional(),
+      bounces: z
+        .strictObject(
+          {
+            format: z.enum(["qsbmf", "dsn"], { error: 'one of "qsbmf", "dsn"' }).optional(),
+            maxBytes: z
+              .number({ error: BYTES })
+              .int({ error: BYTES })
+              .min(0, { error: BYTES })
+              .optional(),
+          },
+          { error: "the fields format and maxBytes" },
         )
         .optional(),
       popBeforeSmtp: z

@@ -1,30 +1,51 @@
 /** Bounces: what is said of failed recipients, and the message that says it (qmail-send(8), QSBMF). */
 
-import { closeSync, openSync, readSync } from "node:fs";
+import { randomBytes } from "node:crypto";
 import type { Control } from "../control/control.ts";
-import { date822 } from "../date822.ts";
 import type { Qmail, QueueResult } from "../queue/qmail.ts";
-import { quote, quoteAddress } from "../quote.ts";
+import {
+  type Bounce,
+  bounceHeader,
+  greeting,
+  putFile,
+  putText,
+  returnPath,
+} from "./bounce-parts.ts";
+import { putDsn } from "./dsn.ts";
 import { type RewriteTables, stripPrepend } from "./rewrite.ts";
-
-const CHUNK = 64 * 1024;
 
 /** Sender of a double bounce: mail to it that fails is thrown away. */
 const DOUBLE_BOUNCE_SENDER = "#@[]";
+/** Of a message larger than this a delivery status notification gives only the header back. */
+const MAX_BYTES = 50_000;
 
-export interface BounceNames {
+export interface BounceOptions {
   readonly from: string;
   readonly host: string;
   readonly doubleTo: string;
+  /** qsbmf: as qmail writes it. dsn: a delivery status notification, with messages up to so many bytes. */
+  readonly format: "qsbmf" | "dsn";
+  readonly maxBytes: number;
 }
 
-export function readBounceNames(control: Control): BounceNames {
+/** control/bounceformat names a format that there is not. */
+export class BounceFormatError extends Error {}
+
+/** As the control files say. Throws BounceFormatError. */
+export function readBounceOptions(control: Control): BounceOptions {
   const doubleHost = control.lineOr("doublebouncehost", true, "doublebouncehost");
   return {
     from: control.lineOr("bouncefrom", false, "MAILER-DAEMON"),
     host: control.lineOr("bouncehost", true, "bouncehost"),
     doubleTo: `${control.lineOr("doublebounceto", false, "postmaster")}@${doubleHost}`,
+    format: bounceFormat(control.lineOr("bounceformat", false, "qsbmf")),
+    maxBytes: control.int("bouncemaxbytes", MAX_BYTES),
   };
+}
+
+function bounceFormat(text: string): BounceOptions["format"] {
+  if (text === "qsbmf" || text === "dsn") return text;
+  throw new BounceFormatError(`control/bounceformat holds "${text}"; there is qsbmf and dsn`);
 }
 
 /** The paragraph about one failed recipient: `<address>:`, the report, an empty line. */
@@ -39,10 +60,10 @@ export function bounceEntry(tables: RewriteTables, recipient: string, report: st
 /** Where the bounce of a message from `sender` goes; null for a triple bounce. */
 export function bounceEnvelope(
   sender: string,
-  names: BounceNames,
+  options: Pick<BounceOptions, "doubleTo">,
 ): { sender: string; recipient: string } | null {
   if (sender === DOUBLE_BOUNCE_SENDER) return null;
-  if (sender === "") return { sender: DOUBLE_BOUNCE_SENDER, recipient: names.doubleTo };
+  if (sender === "") return { sender: DOUBLE_BOUNCE_SENDER, recipient: options.doubleTo };
   return { sender: "", recipient: sender };
 }
 
@@ -51,62 +72,35 @@ export function bounceSender(sender: string): string {
   return sender.endsWith("-@[]") ? sender.slice(0, -4) : sender;
 }
 
-export interface Bounce {
-  /** Of the message that failed, after `bounceSender`. */
-  readonly sender: string;
-  readonly names: BounceNames;
-  readonly now: number;
-  /** Paths of the text about the recipients and of the message. */
-  readonly textPath: string;
-  readonly messPath: string;
-}
-
 /**
  * Queues the bounce through `message`. Resolves with the queue's answer.
  * Throws when a file cannot be read; nothing is queued then.
  */
-export async function injectBounce(message: Qmail, bounce: Bounce): Promise<QueueResult | null> {
-  const envelope = bounceEnvelope(bounce.sender, bounce.names);
+export async function injectBounce(
+  message: Qmail,
+  bounce: Bounce,
+  options: BounceOptions,
+): Promise<QueueResult | null> {
+  const envelope = bounceEnvelope(bounce.sender, options);
   if (!envelope) return null;
+  const { recipient } = envelope;
   try {
-    message.put(Buffer.from(bounceHeader(bounce, envelope.recipient), "latin1"));
-    await putFile(message, bounce.textPath);
-    const original = bounce.sender === "" ? "the original bounce" : "a copy of the message";
-    const returnPath = `Return-Path: <${quoteAddress(bounce.sender)}>\n`;
-    message.put(Buffer.from(`--- Below this line is ${original}.\n\n${returnPath}`, "latin1"));
-    await putFile(message, bounce.messPath);
+    if (options.format === "qsbmf") await putQsbmf(message, bounce, recipient);
+    else {
+      const unique = `=_${randomBytes(18).toString("hex")}`;
+      await putDsn(message, bounce, { recipient, unique, maxBytes: options.maxBytes });
+    }
   } catch (error) {
     message.abort();
     throw error;
   }
-  return message.close(envelope.sender, [envelope.recipient]);
+  return message.close(envelope.sender, [recipient]);
 }
 
-function bounceHeader(bounce: Bounce, recipient: string): string {
-  const { from, host } = bounce.names;
-  const explanation =
-    bounce.sender === ""
-      ? "I tried to deliver a bounce message to this address, but the bounce bounced!\n"
-      : "I'm afraid I wasn't able to deliver your message to the following addresses.\n" +
-        "This is a permanent error; I've given up. Sorry it didn't work out.\n";
-  return (
-    `Date: ${date822(bounce.now)}\nFrom: ${quote(from)}@${host}\n` +
-    `To: ${quoteAddress(recipient)}\nSubject: failure notice\n\n` +
-    `Hi. This is the qmail-send program at ${host}.\n${explanation}\n`
-  );
-}
-
-async function putFile(message: Qmail, path: string): Promise<void> {
-  const fd = openSync(path, "r");
-  try {
-    for (;;) {
-      const chunk = Buffer.allocUnsafe(CHUNK);
-      const count = readSync(fd, chunk);
-      if (count === 0) return;
-      message.put(chunk.subarray(0, count));
-      if (message.full) await message.drained();
-    }
-  } finally {
-    closeSync(fd);
-  }
+async function putQsbmf(message: Qmail, bounce: Bounce, recipient: string): Promise<void> {
+  putText(message, `${bounceHeader(bounce, recipient)}\n${greeting(bounce)}`);
+  await putFile(message, bounce.textPath);
+  const original = bounce.sender === "" ? "the original bounce" : "a copy of the message";
+  putText(message, `--- Below this line is ${original}.\n\n${returnPath(bounce)}`);
+  await putFile(message, bounce.messPath);
 }

@@ -1,7 +1,7 @@
 /** The control files of qmail-send: read at its start, locals and virtualdomains again at SIGHUP. */
 
 import type { Control } from "../control/control.ts";
-import { type BounceNames, readBounceNames } from "./bounce.ts";
+import { type BounceOptions, readBounceOptions } from "./bounce.ts";
 import type { Channel } from "./log.ts";
 import { type RewriteTables, readLocals, readTables, readVirtualdomains } from "./rewrite.ts";
 
@@ -9,7 +9,7 @@ export interface Controls {
   /** Seconds after which a message is tried for the last time. */
   readonly lifetime: number;
   readonly concurrency: Readonly<Record<Channel, number>>;
-  readonly bounceNames: BounceNames;
+  readonly bounces: BounceOptions;
   readonly tables: RewriteTables;
 }
 
@@ -21,7 +21,7 @@ export function readControls(control: Control): Controls {
       local: control.int("concurrencylocal", 10),
       remote: control.int("concurrencyremote", 20),
     },
-    bounceNames: readBounceNames(control),
+    bounces: readBounceOptions(control),
     tables: readTables(control),
   };
 }

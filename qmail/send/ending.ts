@@ -5,7 +5,7 @@ import { QQ } from "../exit.ts";
 import { fmtqfn, type MessId } from "../queue/fmtqfn.ts";
 import { FRAME } from "../queue/protocol.ts";
 import type { QueueResult } from "../queue/qmail.ts";
-import { type BounceNames, bounceEntry, bounceSender, injectBounce } from "./bounce.ts";
+import { type BounceOptions, bounceEntry, bounceSender, injectBounce } from "./bounce.ts";
 import * as log from "./log.ts";
 import { CHANNELS } from "./log.ts";
 import type { CleanType, QueueClerk } from "./queue-clerk.ts";
@@ -21,7 +21,7 @@ export interface EndingContext {
   readonly clerk: QueueClerk;
   readonly log: (line: string) => void;
   readonly now: () => number;
-  names(): BounceNames;
+  bounces(): BounceOptions;
   tables(): RewriteTables;
 }
 
@@ -133,18 +133,21 @@ export class Ending {
 
   /** Queues the bounce, or throws away a triple one. False when it could not be queued. */
   async #inject(id: MessId): Promise<boolean> {
-    const { files, clerk, log: write, names, now } = this.#context;
+    const { files, clerk, log: write, bounces, now } = this.#context;
     let result: QueueResult | null;
     try {
       const info = files.info(id);
       if (!info) return false;
-      result = await injectBounce(clerk.message(), {
+      const options = bounces();
+      const bounce = {
         sender: bounceSender(info.sender),
-        names: names(),
+        names: options,
         now: now(),
+        birth: info.birth,
         textPath: files.path("bounce", id),
         messPath: files.path("mess", id),
-      });
+      };
+      result = await injectBounce(clerk.message(), bounce, options);
     } catch {
       write(log.INJECT_TROUBLE);
       return false;

@@ -24,6 +24,7 @@ import { sayReady } from "../supervise/ready.ts";
 import type { ChannelStatus, Status } from "./action-protocol.ts";
 import { ActionQueue } from "./action-queue.ts";
 import { ActionServer } from "./action-server.ts";
+import { BounceFormatError } from "./bounce.ts";
 import { cleanup, SLEEP_CLEANUP } from "./cleanup.ts";
 import { type Controls, RereadError, readControls, rereadTables } from "./controls.ts";
 import { Deliveries } from "./delivery.ts";
@@ -84,7 +85,8 @@ export async function qmailSend(connections: Connections): Promise<number> {
   let controls: Controls;
   try {
     controls = readControls(control);
-  } catch {
+  } catch (error) {
+    if (error instanceof BounceFormatError) return refuse(error.message);
     return refuse("unable to read controls");
   }
   try {
@@ -170,7 +172,7 @@ class QmailSend {
       clerk: this.#clerk,
       log: write,
       now,
-      names: () => this.#controls.bounceNames,
+      bounces: () => this.#controls.bounces,
       tables: () => this.#tables,
     });
     this.#settling = new Settling({

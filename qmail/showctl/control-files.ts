@@ -107,12 +107,18 @@ export function rulesFile(name: string): ControlFile {
 /** What C qmail does not know: said of only where the file is there, so that without them its output is C's. */
 export const OUR_FILES: readonly ControlFile[] = [
   list("badrcptto", "", ["", " not accepted in RCPT TO."]),
+  line("bounceformat", "", "Bounces are written as "),
+  number("bouncemaxbytes", "50000", [
+    "A bounce in the format dsn gives back messages up to ",
+    " bytes",
+  ]),
   list("dnsservers", "", ["Name server: ", "."]),
   number("popbeforesmtp", "0", ["POP3 logins allow relaying for ", " seconds"]),
   list("qmtproutes", "", ["QMTP route: "]),
   list("remoteoptions", "", ["Options for remote delivery: "]),
   list("senderroutes", "", ["Route by sender: "]),
   line("srsdomain", "", "Forwarded senders are rewritten at "),
+  number("timeouttotal", "3600", ["SMTP client time for one message is ", " seconds"]),
   list("submissionsenders", "", ["Submission may send as (user:address) "]),
 ];
 

@@ -5,7 +5,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ConstMap, ConstSet } from "../../../qmail/control/constmap.ts";
 import type { Qmail } from "../../../qmail/queue/qmail.ts";
-import { bounceEntry, bounceSender, injectBounce } from "../../../qmail/send/bounce.ts";
+import {
+  type BounceOptions,
+  bounceEntry,
+  bounceSender,
+  injectBounce,
+} from "../../../qmail/send/bounce.ts";
 
 const tables = {
   envnoathost: "me.test",
@@ -14,7 +19,13 @@ const tables = {
   virtualdomains: new ConstMap(["virtual.test:virt"]),
 };
 
-const names = { from: "MAILER-DAEMON", host: "mail.test", doubleTo: "postmaster@mail.test" };
+const options: BounceOptions = {
+  from: "MAILER-DAEMON",
+  host: "mail.test",
+  doubleTo: "postmaster@mail.test",
+  format: "qsbmf",
+  maxBytes: 50_000,
+};
 
 /** Queues a bounce of a message from `sender` and returns it. */
 async function bounce(t: { after(fn: () => void): void }, sender: string) {
@@ -37,7 +48,8 @@ async function bounce(t: { after(fn: () => void): void }, sender: string) {
       return Promise.resolve({ ok: true, qp: 5 });
     },
   };
-  const result = await injectBounce(message, { sender, names, now: 0, textPath, messPath });
+  const bounce = { sender, names: options, now: 0, birth: 0, textPath, messPath };
+  const result = await injectBounce(message, bounce, options);
   return { result, text, envelope };
 }
 

@@ -365,6 +365,10 @@ test("a spawner that never lived", async () => {
 const CANNOT_START: readonly (readonly [string, (home: string) => void])[] = [
   ["unable to read controls", (home) => mkdirSync(join(home, "control/virtualdomains"))],
   [
+    'control/bounceformat holds "xml"; there is qsbmf and dsn',
+    (home) => writeFileSync(join(home, "control/bounceformat"), "xml\n"),
+  ],
+  [
     "unable to switch to queue directory",
     (home) => renameSync(join(home, "queue"), join(home, "elsewhere")),
   ],
