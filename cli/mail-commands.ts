@@ -1,4 +1,4 @@
-/** explain and send: one address, one message. */
+/** explain, send and tls-report: one address, one message, how it went with other hosts. */
 
 import type { CAC } from "cac";
 import { UsageError } from "../commands/output.ts";
@@ -37,6 +37,14 @@ export function mailCommands(cli: CAC): void {
         ...text("subject", flags.subject),
         ...text("body", flags.body),
       });
+    });
+  cli
+    .command("tls-report [day]", "Show how TLS with other domains went on a day")
+    .option("--domain <name>", "Only about this domain")
+    .example("  qmailctl tls-report 2026-11-24 --domain example.com --json")
+    .action(async (day: unknown, flags: Flags) => {
+      const { tlsReport } = await import("../commands/tls-report.ts");
+      tlsReport({ ...(await common(flags)), ...text("day", day), ...text("domain", flags.domain) });
     });
 }
 

@@ -1,21 +1,21 @@
 /** From a plan to an open session with one of the servers that it leads to. */
 
 import { connect, type Socket } from "node:net";
-import type { Dns } from "../dns/resolver.ts";
 import type { Report } from "../spawn/report.ts";
-import { usableTlsa } from "./dane.ts";
-import { isNamedBy, type StsPolicies } from "./mta-sts.ts";
+import { choosePolicy, type PolicyContext, type Published } from "./choose-policy.ts";
 import { type Exchanger, lookupHost, lookupMx } from "./mx.ts";
 import type { Plan } from "./plan.ts";
 import { QmtpSession } from "./qmtp-session.ts";
 import { isSession, type MailSession, type NotOpened, SmtpSession } from "./session.ts";
 import type { Trace } from "./smtp-socket.ts";
 import type { Tcpto } from "./tcpto.ts";
+import type { TlsFault } from "./tls-fault.ts";
 import { policyText, type TlsPolicy } from "./tls-policy.ts";
+import type { TlsReports } from "./tls-reports.ts";
 import * as words from "./words.ts";
 
 /** What connecting needs of the world. */
-export interface ConnectContext {
+export interface ConnectContext extends PolicyContext {
   readonly helohost: string;
   /** Seconds. */
   readonly timeoutConnect: number;
@@ -24,9 +24,8 @@ export interface ConnectContext {
   /** Seconds, for all that is said about one message; one more for each 1000 bytes of it. */
   readonly timeoutTotal: number;
   readonly tcpto: Tcpto;
-  readonly dns: Dns;
-  /** What domains want by MTA-STS; absent: nobody is asked. */
-  readonly sts?: Pick<StsPolicies, "find">;
+  /** Told how TLS went, for reports to those who published a policy. */
+  readonly tlsReports?: Pick<TlsReports, "note">;
   /** True for addresses of this machine. */
   readonly isOwn: (ip: string) => boolean;
   /** From 0 to 1. */
@@ -93,14 +92,38 @@ async function tryExchanger(
   exchanger: Exchanger,
 ): Promise<MailSession | NotOpened | null> {
   if (plan.protocol === "qmtp") return quick(context, plan, exchanger);
-  const policy = await tlsPolicy(context, plan, exchanger);
-  if ("report" in policy) return policy;
+  const { policy, fault, published } = await choosePolicy(context, plan, exchanger);
+  const note = noteTls(context, plan, { exchanger, published });
+  if (fault) note(fault);
   const { ip } = exchanger;
+  if (!policy) return { report: words.noTls(ip, fault?.reason ?? ""), retry: "next" };
   context.trace?.("*", `connecting to ${ip} port ${plan.port}; TLS: ${policyText(policy)}`);
-  const session = await greet(context, plan, { exchanger, policy });
+  // A session counts once.
+  const onTls = fault ? () => {} : note;
+  const session = await greet(context, plan, { exchanger, policy, onTls });
   if (isSession(session) || session?.retry !== "plain") return session;
   // Opportunistic TLS that does not work must not be worse than none.
-  return greet(context, plan, { exchanger, policy: { source: "default", mode: "none" } });
+  const { why } = session;
+  const none: TlsPolicy = {
+    source: "default",
+    mode: "none",
+    ...(why === undefined ? {} : { why }),
+  };
+  return greet(context, plan, { exchanger, policy: none, onTls: () => {} });
+}
+
+type NoteTls = (fault: TlsFault | null, from?: string) => void;
+
+function noteTls(
+  { tlsReports }: ConnectContext,
+  { domain }: Plan,
+  { exchanger, published }: { exchanger: Exchanger; published: Published | null },
+): NoteTls {
+  if (!tlsReports || !published) return () => {};
+  const { name: mx, ip } = exchanger;
+  return (fault, from) => {
+    tlsReports.note({ domain, published, mx, ip, fault, ...(from === undefined ? {} : { from }) });
+  };
 }
 
 /** QMTP has no greeting, and no TLS. */
@@ -123,7 +146,7 @@ async function quick(
 async function greet(
   context: ConnectContext,
   { options, port, credentials, secureContext }: Plan,
-  { exchanger, policy }: { exchanger: Exchanger; policy: TlsPolicy },
+  { exchanger, policy, onTls }: { exchanger: Exchanger; policy: TlsPolicy; onTls: NoteTls },
 ): Promise<MailSession | NotOpened | null> {
   const socket = await connectTo(context, { ip: exchanger.ip, port, bind: options.bind });
   if (!socket) return null;
@@ -133,59 +156,12 @@ async function greet(
     total: context.timeoutTotal * 1000,
     name: options.name ?? exchanger.name,
     tls: policy,
+    onTls: (fault) => onTls(fault, socket.localAddress),
     credentials,
     secureContext,
     now: context.now,
     ...(context.trace ? { trace: context.trace } : {}),
   });
-}
-
-/** What was asked for, or else what the domain asks for by DANE or MTA-STS, or else what is offered. */
-async function tlsPolicy(
-  context: ConnectContext,
-  plan: Plan,
-  exchanger: Exchanger,
-): Promise<TlsPolicy | NotOpened> {
-  const { options } = plan;
-  if (options.tlsAsked) {
-    if (options.tls !== "verify") return { source: "route", mode: options.tls };
-    return { source: "route", mode: "verify", names: [options.name ?? exchanger.name] };
-  }
-  return (
-    (await danePolicy(context, plan, exchanger)) ??
-    (await stsPolicy(context, plan, exchanger)) ?? { source: "default", mode: "may" }
-  );
-}
-
-async function danePolicy(
-  { dns }: ConnectContext,
-  { port, domain }: Plan,
-  { name, ip, secure }: Exchanger,
-): Promise<TlsPolicy | NotOpened | null> {
-  if (!secure) return null;
-  const tlsa = await dns.lookup(`_${port}._tcp.${name}`, "TLSA");
-  if (tlsa.status === "trouble") {
-    // An attacker who can keep the records from us must not win (RFC 7672 section 2.1.1).
-    const report = words.noTls(ip, `its TLSA records cannot be looked up: ${tlsa.why}`);
-    return { report, retry: "next" };
-  }
-  if (tlsa.status === "none" || !tlsa.secure) return null;
-  const usable = usableTlsa(tlsa.records);
-  if (usable.length === 0) return { source: "DANE", mode: "require" };
-  return { source: "DANE", mode: "dane", tlsa: usable, names: [name, domain] };
-}
-
-async function stsPolicy(
-  { sts }: ConnectContext,
-  { byMx, domain }: Plan,
-  { name, ip }: Exchanger,
-): Promise<TlsPolicy | NotOpened | null> {
-  if (!sts || !byMx) return null;
-  const policy = await sts.find(domain);
-  if (policy?.mode !== "enforce") return null;
-  if (isNamedBy(policy, name)) return { source: "MTA-STS", mode: "verify", names: [name] };
-  const report = words.noTls(ip, `${name} is not named by the MTA-STS policy of ${domain}`);
-  return { report, retry: "next" };
 }
 
 /** A connection; null when there is none, which tcpto remembers. */

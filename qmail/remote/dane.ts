@@ -2,6 +2,7 @@
 
 import { createHash, timingSafeEqual, type X509Certificate } from "node:crypto";
 import type { Tlsa } from "../dns/message.ts";
+import { type TlsFault, tlsFault } from "./tls-fault.ts";
 
 const DANE_TA = 2;
 const DANE_EE = 3;
@@ -19,7 +20,7 @@ export function usableTlsa(records: readonly Tlsa[]): Tlsa[] {
 }
 
 /**
- * Null when `chain` (the server's own certificate first) is what `records` say; else why not.
+ * Null when `chain` (the server's own certificate first) is what `records` say; else what is wrong.
  * `names` are those of which the certificate must have one, where a trust anchor vouches for it; `now`
  * in milliseconds.
  */
@@ -27,14 +28,14 @@ export function daneFault(
   records: readonly Tlsa[],
   chain: readonly X509Certificate[],
   { names, now }: { readonly names: readonly string[]; readonly now: number },
-): string | null {
+): TlsFault | null {
   const [leaf] = chain;
-  if (!leaf) return "no certificate";
+  if (!leaf) return tlsFault("validation-failure", "no certificate");
   // The record vouches for this very key: names and dates do not matter (RFC 7672 section 3.1.1).
   if (records.some((record) => record.usage === DANE_EE && matches(record, leaf))) return null;
   const anchors = records.filter(({ usage }) => usage === DANE_TA);
   const anchor = chain.findIndex((cert) => anchors.some((record) => matches(record, cert)));
-  if (anchor < 0) return "no TLSA record matches the certificate";
+  if (anchor < 0) return tlsFault("tlsa-invalid", "no TLSA record matches the certificate");
   return chainFault(chain.slice(0, anchor + 1), now) ?? nameFault(leaf, names);
 }
 
@@ -47,20 +48,21 @@ function matches({ selector, matchingType, certificate }: Tlsa, cert: X509Certif
 }
 
 /** Each certificate valid now and signed by the next. */
-function chainFault(chain: readonly X509Certificate[], now: number): string | null {
+function chainFault(chain: readonly X509Certificate[], now: number): TlsFault | null {
   for (const [at, cert] of chain.entries()) {
     if (now < Date.parse(cert.validFrom) || now > Date.parse(cert.validTo)) {
-      return "a certificate of the chain is not valid now";
+      return tlsFault("certificate-expired", "a certificate of the chain is not valid now");
     }
     const issuer = chain[at + 1];
     if (issuer && !(cert.checkIssued(issuer) && cert.verify(issuer.publicKey) && issuer.ca)) {
-      return "the certificates are no chain";
+      return tlsFault("certificate-not-trusted", "the certificates are no chain");
     }
   }
   return null;
 }
 
-function nameFault(leaf: X509Certificate, names: readonly string[]): string | null {
+function nameFault(leaf: X509Certificate, names: readonly string[]): TlsFault | null {
   if (names.some((name) => leaf.checkHost(name) !== undefined)) return null;
-  return `the certificate is not for ${names[0] ?? "anybody"}`;
+  const reason = `the certificate is not for ${names[0] ?? "anybody"}`;
+  return tlsFault("certificate-host-mismatch", reason);
 }

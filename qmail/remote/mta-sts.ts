@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Dns } from "../dns/resolver.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
+import { type TlsFault, tlsFault } from "./tls-fault.ts";
 
 export interface StsPolicy {
   readonly mode: "enforce" | "testing" | "none";
@@ -54,6 +55,16 @@ export function isNamedBy({ mx }: StsPolicy, name: string): boolean {
   });
 }
 
+/** The lines of a policy, for reports about it. */
+export function stsPolicyLines({ mode, mx, maxAge }: StsPolicy): string[] {
+  return [
+    "version: STSv1",
+    `mode: ${mode}`,
+    ...mx.map((name) => `mx: ${name}`),
+    `max_age: ${maxAge}`,
+  ];
+}
+
 /** Fetches the policy text of a domain. Rejects when there is none to be had. */
 export type FetchPolicy = (domain: string) => Promise<string>;
 
@@ -75,7 +86,7 @@ export class StsPolicies {
   readonly #now: () => number;
   readonly #path: string;
   readonly #known: Map<string, Cached>;
-  readonly #failed = new Map<string, number>();
+  readonly #failed = new Map<string, { readonly until: number; readonly fault: TlsFault }>();
   readonly #fetching = new Map<string, Promise<void>>();
 
   /** `path` is the file that keeps them; `now` in milliseconds. */
@@ -98,6 +109,12 @@ export class StsPolicies {
     return cached && cached.until > this.#now() ? cached.policy : null;
   }
 
+  /** Why the policy that `domain` says it has could not be had lately; null when it could, or there is none. */
+  trouble(domain: string): TlsFault | null {
+    const failed = this.#failed.get(domain.toLowerCase());
+    return failed && failed.until > this.#now() ? failed.fault : null;
+  }
+
   async #recordId(domain: string): Promise<string | null> {
     const txt = await this.#dns.lookup(`_mta-sts.${domain}`, "TXT");
     if (txt.status !== "found") return null;
@@ -106,7 +123,7 @@ export class StsPolicies {
   }
 
   #renew(domain: string, id: string): Promise<void> {
-    if ((this.#failed.get(domain) ?? 0) > this.#now()) return Promise.resolve();
+    if (this.trouble(domain)) return Promise.resolve();
     let fetching = this.#fetching.get(domain);
     if (!fetching) {
       fetching = this.#load(domain, id).finally(() => this.#fetching.delete(domain));
@@ -116,10 +133,10 @@ export class StsPolicies {
   }
 
   async #load(domain: string, id: string): Promise<void> {
-    const policy = await this.#fetch(domain).then(parseStsPolicy, () => null);
-    if (!policy) {
+    const policy = await this.#fetch(domain).then(readPolicy, fetchFault);
+    if ("type" in policy) {
       if (this.#failed.size >= CACHE_MAX) this.#failed.clear();
-      this.#failed.set(domain, this.#now() + FAILED_MS);
+      this.#failed.set(domain, { until: this.#now() + FAILED_MS, fault: policy });
       return;
     }
     this.#failed.delete(domain);
@@ -146,6 +163,16 @@ export class StsPolicies {
       process.stderr.write(`warning: qmail-remote: ${(error as Error).message}\n`);
     }
   }
+}
+
+function readPolicy(text: string): StsPolicy | TlsFault {
+  return parseStsPolicy(text) ?? tlsFault("sts-policy-invalid", "what is there is no policy");
+}
+
+function fetchFault(error: unknown): TlsFault {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const type = /CERT|SIGNATURE/.test(code ?? "") ? "sts-webpki-invalid" : "sts-policy-fetch-error";
+  return tlsFault(type, message);
 }
 
 function readCache(path: string): Map<string, Cached> {

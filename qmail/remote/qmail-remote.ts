@@ -21,6 +21,7 @@ import {
 } from "./remote.ts";
 import { RemoteWorker } from "./remote-worker.ts";
 import { Tcpto } from "./tcpto.ts";
+import { TLS_REPORTS, TlsReports } from "./tls-reports.ts";
 
 /** The control files are looked at again after so many milliseconds: a changed route needs no restart. */
 const FRESH_MS = 1000;
@@ -76,6 +77,8 @@ class CurrentConfig {
   }
 }
 
+const tlsReports = new TlsReports(TLS_REPORTS, Date.now);
+
 /** MTA-STS too: for a process that lives long enough to remember. */
 function withPolicies({ dns }: World): World {
   const fetch = async (domain: string) => {
@@ -83,7 +86,8 @@ function withPolicies({ dns }: World): World {
     const { fetchStsPolicy } = await import("./mta-sts-fetch.ts");
     return fetchStsPolicy(dns, domain);
   };
-  return { dns, sts: new StsPolicies({ dns, fetch, now: Date.now, path: STS_FILE }) };
+  const sts = new StsPolicies({ dns, fetch, now: Date.now, path: STS_FILE });
+  return { dns, sts, tlsReports };
 }
 
 function stampOf(paths: readonly string[]): string {
@@ -92,6 +96,7 @@ function stampOf(paths: readonly string[]): string {
 
 function work(): void {
   const config = new CurrentConfig();
+  process.on("exit", () => tlsReports.save());
   const clock = {
     now: Date.now,
     after: (ms: number, action: () => void) => void setTimeout(action, ms),

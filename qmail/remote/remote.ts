@@ -14,7 +14,6 @@ import type { Report } from "../spawn/report.ts";
 import { srsForward } from "../srs/srs.ts";
 import { readSrsKeys } from "../srs/srs-keys.ts";
 import { type ConnectContext, openSession } from "./connecting.ts";
-import type { StsPolicies } from "./mta-sts.ts";
 import { type Plan, PlanError, Plans } from "./plan.ts";
 import { isSession } from "./session.ts";
 import { Tcpto } from "./tcpto.ts";
@@ -35,7 +34,8 @@ export interface RemoteConfig extends ConnectContext {
 /** What is known of the world's names and policies; outlives a change of the control files. */
 export interface World {
   readonly dns: Dns;
-  readonly sts?: Pick<StsPolicies, "find">;
+  readonly sts?: NonNullable<ConnectContext["sts"]>;
+  readonly tlsReports?: NonNullable<ConnectContext["tlsReports"]>;
 }
 
 /** Names by the servers that the installation in `home` uses, and no policies. */

@@ -12,7 +12,8 @@ import { type Credentials, chooseMechanism } from "./auth.ts";
 import { BlastEncoder } from "./blast.ts";
 import { parseExtensions, type Reply, severity } from "./reply.ts";
 import { DroppedError, SmtpSocket, type Trace } from "./smtp-socket.ts";
-import { peerFault, type TlsPolicy, tlsText } from "./tls-policy.ts";
+import { type TlsFault, tlsFault } from "./tls-fault.ts";
+import { isOptional, noTlsText, peerFault, type TlsPolicy, tlsText } from "./tls-policy.ts";
 import type { Outcome, RecipientOutcome } from "./words.ts";
 import * as words from "./words.ts";
 
@@ -28,6 +29,8 @@ export interface SessionOptions {
   /** The server's name, for TLS. */
   readonly name: string;
   readonly tls: TlsPolicy;
+  /** Told what TLS came to; null: all is well. */
+  readonly onTls?: (fault: TlsFault | null) => void;
   /** Client certificate and authorities. */
   readonly secureContext: SecureContextOptions;
   readonly credentials: Credentials | null;
@@ -65,6 +68,8 @@ export interface NotOpened {
   readonly report: Report;
   /** `next`: another server of the host may do. `plain`: this one may, without TLS. */
   readonly retry: "next" | "plain" | "no";
+  /** What the report says of TLS when it is gone without. */
+  readonly why?: string;
 }
 
 export class SmtpSession implements MailSession {
@@ -143,19 +148,16 @@ export class SmtpSession implements MailSession {
   }
 
   async #startTls(): Promise<NotOpened | null> {
-    const { tls, name, secureContext, now } = this.#options;
-    if (tls.mode === "none") return null;
-    const retry = tls.mode === "may" ? "plain" : "next";
-    const failed = (why: string): NotOpened => ({ report: words.noTls(this.#ip, why), retry });
-    if (!this.#extensions.has("STARTTLS")) {
-      return tls.mode === "may" ? null : failed("the server does not offer it");
+    const { tls, name, secureContext, now, onTls } = this.#options;
+    if (tls.mode === "none") {
+      this.#tls = tls.why ?? null;
+      return null;
     }
+    if (!this.#extensions.has("STARTTLS")) return this.#noTls("the server does not offer it");
     const ready = await this.#smtp.command("STARTTLS");
-    if (ready.code !== 220) {
-      return tls.mode === "may" ? null : failed(`the server refused it (${ready.code})`);
-    }
+    if (ready.code !== 220) return this.#noTls(`the server refused it (${ready.code})`);
     // Whatever stands behind the answer in the clear could come from somebody in between.
-    if (this.#smtp.surprised) return failed("the server said more than it was asked");
+    if (this.#smtp.surprised) return this.#tlsFailed("the server said more than it was asked");
     try {
       const socket = await this.#smtp.startTls({
         ...secureContext,
@@ -164,13 +166,39 @@ export class SmtpSession implements MailSession {
         checkServerIdentity: () => undefined,
       });
       const fault = peerFault(socket, tls, now());
-      if (fault) return failed(fault);
-      this.#tls = tlsText(socket, tls);
+      onTls?.(fault);
+      if (fault && !isOptional(tls)) return this.#withoutTls(fault);
+      this.#tls = tlsText(socket, tls, fault);
       this.#options.trace?.("*", `TLS: ${this.#tls}`);
     } catch (error) {
-      return failed((error as Error).message);
+      return this.#tlsFailed((error as Error).message);
     }
     return this.#hello();
+  }
+
+  /** The server has none: that is all right where none is asked for. */
+  #noTls(reason: string): NotOpened | null {
+    const { tls, onTls } = this.#options;
+    const fault = tlsFault("starttls-not-supported", reason);
+    onTls?.(fault);
+    if (!isOptional(tls)) return this.#withoutTls(fault);
+    this.#tls = noTlsText(tls, fault);
+    return null;
+  }
+
+  /** It was begun and did not work: this connection is of no use. */
+  #tlsFailed(reason: string): NotOpened {
+    const fault = tlsFault("validation-failure", reason);
+    this.#options.onTls?.(fault);
+    return this.#withoutTls(fault);
+  }
+
+  #withoutTls(fault: TlsFault): NotOpened {
+    const { tls } = this.#options;
+    const report = words.noTls(this.#ip, fault.reason);
+    if (!isOptional(tls)) return { report, retry: "next" };
+    const why = noTlsText(tls, fault);
+    return { report, retry: "plain", ...(why === null ? {} : { why }) };
   }
 
   async #authenticate(): Promise<NotOpened | null> {

@@ -4,14 +4,19 @@ import { X509Certificate } from "node:crypto";
 import type { DetailedPeerCertificate, PeerCertificate, TLSSocket } from "node:tls";
 import type { Tlsa } from "../dns/message.ts";
 import { daneFault } from "./dane.ts";
+import { type TlsFault, tlsFault } from "./tls-fault.ts";
 
 /** Who decided; said in the log. */
 export type TlsSource = "default" | "route" | "DANE" | "MTA-STS";
 
-export type TlsPolicy = { readonly source: TlsSource } & (
-  | { readonly mode: "none" }
+export type TlsPolicy = {
+  readonly source: TlsSource;
+} /** `why`: what has become of it, for the report. */ & (
+  | { readonly mode: "none"; readonly why?: string }
   /** With whoever offers it; in the clear otherwise, or when it does not work. */
   | { readonly mode: "may" }
+  /** As `may`; what `verify` would have said is counted and reported. `fault` is known beforehand. */
+  | { readonly mode: "test"; readonly names: readonly string[]; readonly fault: TlsFault | null }
   /** Encrypted, whoever is at the other end. */
   | { readonly mode: "require" }
   /** With a certificate that a known authority has given to one of `names` (`.x.test`: one label below x.test). */
@@ -31,6 +36,8 @@ function wantText(policy: TlsPolicy): string {
       return "none";
     case "may":
       return "if offered";
+    case "test":
+      return `if offered; a policy under test wants a certificate for ${policy.names.join(" or ")}`;
     case "require":
       return "required";
     case "verify":
@@ -40,24 +47,46 @@ function wantText(policy: TlsPolicy): string {
   }
 }
 
-/** What TLS came to, for the report: "TLSv1.3 TLS_AES_256_GCM_SHA384, verified (DANE)". */
-export function tlsText(socket: TLSSocket, policy: TlsPolicy): string {
-  const verified = policy.mode === "verify" || policy.mode === "dane" ? "verified" : "not verified";
-  return `${socket.getProtocol()} ${socket.getCipher().name}, ${verified} (${policy.source})`;
+/** True when mail goes without TLS rather than not at all. */
+export function isOptional({ mode }: TlsPolicy): boolean {
+  return mode === "none" || mode === "may" || mode === "test";
 }
 
-/** Null when the other end is whom `policy` wants; else why not. `now` in milliseconds. */
-export function peerFault(socket: TLSSocket, policy: TlsPolicy, now: number): string | null {
+/** What TLS came to, for the report: "TLSv1.3 TLS_AES_256_GCM_SHA384, verified (DANE)". */
+export function tlsText(socket: TLSSocket, policy: TlsPolicy, fault: TlsFault | null): string {
+  const asked = policy.mode === "verify" || policy.mode === "dane" || policy.mode === "test";
+  const verified = asked && !fault ? "verified" : "not verified";
+  return `${socket.getProtocol()} ${socket.getCipher().name}, ${verified} ${decidedBy(policy, fault)}`;
+}
+
+/** Why there is no TLS, for the report; null when nobody asked for any. */
+export function noTlsText(policy: TlsPolicy, fault: TlsFault): string | null {
+  return policy.mode === "test" ? `none ${decidedBy(policy, policy.fault ?? fault)}` : null;
+}
+
+function decidedBy({ source, mode }: TlsPolicy, fault: TlsFault | null): string {
+  if (mode !== "test") return `(${source})`;
+  return fault ? `(${source} testing: ${fault.reason})` : `(${source} testing)`;
+}
+
+/** Null when the other end is whom `policy` wants; else what is wrong. `now` in milliseconds. */
+export function peerFault(socket: TLSSocket, policy: TlsPolicy, now: number): TlsFault | null {
   if (policy.mode === "dane") {
     const { names } = policy;
     return daneFault(policy.tlsa, peerChain(socket), { names, now });
   }
-  if (policy.mode !== "verify") return null;
+  if (policy.mode !== "verify" && policy.mode !== "test") return null;
+  if (policy.mode === "test" && policy.fault) return policy.fault;
   // Names are looked at below: what is left is whether a known authority vouches for the chain.
-  if (!socket.authorized) return `the certificate is not trusted: ${authorizationText(socket)}`;
+  if (!socket.authorized) {
+    const why = authorizationText(socket);
+    const type = why === "cert has expired" ? "certificate-expired" : "certificate-not-trusted";
+    return tlsFault(type, `the certificate is not trusted: ${why}`);
+  }
   const [leaf] = peerChain(socket);
   if (leaf && policy.names.some((name) => hasName(leaf, name))) return null;
-  return `the certificate is not for ${policy.names.join(" or ")}`;
+  const reason = `the certificate is not for ${policy.names.join(" or ")}`;
+  return tlsFault("certificate-host-mismatch", reason);
 }
 
 /** The certificates that the server has shown, its own first. */

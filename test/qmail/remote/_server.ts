@@ -91,8 +91,12 @@ export class Conversation {
   }
 }
 
-/** Listens on `port` of 127.0.0.1; by default on one that is free. */
-export async function farServer(behaviour: Behaviour = {}, port = 0): Promise<FarServer> {
+/** Listens on `port` of `ip`; by default on one that is free. */
+export async function farServer(
+  behaviour: Behaviour = {},
+  port = 0,
+  ip = "127.0.0.1",
+): Promise<FarServer> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -100,7 +104,7 @@ export async function farServer(behaviour: Behaviour = {}, port = 0): Promise<Fa
     far.connections++;
     new Conversation(socket, behaviour, far).greet();
   });
-  server.listen(port, "127.0.0.1");
+  server.listen(port, ip);
   await once(server, "listening");
   const far: FarServer = {
     port: (server.address() as { port: number }).port,

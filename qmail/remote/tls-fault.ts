@@ -1,0 +1,23 @@
+/** Why a connection has not the TLS that it should, in the words of RFC 8460 section 4.3. */
+
+export type TlsFaultType =
+  | "starttls-not-supported"
+  | "certificate-host-mismatch"
+  | "certificate-expired"
+  | "certificate-not-trusted"
+  | "validation-failure"
+  | "tlsa-invalid"
+  | "dnssec-invalid"
+  | "sts-policy-fetch-error"
+  | "sts-policy-invalid"
+  | "sts-webpki-invalid";
+
+export interface TlsFault {
+  readonly type: TlsFaultType;
+  /** For people. */
+  readonly reason: string;
+}
+
+export function tlsFault(type: TlsFaultType, reason: string): TlsFault {
+  return { type, reason };
+}
