@@ -171,7 +171,7 @@ export class SmtpSession implements MailSession {
       this.#tls = tlsText(socket, tls, fault);
       this.#options.trace?.("*", `TLS: ${this.#tls}`);
     } catch (error) {
-      return this.#tlsFailed((error as Error).message);
+      return this.#tlsFailed(handshakeText(error as Error));
     }
     return this.#hello();
   }
@@ -371,6 +371,11 @@ class Transaction {
   #said(status: Report["status"], after: string, reply: Reply): Report {
     return words.said(status, ["", this.#ip, after], reply);
   }
+}
+
+/** OpenSSL's messages begin with a number of the process, which helps nobody. */
+function handshakeText(error: Error & { readonly reason?: string }): string {
+  return error.reason ?? error.message;
 }
 
 /** False for an address that only SMTPUTF8 can carry (RFC 6531). */

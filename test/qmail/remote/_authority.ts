@@ -27,8 +27,8 @@ export interface Authority extends Disposable {
   /** File with the authority's certificate. */
   readonly file: string;
   readonly x509: X509Certificate;
-  /** A certificate for `name`. */
-  issue(name: string): Issued;
+  /** A certificate for `name`, valid for so many days: of a negative number for none. */
+  issue(name: string, days?: number): Issued;
 }
 
 const KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
@@ -55,11 +55,11 @@ export function makeAuthority(): Authority {
   return {
     file: join(directory, "ca.crt"),
     x509: new X509Certificate(read("ca.crt")),
-    issue(name) {
+    issue(name, days = 7) {
       openssl("req", ...KEY, "-subj", `/CN=${name}`, "-keyout", "s.key", "-out", "s.csr");
       writeFileSync(join(directory, "ext"), `subjectAltName=DNS:${name}\n`);
       const signed = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "ext"];
-      openssl("x509", "-req", "-days", "7", "-in", "s.csr", ...signed, "-out", "s.crt");
+      openssl("x509", "-req", "-days", String(days), "-in", "s.csr", ...signed, "-out", "s.crt");
       const cert = read("s.crt");
       return { cert: cert + read("ca.crt"), key: read("s.key"), x509: new X509Certificate(cert) };
     },

@@ -5,7 +5,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { TLSSocket } from "node:tls";
 import { type RemoteConfig, readRemoteConfig, type World } from "../../../qmail/remote/remote.ts";
+import type { Issued } from "./_authority.ts";
 import { fakeDns, type Zone } from "./_dns.ts";
 
 /** What the server answers at a step: a text, what it does to the socket, or a choice by the line it got. */
@@ -117,6 +119,23 @@ export async function farServer(
       await once(server, "close");
     },
   };
+  return far;
+}
+
+/** A server with STARTTLS; `hidden` is what it does behind it. */
+export async function secureServer(
+  issued: Pick<Issued, "cert" | "key">,
+  hidden: Behaviour = {},
+): Promise<FarServer> {
+  const far: FarServer = await farServer({
+    EHLO: "250-far.test\r\n250 STARTTLS",
+    STARTTLS: (socket) => {
+      socket.removeAllListeners("data");
+      socket.write("220 go\r\n");
+      const secure = new TLSSocket(socket, { isServer: true, cert: issued.cert, key: issued.key });
+      new Conversation(secure, hidden, far);
+    },
+  });
   return far;
 }
 

@@ -3,20 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { deliveryReport, remote } from "../../../qmail/remote/remote.ts";
-import { Deliveries } from "../../../qmail/send/delivery.ts";
 import { bufferMessage } from "../../../qmail/spawn/message.ts";
+import { logged } from "./_logged.ts";
 import { CASES, MESSAGE } from "./_misbehaving.ts";
 import { farServer, near } from "./_server.ts";
-
-/** What qmail-send says in its log of a delivery with this report. */
-function logged(report: string): string {
-  const lines: string[] = [];
-  const deliveries = new Deliveries((line) => lines.push(line), Date.now);
-  const order = { id: "1", sender: "", recipient: "you@far.test", dying: false, done() {} };
-  deliveries.start("remote", order);
-  deliveries.report("remote", 0, Buffer.from(report, "latin1"));
-  return lines.find((line) => line.startsWith("delivery ")) ?? "";
-}
 
 for (const [name, its] of Object.entries(CASES)) {
   test(`a server that ${name}`, async () => {

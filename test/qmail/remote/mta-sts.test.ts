@@ -122,6 +122,22 @@ test("what is known holds without DNS, without the web server, and over a restar
   assert.equal(await make().find("far.test"), null);
 });
 
+test("why a policy could not be had is known until it is asked for again", async (t) => {
+  const certificate = Object.assign(new Error("expired"), { code: "CERT_HAS_EXPIRED" });
+  for (const [fetch, type] of [
+    [async () => "<html>", "sts-policy-invalid"],
+    [() => Promise.reject(new Error("status 404")), "sts-policy-fetch-error"],
+    [() => Promise.reject(certificate), "sts-webpki-invalid"],
+  ] as const) {
+    const { it, clock } = policies(t, fetch);
+    assert.equal(it.trouble("far.test"), null);
+    await it.find("far.test");
+    assert.equal(it.trouble("FAR.test")?.type, type);
+    clock.ms += 300_001;
+    assert.equal(it.trouble("far.test"), null);
+  }
+});
+
 test("a web server that fails is left alone for five minutes", async (t) => {
   let asked = 0;
   const { it, clock } = policies(t, async () => {

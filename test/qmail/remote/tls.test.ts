@@ -4,13 +4,12 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import { after, test } from "node:test";
-import { TLSSocket } from "node:tls";
 import type { Tlsa } from "../../../qmail/dns/message.ts";
 import { deliveryReport, remote } from "../../../qmail/remote/remote.ts";
 import { bufferMessage } from "../../../qmail/spawn/message.ts";
 import { type Authority, type Issued, makeAuthority, withoutOpenssl } from "./_authority.ts";
 import { fakeDns, mx, type Zone } from "./_dns.ts";
-import { type Behaviour, Conversation, type FarServer, farServer, near } from "./_server.ts";
+import { type FarServer, farServer, near, secureServer } from "./_server.ts";
 
 const skip = withoutOpenssl;
 const authority = skip ? null : makeAuthority();
@@ -18,20 +17,6 @@ after(() => authority?.[Symbol.dispose]());
 
 const FAR = "mx.far.test";
 const TAKEN = "K127.0.0.1 accepted message.\nRemote host said: 250 taken\n";
-
-/** A server with STARTTLS; `hidden` is what it does behind it. */
-async function secureServer(issued: Issued, hidden: Behaviour = {}): Promise<FarServer> {
-  const far: FarServer = await farServer({
-    EHLO: "250-far.test\r\n250 STARTTLS",
-    STARTTLS: (socket) => {
-      socket.removeAllListeners("data");
-      socket.write("220 go\r\n");
-      const secure = new TLSSocket(socket, { isServer: true, cert: issued.cert, key: issued.key });
-      new Conversation(secure, hidden, far);
-    },
-  });
-  return far;
-}
 
 interface Told {
   readonly report: string;
