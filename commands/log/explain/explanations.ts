@@ -134,7 +134,19 @@ export const TEXTS: readonly Explanation[] = [
     ["nothing; qp NUMBER is the forwarded message: qmailctl log trace NUMBER"],
   ),
   row(
-    /addresses that need SMTPUTF8/i,
+    /takes no message larger than/i,
+    "The other host has said that it takes no message of this size.",
+    ["a large attachment"],
+    ["send it another way, or in parts"],
+  ),
+  row(
+    /takes no 8-bit text/i,
+    "The text is not ASCII, the other host has no 8BITMIME, and the rules here forbid to send it all the same.",
+    ["8bit=refuse in control/remoteoptions"],
+    ["cat control/remoteoptions"],
+  ),
+  row(
+    /addresses that need SMTPUTF8|takes no addresses that are not ASCII/i,
     "The address has letters outside ASCII, which need SMTPUTF8.",
     ["a mistyped address"],
     ["write to the address's ASCII form"],
@@ -405,9 +417,11 @@ export const CODES: Readonly<Record<string, string>> = {
   "5.3": "too many recipients",
   "5.4": "wrong arguments of a command",
   "6.0": "trouble with the content",
+  "6.3": "the content needs a conversion that there is not",
   "6.7": "addresses outside ASCII are not supported",
   "7.0": "a security rule",
   "7.1": "not allowed: policy",
+  "7.5": "encryption failed",
   "7.8": "login failed",
   "7.9": "login too weak",
 };

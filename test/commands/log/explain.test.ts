@@ -58,5 +58,14 @@ test("codes, lines, replies", () => {
     explain(line).map(({ subject }) => subject.slice(0, 5)),
     ["Sorry", "5.1.1"],
   );
+  for (const text of [
+    "192.0.2.1 takes no message larger than 10 bytes, and this has 20. (#5.3.4)/",
+    "192.0.2.1 takes no 8-bit text (no 8BITMIME). (#5.6.3)/",
+    "192.0.2.1 takes no addresses that are not ASCII (no SMTPUTF8). (#5.6.7)/",
+  ]) {
+    const [words, code] = explain(text.replaceAll(" ", "_"));
+    assert.ok(words && words.causes.length > 0, text);
+    assert.ok(code, text);
+  }
   assert.deepEqual(explain("hello there"), []);
 });
