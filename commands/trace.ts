@@ -6,6 +6,7 @@ import { date822 } from "../qmail/date822.ts";
 import { EXIT } from "../qmail/exit.ts";
 import type { Plan } from "../qmail/remote/plan.ts";
 import { deliveryReport, findPlan, readRemoteConfig, remote } from "../qmail/remote/remote.ts";
+import { readWorldWithPolicies } from "../qmail/remote/world.ts";
 import { readTables, rewrite } from "../qmail/send/rewrite.ts";
 import { bufferMessage } from "../qmail/spawn/message.ts";
 import { CommandError, type Output, UsageError } from "./output.ts";
@@ -57,7 +58,9 @@ export async function trace({ home, to, from, output }: TraceOptions): Promise<v
 function readConfig(home: string) {
   try {
     const me = new Control(home).line("me") ?? "localhost";
-    return { config: readRemoteConfig(home), me };
+    // As qmail-remote sees it, whose notes are left alone.
+    const world = readWorldWithPolicies(home, { keep: false });
+    return { config: readRemoteConfig(home, world), me };
   } catch (error) {
     throw new CommandError((error as Error).message, { cause: error });
   }

@@ -79,22 +79,35 @@ interface Cached {
 const FAILED_MS = 300_000;
 const CACHE_MAX = 10_000;
 
+interface StsPoliciesOptions {
+  readonly dns: Dns;
+  readonly fetch: FetchPolicy;
+  readonly now: () => number;
+  readonly path: string;
+  readonly keep?: boolean;
+}
+
 /** The policies that are known, kept over restarts: who learnt one once is safe from being told otherwise. */
 export class StsPolicies {
   readonly #dns: Dns;
   readonly #fetch: FetchPolicy;
   readonly #now: () => number;
   readonly #path: string;
+  readonly #keep: boolean;
   readonly #known: Map<string, Cached>;
   readonly #failed = new Map<string, { readonly until: number; readonly fault: TlsFault }>();
   readonly #fetching = new Map<string, Promise<void>>();
 
-  /** `path` is the file that keeps them; `now` in milliseconds. */
-  constructor(options: { dns: Dns; fetch: FetchPolicy; now: () => number; path: string }) {
+  /**
+   * `path` is the file that keeps them; with `keep: false` it is only read, for who may be somebody else than
+   * the one it belongs to. `now` in milliseconds.
+   */
+  constructor(options: StsPoliciesOptions) {
     this.#dns = options.dns;
     this.#fetch = options.fetch;
     this.#now = options.now;
     this.#path = options.path;
+    this.#keep = options.keep ?? true;
     this.#known = readCache(options.path);
   }
 
@@ -156,6 +169,7 @@ export class StsPolicies {
   }
 
   #save(): void {
+    if (!this.#keep) return;
     try {
       mkdirSync(dirname(this.#path), { recursive: true });
       writeFileAtomic(this.#path, JSON.stringify([...this.#known]), { mode: 0o600 });

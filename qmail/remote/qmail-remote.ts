@@ -10,18 +10,11 @@ import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { stdinMessage } from "../spawn/stdin-message.ts";
 import { serveWork } from "../spawn/worker.ts";
-import { StsPolicies } from "./mta-sts.ts";
-import {
-  type RemoteConfig,
-  readRemoteConfig,
-  readWorld,
-  remote,
-  TCPTO_FILE,
-  type World,
-} from "./remote.ts";
+import { type RemoteConfig, readRemoteConfig, remote, TCPTO_FILE } from "./remote.ts";
 import { RemoteWorker } from "./remote-worker.ts";
 import { Tcpto } from "./tcpto.ts";
 import { TLS_REPORTS, TlsReports } from "./tls-reports.ts";
+import { readWorldWithPolicies, type World } from "./world.ts";
 
 /** The control files are looked at again after so many milliseconds: a changed route needs no restart. */
 const FRESH_MS = 1000;
@@ -42,8 +35,6 @@ const CONTROL_FILES = [
   "control/timeoutremote",
   "control/timeouttotal",
 ];
-/** Where MTA-STS policies are kept. */
-const STS_FILE = "run/remote/mta-sts.json";
 const DNS_FILES = ["control/dnsservers", "/etc/resolv.conf"];
 
 /** The config as it is now, read again only when a control file has changed. */
@@ -68,7 +59,9 @@ class CurrentConfig {
     const dnsStamp = stampOf(DNS_FILES);
     if (!this.#config || stamp !== this.#stamp || dnsStamp !== this.#dnsStamp) {
       // What is known of names stays known when a route changes.
-      if (!this.#world || dnsStamp !== this.#dnsStamp) this.#world = withPolicies(readWorld("."));
+      if (!this.#world || dnsStamp !== this.#dnsStamp) {
+        this.#world = { ...readWorldWithPolicies(".", { keep: true }), tlsReports };
+      }
       this.#config = readRemoteConfig(".", this.#world);
     }
     this.#stamp = stamp;
@@ -78,17 +71,6 @@ class CurrentConfig {
 }
 
 const tlsReports = new TlsReports(TLS_REPORTS, Date.now);
-
-/** MTA-STS too: for a process that lives long enough to remember. */
-function withPolicies({ dns }: World): World {
-  const fetch = async (domain: string) => {
-    // Loaded when the first domain wants it.
-    const { fetchStsPolicy } = await import("./mta-sts-fetch.ts");
-    return fetchStsPolicy(dns, domain);
-  };
-  const sts = new StsPolicies({ dns, fetch, now: Date.now, path: STS_FILE });
-  return { dns, sts, tlsReports };
-}
 
 function stampOf(paths: readonly string[]): string {
   return paths.map((path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs).join();

@@ -7,8 +7,6 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { ConstSet } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
-import { readNameServers } from "../dns/resolv-conf.ts";
-import { type Dns, Resolver } from "../dns/resolver.ts";
 import type { Message } from "../spawn/message.ts";
 import type { Report } from "../spawn/report.ts";
 import { srsForward } from "../srs/srs.ts";
@@ -19,6 +17,7 @@ import { isSession } from "./session.ts";
 import { Tcpto } from "./tcpto.ts";
 import type { Outcome } from "./words.ts";
 import * as words from "./words.ts";
+import { readWorld } from "./world.ts";
 
 /** Below the qmail home. */
 export const TCPTO_FILE = "queue/lock/tcpto";
@@ -29,18 +28,6 @@ export interface RemoteConfig extends ConnectContext {
   readonly plans: Plans;
   /** The envelope sender to send with: of strangers, whose mail is only passing through, an SRS address. */
   readonly senderFor: (sender: string) => string;
-}
-
-/** What is known of the world's names and policies; outlives a change of the control files. */
-export interface World {
-  readonly dns: Dns;
-  readonly sts?: NonNullable<ConnectContext["sts"]>;
-  readonly tlsReports?: NonNullable<ConnectContext["tlsReports"]>;
-}
-
-/** Names by the servers that the installation in `home` uses, and no policies. */
-export function readWorld(home: string): World {
-  return { dns: new Resolver({ servers: readNameServers(new Control(home)) }) };
 }
 
 /** As the control files of the installation in `home` say. Throws when one is missing or cannot be understood. */

@@ -105,4 +105,11 @@ test("tls-report: what came of a policy under test", { skip }, async () => {
     new RegExp(`nothing is known of TLS on 2026-01-01\\n {2}something is known of ${day}`),
   );
   assert.equal((await site.ctl("tls-report", "yesterday")).code, 100);
+
+  // A trace sees the same policy, and counts nowhere.
+  assert.match(
+    await site.ok("send", "--trace", "you@far.test"),
+    /connecting to 127\.25\.25\.26 port 25; TLS: if offered; a policy under test wants a certificate for mx\.far\.test \(MTA-STS\)\n/,
+  );
+  assert.deepEqual(JSON.parse(await site.ok("tls-report", "--json")), [report]);
 });

@@ -6,7 +6,8 @@ import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
-import { type RemoteConfig, readRemoteConfig, type World } from "../../../qmail/remote/remote.ts";
+import { type RemoteConfig, readRemoteConfig } from "../../../qmail/remote/remote.ts";
+import type { World } from "../../../qmail/remote/world.ts";
 import type { Issued } from "./_authority.ts";
 import { fakeDns, type Zone } from "./_dns.ts";
 

@@ -84,7 +84,7 @@ function policies(t: TestContext, fetch: FetchPolicy, path?: string) {
   };
   const file = path ?? join(directory, "new/mta-sts.json");
   const make = () => new StsPolicies({ dns, fetch, now: () => clock.ms, path: file });
-  return { it: make(), make, clock, record, file };
+  return { it: make(), make, clock, record, file, dns };
 }
 
 test("a policy is fetched once, and again when its id changes or it gets old", async (t) => {
@@ -120,6 +120,19 @@ test("what is known holds without DNS, without the web server, and over a restar
   }
   clock.ms += 86_400_000;
   assert.equal(await make().find("far.test"), null);
+});
+
+test("who only looks writes nothing down", async (t) => {
+  const { dns, file } = policies(t, async () => POLICY);
+  const looking = new StsPolicies({
+    dns,
+    fetch: async () => POLICY,
+    now: Date.now,
+    path: file,
+    keep: false,
+  });
+  assert.equal((await looking.find("far.test"))?.mode, "enforce");
+  assert.ok(!existsSync(file));
 });
 
 test("why a policy could not be had is known until it is asked for again", async (t) => {
