@@ -9,6 +9,7 @@ import type { Plan } from "./plan.ts";
 import { type TlsFault, tlsFault } from "./tls-fault.ts";
 import type { TlsPolicy } from "./tls-policy.ts";
 
+/** Who is asked. */
 export interface PolicyContext {
   readonly dns: Dns;
   /** What domains want by MTA-STS; absent: nobody is asked. */
@@ -23,6 +24,7 @@ export interface Published {
   readonly mx: readonly string[];
 }
 
+/** What holds, and how the domain is told of it. */
 export interface Choice {
   /** Null when `fault` rules the server out. */
   readonly policy: TlsPolicy | null;

@@ -3,7 +3,8 @@
 import type { Socket } from "node:net";
 import { ByteReader } from "../net/byte-reader.ts";
 import { formatNetstring, readNetstring } from "../net/netstring.ts";
-import type { MailSession, Transfer } from "./session.ts";
+import type { MailSession } from "./session.ts";
+import type { Transfer } from "./transaction.ts";
 import type { Outcome, RecipientOutcome } from "./words.ts";
 import * as words from "./words.ts";
 

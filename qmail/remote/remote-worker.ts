@@ -11,7 +11,8 @@ import { openSession } from "./connecting.ts";
 import { Gate, type GateClock } from "./gate.ts";
 import type { Plan } from "./plan.ts";
 import { deliveryReport, findPlan, type RemoteConfig } from "./remote.ts";
-import { isSession, type MailSession, type Transfer } from "./session.ts";
+import { isSession, type MailSession } from "./session.ts";
+import type { Transfer } from "./transaction.ts";
 import type { Outcome } from "./words.ts";
 import * as words from "./words.ts";
 

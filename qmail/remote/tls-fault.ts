@@ -1,5 +1,6 @@
 /** Why a connection has not the TLS that it should, in the words of RFC 8460 section 4.3. */
 
+/** `result-type` in a report. */
 export type TlsFaultType =
   | "starttls-not-supported"
   | "certificate-host-mismatch"
@@ -12,12 +13,14 @@ export type TlsFaultType =
   | "sts-policy-invalid"
   | "sts-webpki-invalid";
 
+/** What is wrong. */
 export interface TlsFault {
   readonly type: TlsFaultType;
   /** For people. */
   readonly reason: string;
 }
 
+/** A fault. */
 export function tlsFault(type: TlsFaultType, reason: string): TlsFault {
   return { type, reason };
 }

@@ -22,6 +22,7 @@ export interface TlsSession {
   readonly fault: TlsFault | null;
 }
 
+/** Sessions that failed for one reason (RFC 8460 section 4.4). */
 export interface FailureDetail {
   readonly "result-type": TlsFaultType;
   readonly "sending-mta-ip"?: string;
@@ -64,6 +65,7 @@ export function dayOf(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10);
 }
 
+/** Counts sessions; what is counted is on disk within a minute. */
 export class TlsReports {
   readonly #directory: string;
   readonly #now: () => number;

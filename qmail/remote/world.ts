@@ -7,6 +7,7 @@ import { type Dns, Resolver } from "../dns/resolver.ts";
 import type { ConnectContext } from "./connecting.ts";
 import { StsPolicies } from "./mta-sts.ts";
 
+/** Whom to ask, and who is told. */
 export interface World {
   readonly dns: Dns;
   readonly sts?: NonNullable<ConnectContext["sts"]>;

@@ -7,6 +7,7 @@ import { quote, quoteAddress } from "../quote.ts";
 
 const CHUNK = 64 * 1024;
 
+/** A bounce to be written. */
 export interface Bounce {
   /** Of the message that failed, after `bounceSender`. */
   readonly sender: string;

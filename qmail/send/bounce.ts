@@ -19,6 +19,7 @@ const DOUBLE_BOUNCE_SENDER = "#@[]";
 /** Of a message larger than this a delivery status notification gives only the header back. */
 const MAX_BYTES = 50_000;
 
+/** What the control files say of bounces. */
 export interface BounceOptions {
   readonly from: string;
   readonly host: string;

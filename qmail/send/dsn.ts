@@ -18,6 +18,7 @@ import {
 } from "./bounce-parts.ts";
 import { parseParagraph, recipientFields } from "./dsn-fields.ts";
 
+/** What is no part of the bounce itself. */
 export interface DsnOptions {
   /** Of a larger message only the header goes back. */
   readonly maxBytes: number;

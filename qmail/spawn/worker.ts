@@ -14,6 +14,7 @@ import { parseOrder, WORK } from "./worker-protocol.ts";
 /** One delivery. May throw: that counts as temporary trouble. */
 export type Work = (fields: readonly string[], message: Message) => Promise<Report>;
 
+/** What a worker does. */
 export interface Worker {
   readonly work: Work;
   /** A domain, or "" for all, is to be tried again whatever is known against it. */
