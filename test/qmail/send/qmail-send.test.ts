@@ -164,14 +164,14 @@ test("a message too old for another try bounces with the report and the reason",
   });
   const young = rig.made({ sender: "", remote: ["Tann@far.test"], birth: NOW() - 900, retry: 6 });
   await rig.start();
-  const [first, second] = [await rig.order(), await rig.order()];
-  assert.deepEqual([first.messid, second.messid], [id, young]);
-  first.report("ZI was greylisted.\n");
-  second.report("Zlater\n");
+  // On a busy machine the reading of the queue pauses between them.
+  const orders = [await rig.order(), await rig.order()];
+  orders.find(({ messid }) => messid === id)?.report("ZI was greylisted.\n");
+  orders.find(({ messid }) => messid === young)?.report("Zlater\n");
   await rig.line(
-    /^delivery 1: failure: I_was_greylisted\.\/I'm_not_going_to_try_again;_this_message_has_been_in_the_queue_too_long\.\/$/,
+    /^delivery \d: failure: I_was_greylisted\.\/I'm_not_going_to_try_again;_this_message_has_been_in_the_queue_too_long\.\/$/,
   );
-  await rig.line(/^delivery 2: deferral: later\/$/);
+  await rig.line(/^delivery \d: deferral: later\/$/);
   const bounce = await rig.order();
   assert.match(
     rig.read("mess", bounce.messid),
