@@ -1,7 +1,7 @@
 /**
  * held/messages: which messages are not to be tried until they are released (INTERNALS.md, "Held").
  *
- * A line for each change, `+ID MADE` or `-ID`, so that holding costs an append. MADE is the mtime of
+ * A line for each change, `+ID MADE` or `-ID MADE`, so that holding costs an append. MADE is the mtime of
  * the mess file in milliseconds: another message may have the same number later, and is not held.
  */
 
@@ -35,18 +35,21 @@ export type Held = Map<MessId, number>;
 export function parseHeld(text: string): Held {
   const held: Held = new Map();
   for (const line of text.split("\n").slice(0, -1)) {
-    const [, sign, id = "", made] = /^([+-])(\d+)(?: (\d+))?$/.exec(line) ?? [];
+    const [, sign, id = "", made] = /^([+-])(\d+) (\d+)$/.exec(line) ?? [];
     if (!isMessId(id)) continue;
-    if (sign === "-") held.delete(id);
-    else if (made !== undefined) held.set(id, Number(made));
+    if (sign === "+") held.set(id, Number(made));
+    else if (held.get(id) === Number(made)) held.delete(id);
   }
   return held;
 }
 
-/** The reverse of `parseHeld`. */
-export function formatHeld(held: Iterable<readonly [MessId, number]>): string {
+/** Lines that say so of these messages; the reverse of `parseHeld` without a sign. */
+export function formatHeld(
+  held: Iterable<readonly [MessId, number]>,
+  sign: "+" | "-" = "+",
+): string {
   let text = "";
-  for (const [id, made] of held) text += `+${id} ${made}\n`;
+  for (const [id, made] of held) text += `${sign}${id} ${made}\n`;
   return text;
 }
 
@@ -85,8 +88,8 @@ export class HeldFile {
   }
 
   /** Resolves when it is durable that these messages are not held. */
-  release(ids: readonly MessId[]): Promise<void> {
-    return this.#append(ids.map((id) => `-${id}\n`).join(""));
+  release(messages: Iterable<readonly [MessId, number]>): Promise<void> {
+    return this.#append(formatHeld(messages, "-"));
   }
 
   /** Writes the file anew: the lines about what has ended go. */

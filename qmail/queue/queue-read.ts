@@ -7,6 +7,7 @@ import {
   openSync,
   readdirSync,
   readSync,
+  type Stats,
   statSync,
 } from "node:fs";
 import { type Envelope, EnvelopeError, parseTodo } from "./envelope.ts";
@@ -145,14 +146,15 @@ function preprocessed(
   id: MessId,
   { there, sieve }: { there: There; sieve: Sieve },
 ): QueuedMessage | typeof PASSED | null {
-  const info = read(`${queue}/${fmtqfn("info", id)}`);
+  const path = `${queue}/${fmtqfn("info", id)}`;
+  const info = read(path);
   if (!info) return null;
   const end = info.bytes.indexOf(0);
   if (end < 1) return null;
   const sender = info.bytes.toString("latin1", 1, end);
   const birth = info.mtimeMs;
   if (!sieve.head(sender, birth)) return PASSED;
-  const mess = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false });
+  const mess = messOf(queue, id, { path, ...info });
   if (!mess) return null;
   const recipients: QueuedRecipient[] = [];
   const retry: Record<Channel, number | null> = { local: null, remote: null };
@@ -193,11 +195,12 @@ function unprocessed(
   id: MessId,
   sieve: Sieve,
 ): QueuedMessage | typeof PASSED | null {
-  const todo = read(`${queue}/${fmtqfn("todo", id)}`);
+  const path = `${queue}/${fmtqfn("todo", id)}`;
+  const todo = read(path);
   if (!todo) return null;
   const { sender, recipients } = parsed(todo.bytes);
   if (!sieve.head(sender, todo.mtimeMs)) return PASSED;
-  const mess = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false });
+  const mess = messOf(queue, id, { path, ...todo });
   if (!mess) return null;
   return {
     id,
@@ -210,6 +213,20 @@ function unprocessed(
     recipients: recipients.map((address) => ({ channel: null, address, done: false })),
     retry: { local: null, remote: null },
   };
+}
+
+/**
+ * The mess file of the message whose info or todo file was read before; null when that is not there any more.
+ * Meanwhile another message may have got the number: what is done to it must not be done in the name of this one.
+ */
+function messOf(
+  queue: string,
+  id: MessId,
+  before: { readonly path: string; readonly ctimeMs: number },
+): Stats | null {
+  const mess = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false });
+  const after = statSync(before.path, { throwIfNoEntry: false });
+  return mess && after?.ctimeMs === before.ctimeMs ? mess : null;
 }
 
 /** A damaged envelope, which qmail-send complains about, is shown as what can be read of it. */
@@ -225,8 +242,8 @@ function parsed(bytes: Buffer): Envelope {
 /** Most files fit: one buffer for all, and no question how long a file is. */
 const BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
-/** What is in a file, valid until the next call, and when it was changed; null when it is not there. */
-function read(path: string): { bytes: Buffer; mtimeMs: number } | null {
+/** What is in a file, valid until the next call, and its times; null when it is not there. */
+function read(path: string): { bytes: Buffer; mtimeMs: number; ctimeMs: number } | null {
   let fd: number;
   try {
     fd = openSync(path, "r");
@@ -235,12 +252,12 @@ function read(path: string): { bytes: Buffer; mtimeMs: number } | null {
     throw error;
   }
   try {
-    const { mtimeMs } = fstatSync(fd);
+    const { mtimeMs, ctimeMs } = fstatSync(fd);
     const count = readSync(fd, BUFFER, 0, BUFFER.length, 0);
-    if (count < BUFFER.length) return { bytes: BUFFER.subarray(0, count), mtimeMs };
+    if (count < BUFFER.length) return { bytes: BUFFER.subarray(0, count), mtimeMs, ctimeMs };
     const { size } = fstatSync(fd);
     const bytes = Buffer.allocUnsafe(size);
-    return { bytes: bytes.subarray(0, readSync(fd, bytes, 0, size, 0)), mtimeMs };
+    return { bytes: bytes.subarray(0, readSync(fd, bytes, 0, size, 0)), mtimeMs, ctimeMs };
   } finally {
     closeSync(fd);
   }

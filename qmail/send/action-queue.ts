@@ -199,7 +199,9 @@ export class ActionQueue {
   #look(work: Work): State {
     const { files, settling, ending, clerk, straight, todo, passes } = this.#context;
     const { action, target } = work;
-    const { id } = target;
+    const { id, made } = target;
+    // It may have ended while this waited, and another have its number.
+    if (this.#madeOf(id) !== made) return "gone";
     const ends = settling.of(id) ?? ending.of(id);
     if (ends) return ends;
     if (clerk.removing(id)) return "gone";
@@ -281,7 +283,7 @@ export class ActionQueue {
         const result = await this.#files.act(action, target);
         if (!result.ended) this.#change(result, target.id);
         // Only to keep the file short: another message with this number is not held.
-        if (held && (result.ended || result.open?.length === 0)) void this.#unhold(target.id);
+        if (held && (result.ended || result.open?.length === 0)) void this.#unhold(target);
         return result.verdict;
       }
     }
@@ -300,8 +302,8 @@ export class ActionQueue {
     place.held = false;
   }
 
-  #unhold(id: MessId): Promise<void> {
-    return this.#context.held.release([id]).catch(() => {});
+  #unhold({ id, made }: Target): Promise<void> {
+    return this.#context.held.release([[id, made]]).catch(() => {});
   }
 
   async #hold({ id, made }: Target): Promise<Verdict> {
@@ -316,10 +318,10 @@ export class ActionQueue {
     return { outcome: "done", recipients: undone };
   }
 
-  async #release({ id }: Target): Promise<Verdict> {
+  async #release({ id, made }: Target): Promise<Verdict> {
     const { schedule, held } = this.#context;
     if (!schedule.place(id).held) return { outcome: "refused", reason: "it is not held" };
-    await held.release([id]);
+    await held.release([[id, made]]);
     schedule.place(id).held = false;
     const undone = this.#files.undone(id).length;
     this.#context.log(log.action(id, "release", undone));

@@ -118,7 +118,7 @@ export class StoppedQueue {
 
   async #release({ id, made }: Target): Promise<Verdict> {
     if (this.#held.get(id) !== made) return NOT_HELD;
-    await this.#heldFile.release([id]);
+    await this.#heldFile.release([[id, made]]);
     this.#held.delete(id);
     return { outcome: "done", recipients: this.#actions.undone(id).length };
   }

@@ -25,14 +25,14 @@ test("what is held is read back", () => {
 });
 
 test("later lines count, and what is no whole line does not", () => {
-  const text = "+1 10\n+2 20\nrubbish\n-1\n+2 21\n-3\n+4\n+05 1\n\n+6 60\n-6\n+7 7";
+  const text = "+1 10\n+2 20\nrubbish\n-1 10\n+2 21\n-2 20\n-3 1\n+4\n+05 1\n\n+6 60\n-6 60\n+7 7";
   assert.deepEqual([...parseHeld(text)], [["2", 21]]);
 });
 
 test("any beginning of the file is some state that it has had", () => {
   const change = fc.oneof(
     fc.tuple(id, fc.nat()).map(([name, made]) => `+${name} ${made}\n`),
-    id.map((name) => `-${name}\n`),
+    fc.tuple(id, fc.nat()).map(([name, made]) => `-${name} ${made}\n`),
   );
   fc.assert(
     fc.property(fc.array(change, { maxLength: 20 }), fc.nat(), (changes, at) => {
@@ -51,9 +51,9 @@ test("changes that come together share a write, and a line that a crash has cut 
     const path = join(home, HELD_DIRECTORY, "messages");
     const file = new HeldFile(home);
     assert.equal(file.read().size, 0);
-    await Promise.all([file.hold([["1", 10]]), file.hold([["2", 20]]), file.release(["1"])]);
-    assert.equal(readFileSync(path, "latin1"), "+1 10\n+2 20\n-1\n");
-    appendFileSync(path, "-2");
+    await Promise.all([file.hold([["1", 10]]), file.hold([["2", 20]]), file.release([["1", 10]])]);
+    assert.equal(readFileSync(path, "latin1"), "+1 10\n+2 20\n-1 10\n");
+    appendFileSync(path, "-2 20");
     await file.hold([["4", 40]]);
     assert.deepEqual(
       [...file.read()],
@@ -65,7 +65,7 @@ test("changes that come together share a write, and a line that a crash has cut 
     file.rewrite(new Map([["4", 40]]));
     assert.equal(readFileSync(path, "latin1"), "+4 40\n");
     writeFileSync(path, "");
-    await file.release(["9"]);
+    await file.release([["9", 1]]);
     assert.equal(file.read().size, 0);
   } finally {
     rmSync(home, { recursive: true });

@@ -29,7 +29,8 @@ interface Letter {
 
 export class Ledger {
   readonly #letters = new Map<string, Letter>();
-  readonly #unknown = new Set<string>();
+  /** Messages whose door said no, or closed: they may be in the queue, or not, or partly. */
+  readonly unknown = new Set<string>();
   readonly faults: string[] = [];
   readonly answers: Record<string, number> = {};
 
@@ -49,11 +50,6 @@ export class Ledger {
       untold: 0,
       mayBeDeleted: new Set(),
     });
-  }
-
-  /** Its door said no, or closed: it may be in the queue, or not. */
-  unknown(sender: string): void {
-    this.#unknown.add(sender);
   }
 
   namesOf(sender: string): readonly string[] {
@@ -95,7 +91,7 @@ export class Ledger {
   close(): string[] {
     const wrong = [...this.faults];
     for (const [sender, letter] of this.#letters) {
-      if (this.#unknown.has(sender)) continue;
+      if (this.unknown.has(sender)) continue;
       let nowhere = 0;
       let returned = 0;
       for (const [name, fate] of letter.recipients) {

@@ -1,7 +1,7 @@
 /** Mail at full speed through a qmail-send, with clients that do everything to it that can be asked for. */
 
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, unlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fmtqfn, isMessId, SPLIT, splitOf } from "../../../qmail/queue/fmtqfn.ts";
 import { readHeld } from "../../../qmail/queue/held.ts";
@@ -93,7 +93,7 @@ export class Stress {
     const addresses = names.map((name) => `${name}@${DOMAINS[this.#chance.below(DOMAINS.length)]}`);
     const result = await message.close(sender, addresses);
     // Not accepted for certain, and then perhaps in the queue all the same: a door that closes in a restart.
-    if (!result.ok) this.ledger.unknown(sender);
+    if (!result.ok) this.ledger.unknown.add(sender);
   }
 
   /** A client that acts until `busy` is over. */
@@ -213,13 +213,22 @@ export class Stress {
     for (const domain of DOMAINS) this.rig.link("remote").send(SPAWN.free, 0, domain);
     const deadline = performance.now() + 120_000;
     for (let left = this.#left(); left.length > 0; left = this.#left()) {
-      assert.ok(performance.now() < deadline, `${left.length} messages stay: ${left.slice(0, 5)}`);
+      if (performance.now() > deadline)
+        assert.fail(`these stay:\n${left.map((id) => this.#story(id))}`);
       const targets = [...readHeld(this.rig.home)].map(([id, made]): Target => ({ id, made }));
       for await (const _ of client.act({ type: "release" }, targets, 60));
       await client.flush();
       await sleep(100);
     }
     client.close();
+  }
+
+  /** All that can be told of a message. */
+  #story(id: string): string {
+    const held = readHeld(this.rig.home).get(id);
+    const about = this.log.filter((line) => line.includes(`msg ${id}`)).slice(-12);
+    const message = readMessage(this.rig.queue, id);
+    return `${JSON.stringify(message)}\nheld: ${held}\n${about.join("\n")}\n`;
   }
 
   #left(): string[] {
@@ -231,6 +240,20 @@ interface Seen {
   readonly target: Target;
   readonly sender: string;
   readonly names: readonly string[];
+}
+
+/** Messages that were being put in when their door closed: only mess files are left of them. */
+export function begun(queue: string): string[] {
+  const numbers: string[] = [];
+  for (let split = 0; split < SPLIT; split++) {
+    for (const id of readdirSync(`${queue}/mess/${split}`)) {
+      const text = readFileSync(`${queue}/mess/${split}/${id}`, "latin1");
+      numbers.push(/^Subject: (\d+)$/m.exec(text)?.[1] ?? text);
+      unlinkSync(`${queue}/mess/${split}/${id}`);
+      rmSync(`${queue}/intd/${id}`, { force: true });
+    }
+  }
+  return numbers.map((number) => `m${number}@${SENDER}`);
 }
 
 /** What is wrong with the files of a queue at any moment (INTERNALS.md): each message is in one of its states. */
@@ -264,12 +287,16 @@ export function unlawful(queue: string): string[] {
 export function begunAgainstOrders(log: readonly string[]): string[] {
   const held = new Set<string>();
   const ended = new Set<string>();
-  return log.filter((line) => {
+  const wrong: string[] = [];
+  for (const [at, line] of log.entries()) {
     const [, id = ""] = /\bmsg (\d+)/.exec(line) ?? [];
     if (line.startsWith("new msg") || line.startsWith("action release")) held.delete(id);
     if (line.startsWith("new msg")) ended.delete(id);
     if (line.startsWith("action hold")) held.add(id);
     if (line.startsWith("end msg")) ended.add(id);
-    return line.startsWith("starting") && (held.has(id) || ended.has(id));
-  });
+    if (!line.startsWith("starting") || !(held.has(id) || ended.has(id))) continue;
+    const trail = log.slice(0, at + 1).filter((each) => each.includes(`msg ${id}`));
+    wrong.push(trail.slice(-12).join("\n"));
+  }
+  return wrong;
 }
