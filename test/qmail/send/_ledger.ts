@@ -25,6 +25,8 @@ interface Letter {
   untold: number;
   /** Names that a delete that was answered with done may have meant. */
   readonly mayBeDeleted: Set<string>;
+  /** Names that a delete has meant, whatever was answered. */
+  readonly mayEnd: Set<string>;
 }
 
 export class Ledger {
@@ -49,6 +51,7 @@ export class Ledger {
       bounced: 0,
       untold: 0,
       mayBeDeleted: new Set(),
+      mayEnd: new Set(),
     });
   }
 
@@ -85,6 +88,24 @@ export class Ledger {
     letter.deleted += answer.recipients ?? 0;
     letter.untold += answer.untold ?? 0;
     for (const name of names) letter.mayBeDeleted.add(name);
+  }
+
+  /** Somebody asks for it; after a crash there may be no answer. */
+  asked(sender: string, { type }: Action, names: readonly string[]): void {
+    const letter = this.#letters.get(sender);
+    if (type === "delete" && letter) for (const name of names) letter.mayEnd.add(name);
+  }
+
+  /** As `close` after crashes: second copies may be, and answers are missing; nothing is lost that nobody had deleted. */
+  lost(): string[] {
+    const lost: string[] = [];
+    for (const [sender, { recipients, mayEnd }] of this.#letters) {
+      for (const [name, { delivered, failed, returned }] of recipients) {
+        const nowhere = delivered + failed + returned === 0;
+        if (nowhere && !mayEnd.has(name) && !this.unknown.has(sender)) lost.push(name);
+      }
+    }
+    return lost;
   }
 
   /** When nothing is left in the queue: every recipient has one fate, and the answers say which. */

@@ -154,11 +154,21 @@ export class SendRig implements AsyncDisposable {
     this.#child?.kill(name);
   }
 
-  /** Stops qmail-send and the queue server where they stand, for as long as `look` looks. */
-  freeze<T>(look: () => T): T {
+  /** qmail-send and the queue server. */
+  #processes(): number[] {
     const { pid } = this.#child as { pid: number };
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
-    const all = [pid, ...children.split(" ").filter(Boolean).map(Number)];
+    return [pid, ...children.split(" ").filter(Boolean).map(Number)];
+  }
+
+  /** Kills both. */
+  kill(): void {
+    for (const each of this.#processes()) process.kill(each, "SIGKILL");
+  }
+
+  /** Stops both where they stand, for as long as `look` looks. */
+  freeze<T>(look: () => T): T {
+    const all = this.#processes();
     for (const each of all) process.kill(each, "SIGSTOP");
     try {
       return look();

@@ -67,6 +67,14 @@ export class Stress {
     await this.rig.start();
   }
 
+  /** Kills qmail-send and the queue server where they stand, and starts them again. */
+  async crash(): Promise<void> {
+    this.rig.kill();
+    await this.rig.exit();
+    this.#log.push(...this.rig.lines);
+    await this.rig.start();
+  }
+
   /** Puts messages in until `busy` is over. */
   async send(): Promise<void> {
     const queue = networkQueue(this.rig.home);
@@ -105,6 +113,7 @@ export class Stress {
       );
       const seen = this.#choose(action);
       const wait = this.#chance.below(3);
+      for (const { sender, names } of seen) this.ledger.asked(sender, action, names);
       try {
         for await (const answer of client.act(
           action,

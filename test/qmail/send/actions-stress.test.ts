@@ -13,6 +13,7 @@ import { begun, begunAgainstOrders, Stress, unlawful } from "./_stress.ts";
 const SECONDS = process.env.QMAILCTL_TEST_LONG ? 600 : 10;
 const SEED = Number(process.env.QMAILCTL_TEST_SEED ?? Date.now() % 1_000_000);
 const CLIENTS = 5;
+const CRASHES = process.env.QMAILCTL_TEST_LONG ? 100 : 4;
 
 test(`every message is delivered, bounced or deleted, as was answered (seed ${SEED})`, async (t) => {
   const stress = new Stress(new Chance(SEED));
@@ -50,4 +51,20 @@ test(`every message is delivered, bounced or deleted, as was answered (seed ${SE
   assert.deepEqual(begunAgainstOrders(stress.log), []);
   t.diagnostic(`${ledger.letters} messages, ${looks} looks at the files`);
   t.diagnostic(JSON.stringify(ledger.answers));
+});
+
+test(`killed in the middle of actions: nothing is lost, and every state is a legal one (seed ${SEED})`, async () => {
+  const stress = new Stress(new Chance(SEED));
+  await using rig = stress.rig;
+  await rig.start();
+  const work = [stress.send(), ...Array.from({ length: CLIENTS }, () => stress.act())];
+  for (let crashes = 0; crashes < CRASHES; crashes++) {
+    await sleep(800);
+    await stress.crash();
+  }
+  stress.busy = false;
+  await Promise.all(work);
+  await stress.drain();
+  assert.deepEqual(unlawful(rig.queue), []);
+  assert.deepEqual(stress.ledger.lost(), []);
 });
