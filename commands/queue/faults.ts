@@ -18,36 +18,36 @@ interface Kind {
 
 const KINDS: Readonly<Record<Fault["fault"] | "unmendable", Kind>> = {
   unmendable: {
-    title: "is a symbolic link, behind which nothing was looked at",
+    title: "A symbolic link, behind which nothing was looked at",
     remedy: "not mended: put the directory itself there",
   },
   interrupted: {
-    title: "a repair was interrupted; until it is run again no qmail-send can start",
+    title: "A repair was interrupted; until it is run again no qmail-send can start",
     remedy: "goes on where it stopped",
   },
-  missing: { title: "missing", remedy: "made" },
+  missing: { title: "Missing", remedy: "made" },
   type: {
-    title: "something else in its place",
+    title: "Something else in its place",
     remedy: "that is put aside, and the right thing made",
   },
-  access: { title: "another owner or mode", remedy: "set right" },
-  size: { title: "another size", remedy: "set right" },
-  stray: { title: "belongs to no message", remedy: "put aside in queue/lost+found" },
+  access: { title: "Another owner or mode", remedy: "set right" },
+  size: { title: "Another size", remedy: "set right" },
+  stray: { title: "Belongs to no message", remedy: "put aside in queue/lost+found" },
   split: {
-    title: "directories of another split (conf-split, or the big-todo patch)",
+    title: "Directories of another split (conf-split, or the big-todo patch)",
     remedy: "their messages are moved, then they are removed",
   },
   place: {
     title:
-      "messages whose name is not the inode number, or in the wrong directory, as after copying a queue",
+      "Messages whose name is not the inode number, or in the wrong directory, as after copying a queue",
     remedy: "all files of each get the right name",
   },
   birth: {
-    title: "messages that would seem as new as their copy",
+    title: "Messages that would seem as new as their copy",
     remedy: "get back the time when they came, from their first Received line",
   },
   broken: {
-    title: "messages that cannot be delivered",
+    title: "Messages that cannot be delivered",
     remedy: "all files of each are put aside in queue/lost+found, for you to look at",
   },
 };
@@ -136,6 +136,7 @@ function access({ uid, gid, mode }: Access, ids: Ids): string {
 
 /** The name among qmail's users or groups, else the number. In a sandbox all are one. */
 function nameOf(names: Readonly<Record<string, number>>, id: number): string {
+  if (id === 0) return "root";
   const found = Object.keys(names).filter((name) => names[name] === id);
   return found.length === 1 ? (found[0] as string) : String(id);
 }

@@ -61,7 +61,7 @@ test("a queue copied with cp -r: check says so, repair puts it right, each messa
   assert.equal(check.code, 1, check.stderr);
   assert.match(
     check.stdout,
-    /messages whose name is not the inode number.*: 12\n {2}queue\/mess\/\d+\/\d+: should be queue\/mess\/\d+\/\d+\n/,
+    /Messages whose name is not the inode number.*: 12\n {2}queue\/mess\/\d+\/\d+: should be queue\/mess\/\d+\/\d+\n/,
   );
   assert.match(check.stdout, /Mend it with qmailctl queue repair: /);
   const { ok, faults } = JSON.parse((await site.ctl("queue", "check", "--json")).stdout);
@@ -111,7 +111,7 @@ test("no qmail-send starts while a repair is half done; run again it ends", asyn
 
   const check = await site.ctl("queue", "check");
   assert.equal(check.code, 1);
-  assert.match(check.stdout, /a repair was interrupted/);
+  assert.match(check.stdout, /A repair was interrupted/);
   await site.ok("queue", "repair", "--yes");
   assert.ok(statSync(join(site.home, "queue/lock/sendmutex")).isFile());
   await site.ok("start");
