@@ -2,6 +2,7 @@
 
 import type { Action, ActionTable, OptionGroup, OptionRow } from "./actions.ts";
 import { text, texts } from "./arguments.ts";
+import { confirmer } from "./confirm.ts";
 import { common, type Flags } from "./flags.ts";
 import { queueChanges } from "./queue-changes.ts";
 
@@ -61,7 +62,8 @@ const REPAIR: Action = {
   options: [YES],
   async run(_words, flags) {
     const { queueRepair } = await import("../commands/queue/repair.ts");
-    await queueRepair({ ...(await common(flags)), yes: flags.yes === true });
+    const asking = { yes: flags.yes === true, confirm: confirmer() };
+    await queueRepair({ ...(await common(flags)), ...asking });
   },
 };
 

@@ -91,10 +91,14 @@ export function report({ faults, leftovers, messages, survey }: Look, output: Ou
     messages,
     faults: faults.map((fault) => faultJson(fault, ids)),
     leftovers,
+    drops: survey.drops.length,
     aside: survey.aside.size,
   });
   printFaults(faults, output, ids);
   for (const line of describeLeftovers(leftovers)) output.line(line);
+  if (survey.drops.length > 0) {
+    output.line(`${count(survey.drops.length, "message")} in drop: taken in by qmail-send`);
+  }
   if (survey.aside.size > 0) {
     output.line(`${count(survey.aside.size, "file")} in queue/lost+found, for you to look at`);
   }

@@ -3,7 +3,7 @@
 import type { Leftovers } from "../../qmail/queue/repair/examine.ts";
 
 /** One line for each thing that is left and removed by the daemons. */
-export function describeLeftovers({ unfinished, old, orphans, pid }: Leftovers): string[] {
+export function describeLeftovers({ unfinished, old, orphans, nameless }: Leftovers): string[] {
   const lines: string[] = [];
   if (unfinished > 0) {
     const aged = old > 0 ? `, ${old} of them older: removed when qmail-send cleans up` : "";
@@ -17,7 +17,11 @@ export function describeLeftovers({ unfinished, old, orphans, pid }: Leftovers):
       `${count(orphans.length, "file")} of messages that are gone (${first}${orphans.length > 3 ? ", ..." : ""}): removed when the daemons clean up`,
     );
   }
-  if (pid > 0) lines.push(`${count(pid, "file")} in queue/pid: removed at the age of 36 hours`);
+  if (nameless > 0) {
+    lines.push(
+      `${count(nameless, "file")} without a name yet: being written or left by a crash; removed when the daemons clean up`,
+    );
+  }
   return lines;
 }
 

@@ -1,16 +1,16 @@
 /** `qmailctl queue repair`: mends what check finds. Shows it first and asks. The daemons must be stopped. */
 
+import { EXIT } from "../../qmail/exit.ts";
 import { LockBusyError } from "../../qmail/files/lock.ts";
 import type { Ids } from "../../qmail/ids.ts";
 import { isUnmendable } from "../../qmail/queue/repair/examine.ts";
 import { type Look, makeSteps, repairSteps, takeQueue } from "../../qmail/queue/repair/repair.ts";
-import { confirm } from "../confirm.ts";
-import { CommandError, type Output } from "../output.ts";
+import { CommandError, type Output, UsageError } from "../output.ts";
 import { installedIds, look, report } from "./check.ts";
 import { faultJson, oneFault, printFaults } from "./faults.ts";
 import { count } from "./leftovers.ts";
 
-/** The exit code when the queue stays as it is, and something is wrong. */
+/** The exit code when something stays wrong. */
 const WRONG = 1;
 /** What one round mends may uncover something else, as a killed repair that is ended first does. */
 const ROUNDS = 4;
@@ -20,10 +20,13 @@ interface RepairOptions {
   readonly output: Output;
   /** Do not ask. */
   readonly yes: boolean;
+  /** Asks a person; null when there is none. */
+  readonly confirm: ((question: string) => Promise<boolean>) | null;
 }
 
 /** Repairs the queue of the mail server in `home`. */
-export async function queueRepair({ home, output, yes }: RepairOptions): Promise<void> {
+export async function queueRepair(options: RepairOptions): Promise<void> {
+  const { home, output } = options;
   const ids = installedIds(home);
   const release = take(home);
   try {
@@ -33,11 +36,7 @@ export async function queueRepair({ home, output, yes }: RepairOptions): Promise
       refuseUnmendable(found, ids);
       const steps = repairSteps(found);
       printFaults(found.faults, output, ids);
-      if (!yes && !(await confirm(`Make ${count(steps.length, "change")}?`))) {
-        output.line("Nothing was changed.");
-        process.exitCode = WRONG;
-        return;
-      }
+      await ask(options, `Make ${count(steps.length, "change")}?`);
       mend(home, steps, ids);
       mended.push(...found.faults);
       found = look(home, ids);
@@ -71,6 +70,17 @@ function take(home: string): () => void {
       cause: error,
     });
   }
+}
+
+async function ask({ yes, confirm }: RepairOptions, question: string): Promise<void> {
+  if (yes) return;
+  if (!confirm) {
+    throw new UsageError("queue repair would change what is shown: nobody can be asked", [
+      "go ahead: --yes",
+    ]);
+  }
+  if (await confirm(question)) return;
+  throw new CommandError("nothing was changed", { code: EXIT.hard });
 }
 
 function refuseUnmendable({ faults }: Look, ids: Ids): void {

@@ -149,11 +149,9 @@ export class Drops {
   }
 
   async #copy(fd: number, stat: Stats, qp: number): Promise<Queued> {
-    const trailer = parseTrailer(readAt(fd, Math.max(0, stat.size - TRAILER), TRAILER));
-    const { size, envelopeSize, sum } = trailer ?? { size: 0, envelopeSize: 0, sum: 0 };
-    if (!trailer || envelopeSize > ENVELOPE_MAX || size + envelopeSize + TRAILER !== stat.size) {
-      throw new BrokenDropError("cannot take in a drop file: it is not complete");
-    }
+    const trailer = readTrailer(fd, stat.size);
+    if (!trailer) throw new BrokenDropError("cannot take in a drop file: it is not complete");
+    const { size, envelopeSize, sum } = trailer;
     const intake = new Intake(this.#context, this.#source(stat.uid), qp);
     let read = 0;
     for (let at = 0; at < size; at += CHUNK) {
@@ -183,6 +181,13 @@ export class Drops {
     const stat = statSync(path, { throwIfNoEntry: false });
     if (stat && stat.mtimeMs / 1000 + OSSIFIED_SECONDS < this.#context.now()) unlinkSync(path);
   }
+}
+
+/** The trailer of the open drop file of `fileSize` bytes; null when it is not complete. */
+export function readTrailer(fd: number, fileSize: number): Trailer | null {
+  const trailer = parseTrailer(readAt(fd, Math.max(0, fileSize - TRAILER), TRAILER));
+  if (!trailer || trailer.envelopeSize > ENVELOPE_MAX) return null;
+  return trailer.size + trailer.envelopeSize + TRAILER === fileSize ? trailer : null;
 }
 
 function openDrop(path: string): number {

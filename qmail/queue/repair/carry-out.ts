@@ -19,10 +19,11 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { syncDirectory } from "../../files/atomic.ts";
+import { type FileOwner, syncDirectory } from "../../files/atomic.ts";
 import type { HierEntry } from "../../hier.ts";
 import type { Ids } from "../../ids.ts";
 import { messIdOf } from "../fmtqfn.ts";
+import { HeldFile } from "../held.ts";
 import type { Step } from "./plan.ts";
 import { type Access, bytes } from "./survey.ts";
 
@@ -68,6 +69,9 @@ function act(home: string, step: Step, ids: Ids): void {
     case "unlink":
       unlink(path, bytes(home, step.kept));
       break;
+    case "hold":
+      new HeldFile(home, ownerOfHeld(ids)).rewrite(step.held);
+      break;
     case "sync":
       syncDirectory(path);
       break;
@@ -84,8 +88,13 @@ const WORDS: Readonly<Record<Step["step"], string>> = {
   move: "rename",
   link: "put aside",
   unlink: "put aside",
+  hold: "write",
   sync: "sync",
 };
+
+function ownerOfHeld({ sandbox, uid, gid }: Ids): FileOwner | undefined {
+  return sandbox ? undefined : { uid: uid.qmails, gid: gid.qmail };
+}
 
 function make(path: Path, entry: HierEntry, ids: Ids): void {
   if (entry.type === "directory") mkdirSync(path, 0o700);

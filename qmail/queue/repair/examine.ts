@@ -2,7 +2,7 @@
 
 import type { HierEntry } from "../../hier.ts";
 import type { Ids, QmailUser } from "../../ids.ts";
-import { OSSIFIED_SECONDS } from "../protocol.ts";
+import { DROP_DIRECTORY, OSSIFIED_SECONDS } from "../protocol.ts";
 import { collect, filesOf, isMisplaced, type Message, placeOf } from "./messages.ts";
 import {
   type Access,
@@ -41,7 +41,13 @@ export type Fault =
   /** A numbered directory of another split; `files` is how many messages' files lie in it. */
   | { readonly fault: "split"; readonly path: string; readonly files: number }
   /** A name that is not the inode number, or a file in the wrong directory. `files` are all of the message: they stay together. */
-  | { readonly fault: "place"; readonly message: Message; readonly files: readonly QueueFile[] }
+  | {
+      readonly fault: "place";
+      readonly message: Message;
+      readonly files: readonly QueueFile[];
+      /** Under its old name it was held. */
+      readonly held: boolean;
+    }
   /** The time of info, which is when the message came, is that of a copy. */
   | {
       readonly fault: "birth";
@@ -59,8 +65,8 @@ export interface Leftovers {
   readonly old: number;
   /** info, local, remote, bounce, intd and todo files whose message is gone. */
   readonly orphans: readonly string[];
-  /** Files in pid/. */
-  readonly pid: number;
+  /** Files in pid/, and such as qmail-send was writing. */
+  readonly nameless: number;
 }
 
 export interface Examination {
@@ -102,7 +108,7 @@ export function examine(survey: Survey, context: ExamineContext): Examination {
     path !== placeOf(kind, name) || taken.has(name);
   const faults: Fault[] = [];
   if (survey.unfinished) faults.push({ fault: "interrupted" });
-  faults.push(...layout);
+  faults.push(...layout, ...dropFaults(survey, context.ids));
   for (const found of [...survey.strays, ...doubles, ...orphans.filter(isStray)]) {
     faults.push({ fault: "stray", path: found.path, found });
   }
@@ -110,7 +116,7 @@ export function examine(survey: Survey, context: ExamineContext): Examination {
     faults.push({ fault: "split", path, files: inside(survey, path) });
   }
   for (const files of mixed) faults.push({ fault: "broken", why: MIXED, files });
-  for (const message of messages) faults.push(...messageFaults(message, context));
+  for (const message of messages) faults.push(...messageFaults(message, survey, context));
   const unfinished = messages.filter((message) => state(message) === "unfinished");
   return {
     faults,
@@ -119,14 +125,14 @@ export function examine(survey: Survey, context: ExamineContext): Examination {
       unfinished: unfinished.length,
       old: unfinished.filter(({ mess }) => mess.read + OSSIFIED_SECONDS < context.now).length,
       orphans: orphans.filter((file) => !isStray(file)).map(({ path }) => path),
-      pid: survey.pid.length,
+      nameless: survey.nameless.length,
     },
   };
 }
 
 const NOTHING = {
   messages: 0,
-  leftovers: { unfinished: 0, old: 0, orphans: [], pid: 0 },
+  leftovers: { unfinished: 0, old: 0, orphans: [], nameless: 0 },
 } satisfies Omit<Examination, "faults">;
 
 /** A link in the place of a directory: to put an empty one there would hide all that is behind it. */
@@ -140,9 +146,19 @@ function inside({ files }: Survey, directory: string): number {
   return files.filter(({ path }) => path.startsWith(`${directory}/`)).length;
 }
 
-function* layoutFaults({ layout, unfinished }: Survey, ids: Ids): Generator<Fault> {
+/** Of another group they would not be taken in, but removed after 36 hours. */
+function* dropFaults({ drops }: Survey, { sandbox, gid }: Ids): Generator<Fault> {
+  for (const found of drops) {
+    if (sandbox || found.gid === gid.qmail) continue;
+    const { uid, mode } = found;
+    yield { fault: "access", path: found.path, found, wanted: { uid, gid: gid.qmail, mode } };
+  }
+}
+
+function* layoutFaults({ layout, unfinished, ours }: Survey, ids: Ids): Generator<Fault> {
   for (const entry of QUEUE_HIER) {
     const { path } = entry;
+    if (path === DROP_DIRECTORY && !ours) continue;
     const found = layout.get(path);
     const wanted = {
       uid: entry.owner === "root" ? ids.owner : ids.uid[entry.owner],
@@ -165,7 +181,11 @@ function* layoutFaults({ layout, unfinished }: Survey, ids: Ids): Generator<Faul
   }
 }
 
-function* messageFaults(message: Message, context: ExamineContext): Generator<Fault> {
+function* messageFaults(
+  message: Message,
+  { held }: Survey,
+  context: ExamineContext,
+): Generator<Fault> {
   const files = filesOf(message);
   const why = brokenness(message);
   if (why !== null) {
@@ -185,12 +205,18 @@ function* messageFaults(message: Message, context: ExamineContext): Generator<Fa
   if (info && came !== null && came < info.changed) {
     yield { fault: "birth", path: info.path, info, came };
   }
-  yield { fault: "place", message, files };
+  yield { fault: "place", message, files, held: isHeld(message.mess, held) };
 }
 
 /** A copy that keeps times has an older one than its own making. Not all filesystems note that: then nobody can tell. */
 function isTimeOfCopy({ changed, made }: QueueFile): boolean {
   return made > 0 && changed >= made;
+}
+
+/** Of a copy that lost the times the name must do: to hold one message too many can be taken back. */
+function isHeld(mess: QueueFile, held: Survey["held"]): boolean {
+  const made = held.get(mess.name);
+  return made !== undefined && (made === mess.changedMs || isTimeOfCopy(mess));
 }
 
 function state({ parts }: Message): "queued" | "preprocessed" | "unfinished" | "headless" {

@@ -4,6 +4,7 @@
  */
 
 import type { HierEntry } from "../../hier.ts";
+import { HELD_DIRECTORY, type Held } from "../held.ts";
 import { asideSteps, Shelf } from "./aside.ts";
 import type { Fault } from "./examine.ts";
 import { renumberSteps } from "./renumber.ts";
@@ -30,6 +31,8 @@ export type Step =
   | { readonly step: "link"; readonly path: string; readonly to: string }
   /** Takes the first name away, when `kept` is the second. */
   | { readonly step: "unlink"; readonly path: string; readonly kept: string }
+  /** Adds to held/messages. */
+  | { readonly step: "hold"; readonly path: string; readonly held: Held }
   | { readonly step: "sync"; readonly path: string };
 
 /** Mends `faults`, which examine.ts has found in `survey`. */
@@ -40,6 +43,7 @@ export function plan(survey: Survey, faults: readonly Fault[]): Step[] {
     ...faults.flatMap(layoutSteps),
     ...asideSteps(faults.flatMap(setAside), shelf),
     ...faults.flatMap(fileSteps),
+    ...holdSteps(survey, faults),
     ...renumberSteps(survey, faults),
   ];
 }
@@ -61,6 +65,17 @@ function replaceSteps(
   shelf: Shelf,
 ): Step[] {
   return [...asideSteps([[found]], shelf), { step: "make", path, entry }];
+}
+
+/** What was held stays so under its new name. */
+function holdSteps(survey: Survey, faults: readonly Fault[]): Step[] {
+  const held = faults.flatMap((fault) => {
+    if (fault.fault !== "place" || !fault.held) return [];
+    return [[fault.message.id, fault.message.mess.changedMs] as const];
+  });
+  if (held.length === 0) return [];
+  const path = `${HELD_DIRECTORY}/messages`;
+  return [{ step: "hold", path, held: new Map([...survey.held, ...held]) }];
 }
 
 /** What goes aside, each group together. */

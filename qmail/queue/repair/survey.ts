@@ -3,8 +3,9 @@
 import { lstatSync, readdirSync, type Stats, statSync } from "node:fs";
 import { HIER, type HierEntry } from "../../hier.ts";
 import { isMessId, type MessId, messIdOf } from "../fmtqfn.ts";
-import { REPAIR_DIRECTORY } from "../protocol.ts";
-import { isWhole } from "./whole.ts";
+import { type Held, readHeld } from "../held.ts";
+import { DROP_DIRECTORY, REPAIR_DIRECTORY } from "../protocol.ts";
+import { isWhole, isWholeDrop } from "./whole.ts";
 
 /** The directories that have a file for a message. */
 export const KINDS = ["mess", "info", "local", "remote", "intd", "todo", "bounce"] as const;
@@ -36,6 +37,8 @@ export interface QueueFile extends Access {
   /** Its inode number, as a message's name would be. */
   readonly ino: MessId;
   readonly size: number;
+  /** When it was changed, in milliseconds since 1970. */
+  readonly changedMs: number;
   /** Whole seconds since 1970: last change, last reading, making. */
   readonly changed: number;
   readonly read: number;
@@ -66,19 +69,25 @@ export interface Survey {
   /** What lies at the places of hier.ts; those missing are not in it. */
   readonly layout: ReadonlyMap<string, Found>;
   readonly files: readonly QueueFile[];
-  /** Files in pid/, which have no name yet. */
-  readonly pid: readonly Found[];
+  /** Files that have no name yet: in pid/, and ID.new in local and remote. */
+  readonly nameless: readonly Found[];
   /** What belongs nowhere. */
   readonly strays: readonly Found[];
   /** Numbered directories that this split does not have. */
   readonly extra: readonly Found[];
   readonly unfinished: Unfinished | null;
+  /** Whole messages in drop, which wait for qmail-send. */
+  readonly drops: readonly Found[];
+  /** The home is ours, not that of a C qmail. */
+  readonly ours: boolean;
+  /** Messages that are not to be tried (held.ts). */
+  readonly held: Held;
   /** Names in lost+found with their inode numbers. */
   readonly aside: ReadonlyMap<string, MessId>;
 }
 
-/** The rows of hier.ts for the queue. */
-export const QUEUE_HIER = HIER.filter(({ path }) => /^queue(\/|$)/.test(path));
+/** The rows of hier.ts for the queue, and for drop, which a C qmail does not have. */
+export const QUEUE_HIER = HIER.filter(({ path }) => /^(queue|drop)(\/|$)/.test(path));
 
 const PLACES = new Set(QUEUE_HIER.map(({ path }) => path));
 
@@ -90,6 +99,7 @@ export function survey(home: string): Survey {
 class Surveyor {
   readonly #home: string;
   readonly #files: QueueFile[] = [];
+  readonly #nameless: Found[] = [];
   readonly #strays: Found[] = [];
   readonly #extra: Found[] = [];
 
@@ -99,9 +109,8 @@ class Surveyor {
 
   run(): Survey {
     for (const kind of KINDS) this.#kind(kind);
-    const pid: Found[] = [];
     for (const found of this.#list("queue/pid")) {
-      (found.type === "file" ? pid : this.#strays).push(found);
+      (found.type === "file" ? this.#nameless : this.#strays).push(found);
     }
     for (const directory of ["queue", "queue/lock"]) this.#others(directory);
     const layout = new Map<string, Found>();
@@ -112,10 +121,13 @@ class Surveyor {
     return {
       layout,
       files: this.#files,
-      pid,
+      nameless: this.#nameless,
       strays: this.#strays,
       extra: this.#extra,
       unfinished: this.#unfinished(),
+      drops: this.#drops(),
+      ours: this.#stat("service") !== undefined,
+      held: readHeld(this.#home),
       aside: new Map(this.#list(ASIDE).map(({ path, ino }) => [baseName(path), ino])),
     };
   }
@@ -149,7 +161,8 @@ class Surveyor {
     const { name } = file;
     if (stat.isFile() && isMessId(name))
       this.#files.push(this.#queueFile({ ...file, name }, stat, ino));
-    else this.#strays.push(foundOf(file.path, stat, ino));
+    else
+      (isNameless(file.path) ? this.#nameless : this.#strays).push(foundOf(file.path, stat, ino));
   }
 
   #queueFile(
@@ -165,6 +178,7 @@ class Surveyor {
       gid,
       mode: stat.mode & 0o7777,
       size,
+      changedMs: Math.floor(stat.mtimeMs),
       changed: Math.floor(stat.mtimeMs / 1000),
       read: Math.floor(stat.atimeMs / 1000),
       made: Math.floor(stat.birthtimeMs / 1000),
@@ -178,6 +192,14 @@ class Surveyor {
       if (PLACES.has(found.path) || found.path === REPAIR || found.path === ASIDE) continue;
       this.#strays.push(found);
     }
+  }
+
+  /** One of several names may be another's file. */
+  #drops(): Found[] {
+    return this.#list(DROP_DIRECTORY).filter(({ path, type, size }) => {
+      if (type !== "file" || !path.endsWith(".msg") || this.#stat(path)?.nlink !== 1) return false;
+      return isWholeDrop(`${this.#home}/${path}`, size);
+    });
   }
 
   #unfinished(): Unfinished | null {
@@ -240,6 +262,11 @@ export function bytes(home: string, path: string): string | Buffer {
 function foundOf(path: string, stat: Stats, ino: MessId): Found {
   const { uid, gid, size } = stat;
   return { path, type: typeOf(stat), ino, uid, gid, mode: stat.mode & 0o7777, size };
+}
+
+/** What qmail-send writes before it takes the place of a list of recipients. */
+function isNameless(path: string): boolean {
+  return /^queue\/(local|remote)\/\d+\/\d+\.new$/.test(path);
 }
 
 function typeOf(stat: Stats): Found["type"] {

@@ -1,6 +1,7 @@
 /** Whether the bytes of a queue file are those of such a file: a power cut or a full disk may have left others. */
 
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, openSync, readSync } from "node:fs";
+import { readTrailer } from "../drop.ts";
 import { EnvelopeError, parseTodo } from "../envelope.ts";
 import type { Kind } from "./survey.ts";
 
@@ -20,6 +21,11 @@ export function isWhole(kind: Kind, path: string, size: number): boolean {
       // intd may be in the making; the text of a bounce is any.
       return true;
   }
+}
+
+/** True when the file in drop at `path` is complete. */
+export function isWholeDrop(path: string, size: number): boolean {
+  return reading(path, (fd) => readTrailer(fd, size) !== null);
 }
 
 /** True when the file begins with one of `letters` and ends with a NUL. */
@@ -49,7 +55,8 @@ function isTodo(path: string, size: number): boolean {
 function reading(path: string, judge: (fd: number) => boolean): boolean {
   let fd: number;
   try {
-    fd = openSync(path, "r");
+    // In drop anybody can put anything.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // Gone, or closed to its own user: its mode is wrong then, which is another matter.

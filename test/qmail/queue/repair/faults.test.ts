@@ -19,7 +19,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { test } from "node:test";
+import { readIds } from "../../../../qmail/ids.ts";
+import { formatTrailer } from "../../../../qmail/queue/drop.ts";
 import { fmtqfn } from "../../../../qmail/queue/fmtqfn.ts";
+import { readHeld } from "../../../../qmail/queue/held.ts";
 import { parseReceived } from "../../../../qmail/queue/repair/received.ts";
 import { lookAtQueue } from "../../../../qmail/queue/repair/repair.ts";
 import type { Kind } from "../../../../qmail/queue/repair/survey.ts";
@@ -244,14 +247,35 @@ test("what crashes leave is no fault", () => {
   using tree = makeTree();
   tree.add("a", "unfinished");
   writeFileSync(tree.path("queue/pid/77.1.2"), "");
+  writeFileSync(tree.path("queue/local/3/3.new"), "T");
   writeFileSync(tree.path("queue/info/3/3"), "F\0", { mode: 0o600 });
   writeFileSync(tree.path("queue/todo/900000001"), "", { mode: 0o644 });
   const { leftovers, messages } = lookAtQueue(tree.home, Date.now() / 1000);
   assert.deepEqual(tree.faults(), []);
-  assert.deepEqual([messages, leftovers.unfinished, leftovers.old, leftovers.pid], [0, 1, 0, 1]);
+  assert.deepEqual(
+    [messages, leftovers.unfinished, leftovers.old, leftovers.nameless],
+    [0, 1, 0, 2],
+  );
   assert.deepEqual([...leftovers.orphans].sort(), ["queue/info/3/3", "queue/todo/900000001"]);
   const later = lookAtQueue(tree.home, Date.now() / 1000 + 40 * 3600);
   assert.equal(later.leftovers.old, 1);
+});
+
+test("a held message is held under its new name, too", () => {
+  using tree = makeTree();
+  mkdirSync(tree.path("held"));
+  const ids = ["held", "free", "stale"].map((tag) => tree.add(tag, "local"));
+  const made = (id: string) =>
+    Math.floor(statSync(tree.path(`queue/${fmtqfn("mess", id)}`)).mtimeMs);
+  const [held = "", , stale = ""] = ids;
+  writeFileSync(tree.path("held/messages"), `+${held} ${made(held)}\n+${stale} 77\n`);
+  assert.equal(spawnSync("cp", ["-a", tree.path("queue"), tree.path("copy")]).status, 0);
+  rmSync(tree.path("queue"), { recursive: true });
+  renameSync(tree.path("copy"), tree.path("queue"));
+  tree.repair();
+  const now = readHeld(tree.home);
+  const isHeld = [...tree.tags()].flatMap(([id, [tag]]) => (now.get(id) === made(id) ? [tag] : []));
+  assert.deepEqual(isHeld, ["held"]);
 });
 
 for (const [options, kept] of [
@@ -291,6 +315,25 @@ test("a queue behind a symbolic link is looked at, a part of one behind a link i
     tree.faults().filter((fault) => !fault.startsWith("missing")),
     ["type queue/info"],
   );
+});
+
+test("a message in drop that lost its group would be lost; one that is not whole means nothing", () => {
+  using tree = makeTree();
+  for (const name of ["drop", "service"]) mkdirSync(tree.path(name));
+  const [message, envelope] = [Buffer.from("\nhello\n"), Buffer.from("F\0Tyou\0\0")];
+  const trailer = { size: message.length, envelopeSize: envelope.length, sum: 0 };
+  const bytes = Buffer.concat([message, envelope, formatTrailer(trailer)]);
+  writeFileSync(tree.path("drop/1.2.ab.msg"), bytes);
+  writeFileSync(tree.path("drop/1.3.cd.msg"), bytes.subarray(1));
+  const { sandbox: _, ...ids } = readIds(tree.home);
+  const others = { ...ids, sandbox: false, gid: { qmail: ids.gid.qmail + 1, nofiles: 1 } };
+  const found = lookAtQueue(tree.home, 0, others);
+  assert.equal(found.survey.drops.length, 1);
+  const [fault] = found.faults.filter((each) => "path" in each && each.path.startsWith("drop/"));
+  assert.ok(fault?.fault === "access" && fault.path === "drop/1.2.ab.msg");
+  assert.deepEqual(fault.wanted, { ...fault.wanted, uid: fault.found.uid, mode: fault.found.mode });
+  assert.equal(fault.wanted.gid, ids.gid.qmail + 1);
+  assert.deepEqual(tree.faults(), ["access drop"]);
 });
 
 test("the time in qmail-queue's Received line", () => {
