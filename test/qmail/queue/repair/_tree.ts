@@ -114,6 +114,7 @@ export function makeTree(directory = tmpdir()): Tree {
 function addMessage(home: string, tag: string, kinds: readonly Kind[]): string {
   const path = (name: string) => join(home, "queue", name);
   writeFileSync(path("pid/new"), `${LINE}Tag: ${tag};\n`, { mode: 0o644 });
+  utimesSync(path("pid/new"), Date.now() / 1000, CAME);
   const id = String(statSync(path("pid/new")).ino);
   renameSync(path("pid/new"), path(fmtqfn("mess", id)));
   const texts: Partial<Record<Kind, string>> = {
