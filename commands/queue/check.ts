@@ -61,11 +61,16 @@ export function look(home: string, ids: Ids): Look {
 /** What the daemons are doing just now is no fault: only what is found twice. */
 async function lookTwice(home: string, ids: Ids): Promise<Look> {
   const first = look(home, ids);
-  if (first.faults.length === 0) return first;
+  const known = new Set([...first.faults.map(keyOf), ...first.leftovers.orphans]);
+  if (known.size === 0) return first;
   await sleep(AGAIN_MS);
-  const known = new Set(first.faults.map(keyOf));
   const second = look(home, ids);
-  return { ...second, faults: second.faults.filter((fault) => known.has(keyOf(fault))) };
+  const { leftovers } = second;
+  return {
+    ...second,
+    faults: second.faults.filter((fault) => known.has(keyOf(fault))),
+    leftovers: { ...leftovers, orphans: leftovers.orphans.filter((path) => known.has(path)) },
+  };
 }
 
 /** The same for the same fault of the same files. */
