@@ -1,13 +1,17 @@
 /** One message on its way from QMTP or QMQP into the queue, until something speaks against it. */
 
 import type { Qmail, QueueDoor } from "../queue/qmail.ts";
+import { MAX_HOPS } from "../smtpd/blast.ts";
 import type { Client } from "./client.ts";
+import { HopCounter } from "./hops.ts";
 import { receivedLine } from "./received.ts";
 
 /** A longer address is none (C qmail: the buffers of qmail-qmtpd.c). */
 export const ADDRESS_MAX = 999;
 /** Bytes of all recipients of a message: held until it is queued. 100,000 ordinary addresses fit. */
 export const RECIPIENTS_MAX = 8 << 20;
+
+const TOO_MANY_HOPS = "Dtoo many hops, this message is looping (#5.4.6)";
 
 export interface Reception {
   readonly client: Client;
@@ -23,6 +27,7 @@ export class Incoming {
   #qmail: Qmail | null;
   #refusal = "";
   #bytes = 0;
+  readonly #hops = new HopCounter();
 
   constructor(reception: Reception) {
     this.#now = reception.now;
@@ -38,6 +43,7 @@ export class Incoming {
   /** Adds to the message; resolves when more may come. */
   async put(bytes: Buffer): Promise<void> {
     this.#bytes += bytes.length;
+    this.#hops.push(bytes);
     this.#qmail?.put(bytes);
     if (this.#qmail?.full) await this.#qmail.drained();
   }
@@ -58,6 +64,7 @@ export class Incoming {
     sender: string,
     recipients: readonly string[],
   ): Promise<{ readonly reply: string; readonly qp: number | null }> {
+    if (this.#qmail && this.#hops.count >= MAX_HOPS) this.refuse(TOO_MANY_HOPS);
     if (!this.#qmail) return { reply: this.#refusal, qp: null };
     const result = await this.#qmail.close(sender, recipients);
     this.#qmail = null;

@@ -13,7 +13,7 @@ const DOT = 46;
 export const MAX_HOPS = 100;
 
 /** A line that begins with one of these, in any case and in the header, is a hop, as C qmail counts. */
-const HOP_NAMES = ["received", "delivered"];
+export const HOP_NAMES = ["received", "delivered"];
 /** So many bytes of a line tell whether it is a hop, a stuffed dot or the end. */
 const DECISIVE = 9;
 

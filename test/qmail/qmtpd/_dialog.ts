@@ -2,7 +2,7 @@
  * Reads and plays the sessions of test/dialogs/*.qmtp and *.qmqp. A line of such a file is one of:
  *
  *   # remark      control NAME: LINE|LINE      env NAME=VALUE      queue-exit CODE
- *   send TEXT     \n \r \0 \xNN as in JavaScript, {TEXT} a netstring, also within another; TEXT*N N times
+ *   send TEXT     \n \r \0 \xNN as in JavaScript, \\*N(TEXT) N times; {TEXT} a netstring, also within another; {TEXT}*N N times
  *   answer TEXT   the beginning of the next netstring that comes back
  *   queued SENDER RECIPIENT...   (<> nobody, _ space)      text TEXT: how the message last `queued` ends
  *   exit CODE     of the program
@@ -76,7 +76,10 @@ function envelope(text: string): Queued {
 
 function unescaped(text: string): string {
   const names: Record<string, string> = { n: "\n", r: "\r", "0": "\0" };
-  return text.replace(/\\(?:x(..)|(.))/g, (_, hex, name) =>
+  const whole = text.replace(/\\\*(\d+)\(([^)]*)\)/g, (_, times, part) =>
+    part.repeat(Number(times)),
+  );
+  return whole.replace(/\\(?:x(..)|(.))/g, (_, hex, name) =>
     hex ? String.fromCharCode(Number.parseInt(hex, 16)) : (names[name] ?? name),
   );
 }
