@@ -21,14 +21,12 @@ export interface SendmailContext extends Context {
   flush(): Promise<boolean>;
 }
 
-const USAGE = "usage: sendmail [ -t ] [ -fsender ] [ -Fname ] [ -bp ] [ -bs ] [ arg ... ]";
+const USAGE = "usage: sendmail [ -t ] [ -fsender ] [ -Fname ] [ -bi ] [ -bp ] [ -bs ] [ arg ... ]";
 
 /** All that any sendmail takes; what is not looked at below has no meaning for qmail. */
 const LETTERS = "A::B:C:D:E::F:GIJ::L:N:O:R:UV:X:b:d::e:f:h:imno:p:q::r:tvx";
 
 const FLUSH_HINT = "qmail sends its queue by itself; to have all tried now, as root: sendmail -q";
-
-const NO_NEWALIASES = "qmail has no alias database to rebuild: see dot-qmail(5)";
 
 /** Modes of other sendmails. */
 const MODES_REFUSED: Readonly<Record<string, string>> = {
@@ -37,7 +35,6 @@ const MODES_REFUSED: Readonly<Record<string, string>> = {
   D: "-bD is not supported: the mail system is started with qmailctl start --foreground",
   h: "-bh (host status) is not supported",
   H: "-bH (host status) is not supported",
-  i: NO_NEWALIASES,
   t: "-bt (address test) is not supported: qmail has no rewriting rules to test",
   v: "-bv (address verification) is not supported: qmail expands addresses at delivery",
 };
@@ -47,14 +44,14 @@ export async function sendmail(
   args: readonly string[],
   context: SendmailContext,
 ): Promise<Outcome> {
-  if (context.name === "newaliases") return refused(NO_NEWALIASES);
+  if (context.name === "newaliases") return await context.run("newaliases", {});
   const parsed = getopt(args, LETTERS);
   if (typeof parsed === "string") return refused(`${parsed}; ${USAGE}`);
   const last = (letters: string) =>
     parsed.options.findLast(([letter]) => letters.includes(letter))?.[1];
 
-  if (last("I") !== undefined) return refused(NO_NEWALIASES);
-  const mode = context.name === "mailq" ? "p" : (last("b") ?? "m").charAt(0);
+  const mode = modeOf(context.name, last);
+  if (mode === "i") return await context.run("newaliases", {});
   if (mode === "p") return await context.run("qmail-qread", {});
   if (mode === "s") return await context.run("qmail-smtpd", sessionEnv(context.env));
   if (mode !== "m") return refused(MODES_REFUSED[mode] ?? `unknown mode "-b${mode}"; ${USAGE}`);
@@ -65,6 +62,13 @@ export async function sendmail(
     sender: last("fr"),
     name: last("F"),
   });
+}
+
+function modeOf(name: string, last: (letters: string) => string | undefined): string {
+  if (name === "mailq") return "p";
+  // An old way to say -bi.
+  if (last("I") !== undefined) return "i";
+  return (last("b") ?? "m").charAt(0);
 }
 
 /** `-q`; an interval behind it asks for a daemon, which qmail-send is anyway. */

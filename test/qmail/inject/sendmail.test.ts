@@ -121,8 +121,6 @@ const REFUSED: readonly (readonly [args: string[], error: RegExp])[] = [
   [["-bv", "joe"], /^-bv \(address verification\) is not supported/],
   [["-bd"], /^-bd is not supported: .*qmailctl start$/],
   [["-bd", "-q15m"], /^-bd is not supported/],
-  [["-bi"], /^qmail has no alias database/],
-  [["-I"], /^qmail has no alias database/],
   [["-bz"], /^unknown mode "-bz"; usage/],
   [["-i"], /^no recipients$/],
   [["a@b.c, <d"], /^unable to parse address: a@b\.c, <d$/],
@@ -152,8 +150,15 @@ test("-bp and mailq list the queue", async () => {
   assert.equal(result.code, 7);
 });
 
-test("newaliases says that there is nothing to do", async () => {
-  assert.equal((await run([], { name: "newaliases" })).code, 100);
+test("-bi, -I and newaliases make the database of /etc/aliases", async () => {
+  for (const result of [
+    await run(["-bi"]),
+    await run(["-I"]),
+    await run(["-v"], { name: "newaliases" }),
+  ]) {
+    assert.deepEqual(result.runs, [{ program: "newaliases", variables: {} }]);
+    assert.equal(result.code, 7);
+  }
 });
 
 test("-bs is a session with a client that may relay", async () => {
