@@ -6,7 +6,6 @@ import {
   accessSync,
   closeSync,
   constants,
-  existsSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -19,12 +18,11 @@ import kleur from "kleur";
 import { EXIT } from "../qmail/exit.ts";
 import { readIds } from "../qmail/ids.ts";
 import { programPath } from "../qmail/programs.ts";
-import { REPAIR_DIRECTORY } from "../qmail/queue/protocol.ts";
 import { EXIT_BUSY, type Response, type ServiceStatus } from "../qmail/supervise/control.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { tailLog } from "./log/files.ts";
 import { CommandError, type Output } from "./output.ts";
-import { askSupervisor, checkInstalled } from "./supervisor.ts";
+import { askSupervisor, checkInstalled, checkNotRepaired } from "./supervisor.ts";
 
 /** So long the services may take to become ready. */
 const READY_MS = 60_000;
@@ -73,14 +71,6 @@ function checkAllowed(home: string): void {
     throw notRoot(home);
   }
   if (!sandbox && process.getuid?.() !== 0) throw notRoot(home);
-}
-
-/** qmail-send would refuse, again and again. */
-function checkNotRepaired(home: string): void {
-  if (!existsSync(join(home, "queue", REPAIR_DIRECTORY))) return;
-  throw new CommandError("the queue is being repaired, or a repair was interrupted", {
-    hints: ["end it: qmailctl queue repair"],
-  });
 }
 
 function notRoot(home: string): CommandError {

@@ -1,6 +1,7 @@
 /** What the commands that deal with the supervisor share. */
 
 import { existsSync } from "node:fs";
+import { REPAIR_DIRECTORY } from "../qmail/queue/protocol.ts";
 import { ask, NotRunningError, type Request, type Response } from "../qmail/supervise/control.ts";
 import { CommandError } from "./output.ts";
 
@@ -12,6 +13,14 @@ export function checkInstalled(home: string): void {
   }
   throw new CommandError(`no mail server is installed in ${home}`, {
     hints: ["install one: qmailctl install", "or say where it is: --home DIR, --config FILE"],
+  });
+}
+
+/** Throws while the queue of `home` is half repaired: qmail-send would refuse it, and nobody else may touch it either. */
+export function checkNotRepaired(home: string): void {
+  if (!existsSync(`${home}/queue/${REPAIR_DIRECTORY}`)) return;
+  throw new CommandError("the queue is being repaired, or a repair was interrupted", {
+    hints: ["end it: qmailctl queue repair"],
   });
 }
 

@@ -5,6 +5,7 @@ import { ActionClient, LostError } from "../../qmail/send/action-client.ts";
 import type { Answer } from "../../qmail/send/action-protocol.ts";
 import { StoppedQueue } from "../../qmail/send/stopped-queue.ts";
 import { CommandError } from "../output.ts";
+import { checkNotRepaired } from "../supervisor.ts";
 import { closed } from "./select.ts";
 
 export interface Hand {
@@ -26,6 +27,7 @@ export async function openHand(home: string): Promise<Hand> {
         close: () => client.close(),
       };
     }
+    checkNotRepaired(home);
     const stopped = StoppedQueue.lock(home);
     if (stopped) {
       return {

@@ -108,6 +108,9 @@ test("no qmail-send starts while a repair is half done; run again it ends", asyn
   // An install makes what is missing: that must not open the way.
   await site.ok("install");
   assert.equal((await site.ctl("start")).code, 111);
+  const remove = await site.ctl("queue", "delete", "--all", "--yes");
+  assert.equal(remove.code, 111, remove.stdout);
+  assert.match(remove.stderr, /the queue is being repaired/);
 
   const check = await site.ctl("queue", "check");
   assert.equal(check.code, 1);
