@@ -90,11 +90,12 @@ const RUNS: readonly (readonly [what: string, args: readonly string[], input: st
 
 for (const [what, args, input, expected] of RUNS) {
   test(what, async () => {
-    // In and out are two streams: only each by itself has an order.
+    // What goes in, what comes out and what the program says: only each by itself has an order.
     const sorted = ({ record, ...rest }: Run) => ({
       ...rest,
       input: record.filter((line) => line.startsWith("PID <")),
-      others: record.filter((line) => !line.startsWith("PID <")),
+      output: record.filter((line) => line.startsWith("PID >")),
+      said: record.filter((line) => !line.startsWith("PID ")),
     });
     assert.deepEqual(sorted(await play(OURS, args, input)), sorted(expected));
     if (lacks("recordio")) return;
