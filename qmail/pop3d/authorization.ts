@@ -32,6 +32,8 @@ export class Authorization {
   #tls: TlsState | null = null;
   #state: "commands" | "tls" | "login" | "ended" = "commands";
   #errors = 0;
+  /** The replies to all commands of one chunk leave together. */
+  #replies = "";
 
   constructor(context: AuthorizationContext, wire: Wire) {
     this.#context = context;
@@ -55,9 +57,10 @@ export class Authorization {
     this.#commands.push(chunk);
     while (this.#state === "commands") {
       const command = this.#commands.next();
-      if (command === undefined) return;
+      if (command === undefined) break;
       this.#reply(command ? this.#command(command.verb, command.argument) : replies.syntax());
     }
+    this.#flush();
   }
 
   inputEnd(): void {
@@ -74,12 +77,12 @@ export class Authorization {
   timeout(): void {
     // Behind the login others watch the clock.
     if (this.#state === "login") return;
-    this.#wire.write(replies.idle());
+    this.#replies += replies.idle();
     this.#end("timeout");
   }
 
   stop(): void {
-    this.#wire.write(replies.goingDown());
+    this.#replies += replies.goingDown();
     this.#end("going down");
   }
 
@@ -97,14 +100,20 @@ export class Authorization {
     if (this.#state === "ended") return;
     this.#state = "ended";
     this.#context.ended(why);
+    this.#flush();
     this.#wire.end(false);
+  }
+
+  #flush(): void {
+    if (this.#replies !== "") this.#wire.write(this.#replies);
+    this.#replies = "";
   }
 
   #reply(reply: string | null): void {
     if (reply === null) return;
-    this.#wire.write(reply);
+    this.#replies += reply;
     if (!reply.startsWith("-ERR") || ++this.#errors < ERRORS_MAX) return;
-    this.#wire.write(replies.tooManyErrors());
+    this.#replies += replies.tooManyErrors();
     this.#end("too many errors");
   }
 
@@ -124,7 +133,7 @@ export class Authorization {
       case "noop":
         return replies.okay();
       case "quit":
-        this.#wire.write(replies.okay());
+        this.#replies += replies.okay();
         this.#end("quit");
         return null;
       default:
@@ -169,6 +178,7 @@ export class Authorization {
   }
 
   #login(login: string, password: string): null {
+    this.#flush();
     this.#state = "login";
     this.#wire.flow(false);
     this.#context.login(login, password);
@@ -178,7 +188,8 @@ export class Authorization {
   #stls(): string | null {
     if (this.#tls) return replies.tlsAlready();
     if (!this.#context.canTls) return replies.noTls();
-    this.#wire.write(replies.beginTls());
+    this.#replies += replies.beginTls();
+    this.#flush();
     this.#state = "tls";
     // Said in plain text, perhaps by another: not to be taken for what comes in TLS.
     this.#commands.rest();

@@ -40,7 +40,7 @@ export async function oneSession(
   options: ClassicOptions,
 ): Promise<void> {
   const { stdin, stdout } = process;
-  const batch = new LogBatch((text) => process.stderr.write(text, "latin1"));
+  const batch = new LogBatch(process.stderr);
   const silent = stderrIsClient() || env.TCPREMOTEINFO === SENDMAIL;
   const log = silent ? () => {} : (line: string) => batch.add(line);
   const classic: Classic = { home, env, options, log };

@@ -12,10 +12,13 @@
  *
  * The word behind "smtpd:" names the session: process and number, in the classic door the process.
  * Then come words `key=value`, in the order shown; `tls` and `user` are there when they are so, and
- * `detail` behind `why` when TLS failed. Bytes that would break a line are written %XX. `to` has at
+ * `detail` behind `why` when TLS failed, `refused` when
+ * more addresses were refused than have lines of their own (100 in a session). Bytes that would break a line are written %XX. `to` has at
  * most 20 recipients, `rcpts` counts all. `reply` is always the last word and goes to the end of the
  * line. `qp` is the number in qmail-send's "info msg" line of the same message.
  */
+
+import type { Writable } from "node:stream";
 
 /** Who is meant, in every line of a session. */
 export interface LogPeer {
@@ -38,6 +41,8 @@ type Fields = Readonly<Record<string, string | number | null>>;
 
 /** So many recipients of a message are named. */
 const NAMED_MAX = 20;
+/** So many refused addresses of a session have a line: a client could fill the disk with them. */
+export const REFUSALS_MAX = 100;
 
 /** A message was queued. */
 export function accepted(
@@ -84,13 +89,22 @@ export type End =
   | "unable-to-read-controls"
   | "going-down";
 
-/** A session ended; `messages` is how many were queued, `detail` how TLS failed. */
-export function ended(
-  peer: LogPeer,
-  end: { why: End; detail: string | null; messages: number; seconds: number },
-): string {
-  const { why, detail, messages, seconds } = end;
-  return line(peer, "ended", { why, detail, messages, seconds: seconds.toFixed(3) });
+/** What a session has come to. */
+export interface Ended {
+  readonly why: End;
+  /** How TLS failed. */
+  readonly detail: string | null;
+  /** How many were queued. */
+  readonly messages: number;
+  /** How many senders and recipients were refused. */
+  readonly refusals: number;
+  readonly seconds: number;
+}
+
+/** A session ended. */
+export function ended(peer: LogPeer, { why, detail, messages, refusals, seconds }: Ended): string {
+  const refused = refusals > REFUSALS_MAX ? refusals : null;
+  return line(peer, "ended", { why, detail, messages, refused, seconds: seconds.toFixed(3) });
 }
 
 /** A client was sent away unheard, by a rule (tcprules(1)); the rule for all has no address. */
@@ -166,23 +180,33 @@ function decode(text: string): string {
   });
 }
 
+/** Bytes that may wait for a reader of the log; what comes on top is lost, and counted. */
+export const BACKLOG_MAX = 4 << 20;
+
 /** A log whose lines of one turn of the event loop leave in one write. */
 export class LogBatch {
-  readonly #write: (text: string) => void;
+  readonly #output: Pick<Writable, "write" | "writableLength">;
   #text = "";
+  #lost = 0;
 
-  constructor(write: (text: string) => void) {
-    this.#write = write;
+  constructor(output: Pick<Writable, "write" | "writableLength">) {
+    this.#output = output;
   }
 
   add(line: string): void {
+    if (this.#output.writableLength + this.#text.length > BACKLOG_MAX) {
+      this.#lost++;
+      return;
+    }
     if (this.#text === "") setImmediate(() => this.flush());
+    if (this.#lost > 0) this.#text += warning(`${this.#lost} lines are lost: nobody has read them`);
+    this.#lost = 0;
     this.#text += line;
   }
 
   flush(): void {
     const text = this.#text;
     this.#text = "";
-    if (text !== "") this.#write(text);
+    if (text !== "") this.#output.write(text, "latin1");
   }
 }

@@ -22,7 +22,7 @@ type Log = (line: string) => void;
 export async function runService(home: string, options: SmtpdOptions): Promise<void> {
   process.chdir(home);
   const ids = readIds(".");
-  const batch = new LogBatch((text) => process.stdout.write(text, "latin1"));
+  const batch = new LogBatch(process.stdout);
   // Without a reader the log is lost, the mail is not.
   process.stdout.on("error", () => {});
   const log = (line: string) => batch.add(line);

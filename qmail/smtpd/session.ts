@@ -39,6 +39,7 @@ export class Session implements Conversation {
   /** The client has sent its last byte. */
   #inputEnded = false;
   #open = true;
+  #refusals = 0;
   #stopping = false;
   #replies = "";
   #helo: string | null = null;
@@ -53,7 +54,7 @@ export class Session implements Conversation {
       isOwnAddress: context.isOwnAddress,
       submission: context.submission,
       rewriting: context.rewriting,
-      refused: (what) => context.log(log.refusedAddress(this.#who(), what)),
+      refused: (what) => this.#refused(what),
     });
     this.#mail = new MailData(context, {
       input: this.#input,
@@ -297,6 +298,11 @@ export class Session implements Conversation {
     this.#run();
   }
 
+  #refused(what: { readonly from: string; readonly to?: string; readonly reply: string }): void {
+    if (++this.#refusals > log.REFUSALS_MAX) return;
+    this.#context.log(log.refusedAddress(this.#who(), what));
+  }
+
   /** Between the chunks of a message only BDAT, RSET, and what asks nothing of it. */
   #midMessage(): string | null {
     return this.#mail.underWay ? replies.inChunks() : null;
@@ -308,8 +314,8 @@ export class Session implements Conversation {
     this.#mail.abort();
     this.#input.clear();
     const seconds = (this.#context.now() - this.#began) / 1000;
-    const messages = this.#mail.queued;
-    this.#context.log(log.ended(this.#who(), { why, detail, messages, seconds }));
+    const done = { messages: this.#mail.queued, refusals: this.#refusals, seconds };
+    this.#context.log(log.ended(this.#who(), { why, detail, ...done }));
     this.#flush();
     this.#wire.end(why === "quit");
   }

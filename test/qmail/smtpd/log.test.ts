@@ -26,6 +26,7 @@ test("the lines have the form that is written down", () => {
       why: "disconnected",
       detail: "tls: no shared cipher",
       messages: 0,
+      refusals: 3,
       seconds: 1,
     }),
     "smtpd: 4711.3 event=ended ip=192.0.2.1 why=disconnected detail=tls:%20no%20shared%20cipher " +
@@ -69,4 +70,22 @@ test("other lines are none of ours", () => {
   for (const text of ["", "new msg 4", "smtpd: 1.1", "smtpd: 1.1 ip=x", "smtpd: 1.1 event=a B=c"]) {
     assert.equal(log.parseSmtpdLine(text), null);
   }
+});
+
+test("a log that nobody reads loses lines, counted, before it takes memory", async () => {
+  const written: string[] = [];
+  const output = { writableLength: 0, write: (text: string) => written.push(text) > 0 };
+  const batch = new log.LogBatch(output);
+  batch.add("first\n");
+  batch.flush();
+  output.writableLength = log.BACKLOG_MAX + 1;
+  for (let n = 0; n < 1000; n++) batch.add("lost\n");
+  batch.flush();
+  output.writableLength = 0;
+  batch.add("last\n");
+  batch.flush();
+  assert.deepEqual(written, [
+    "first\n",
+    "smtpd: warning: 1000 lines are lost: nobody has read them\nlast\n",
+  ]);
 });

@@ -241,6 +241,14 @@ test("Session tells the log what it decided", async () => {
   ]);
 });
 
+test("Session names the first hundred addresses that it refuses, and counts the rest", () => {
+  const client = new Client(controls).send("MAIL FROM:<a@b>\r\n");
+  client.send("RCPT TO:<x@else.test>\r\n".repeat(1000));
+  client.session.lost();
+  assert.equal(client.log.filter((line) => line.includes("refused-recipient")).length, 100);
+  assert.match(client.log.at(-1) ?? "", / messages=0 refused=1000 /);
+});
+
 test("Session takes any bytes without a crash, and holds a bounded number of them", async () => {
   const word = fc.constantFrom(
     "EHLO x\r\n",
