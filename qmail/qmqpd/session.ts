@@ -16,9 +16,8 @@ import {
 } from "../net/netstring.ts";
 import { Incoming, plainAddress, RECIPIENTS_MAX } from "../qmtpd/incoming.ts";
 import * as log from "../qmtpd/log.ts";
+import * as replies from "../qmtpd/replies.ts";
 import type { Session, SessionContext } from "../qmtpd/service.ts";
-
-const BAD_ADDRESS = "Dsorry, I can't accept addresses like that (#5.1.3)";
 
 interface Envelope {
   readonly sender: string;
@@ -52,7 +51,7 @@ export class QmqpSession implements Session {
       await readComma(inside);
       const envelope = await readEnvelope(inside);
       await readComma(input);
-      if (envelope === null) incoming.refuse(BAD_ADDRESS);
+      if (envelope === null) incoming.refuse(replies.badAddress());
       await this.#finish(incoming, envelope ?? { sender: "", recipients: [] });
     } finally {
       incoming.abort();

@@ -5,6 +5,7 @@ import { MAX_HOPS } from "../smtpd/blast.ts";
 import type { Client } from "./client.ts";
 import { HopCounter } from "./hops.ts";
 import { receivedLine } from "./received.ts";
+import * as replies from "./replies.ts";
 
 /** A longer address is none (C qmail: the buffers of qmail-qmtpd.c). */
 export const ADDRESS_MAX = 999;
@@ -68,8 +69,8 @@ export class Incoming {
     if (!this.#qmail) return { reply: this.#refusal, qp: null };
     const result = await this.#qmail.close(sender, recipients);
     this.#qmail = null;
-    if (result.ok) return { reply: `Kok ${this.#now} qp ${result.qp}`, qp: result.qp };
-    return { reply: (result.permanent ? "D" : "Z") + result.text, qp: null };
+    if (result.ok) return { reply: replies.accepted(this.#now, result.qp), qp: result.qp };
+    return { reply: replies.queueFailed(result.permanent, result.text), qp: null };
   }
 }
 

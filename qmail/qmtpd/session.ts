@@ -18,18 +18,13 @@ import {
 import { ADDRESS_MAX, Incoming, plainAddress, RECIPIENTS_MAX } from "./incoming.ts";
 import { CrlfDecoder } from "./line-endings.ts";
 import * as log from "./log.ts";
+import * as replies from "./replies.ts";
 import type { Session, SessionContext } from "./service.ts";
 
 const LF = 10;
 const CR = 13;
 /** Answers are written in pieces of about this size. */
 const ANSWERS_BYTES = 16_384;
-
-const NO_GATEWAY = "Dsorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)";
-const NO_CONTROLS = "Zunable to read controls (#4.3.0)";
-const BAD_RECIPIENT = "Dsorry, I can't handle that recipient (#5.1.3)";
-const BAD_SENDER = "Dunacceptable sender (#5.1.7)";
-const TOO_BIG = "Dsorry, that message size exceeds my databytes limit (#5.3.4)";
 
 /** What qmtpd needs to know beside what every session does. */
 export interface QmtpContext extends SessionContext {
@@ -82,8 +77,8 @@ export class QmtpSession implements Session {
       const sender = plainAddress(await readShortNetstring(input, ADDRESS_MAX));
       const recipients = await this.#recipients(input);
       if (recipients.taken.length === 0) incoming.abort();
-      if (sender === null) incoming.refuse(BAD_SENDER);
-      if (this.#isTooBig(incoming.bytes)) incoming.refuse(TOO_BIG);
+      if (sender === null) incoming.refuse(replies.badSender());
+      if (this.#isTooBig(incoming.bytes)) incoming.refuse(replies.tooBig());
       await this.#finish(incoming, { sender: sender ?? "", ...recipients });
     } finally {
       incoming.abort();
@@ -130,14 +125,15 @@ export class QmtpSession implements Session {
   #recipient(bytes: Buffer): { readonly address: string } | { readonly refusal: string } {
     const { relayclient, allows } = this.#context;
     const most = ADDRESS_MAX - (relayclient?.length ?? 0);
-    if (bytes.length > most) return { refusal: BAD_RECIPIENT };
+    if (bytes.length > most) return { refusal: replies.badRecipient() };
     try {
-      if (relayclient === null && !allows(bytes.toString("latin1"))) return { refusal: NO_GATEWAY };
+      if (relayclient === null && !allows(bytes.toString("latin1")))
+        return { refusal: replies.noGateway() };
     } catch {
-      return { refusal: NO_CONTROLS };
+      return { refusal: replies.noControls() };
     }
     const address = plainAddress(bytes, most);
-    return address === null ? { refusal: BAD_RECIPIENT } : { address };
+    return address === null ? { refusal: replies.badRecipient() } : { address };
   }
 
   async #finish(

@@ -34,16 +34,14 @@ export class MailServer {
     chmodSync(home, 0o755);
     for (const path of ["users", "control", "run", "run/net", "run/relay", "joe"])
       mkdirSync(join(home, path));
-    for (const path of ["", "/new", "/cur", "/tmp"]) {
-      mkdirSync(server.maildir + path);
-      if (process.getuid?.() === 0) chownSync(server.maildir + path, uid, uid);
-    }
+    server.empty();
     writeFileSync(join(home, ".sandbox"), "");
     writeFileSync(join(home, "control/me"), "mail.test\n");
     const account = { uid, gid: uid, home: join(home, "joe"), shell: "/bin/sh", hash, scram: null };
     await changeUserFile(home, () => [
       { ...account, user: "joe", secret: "pw" },
       { ...account, user: "nosecret", secret: null },
+      { ...account, user: "broken", hash: "no hash", secret: null },
     ]);
     return server;
   }
@@ -56,9 +54,24 @@ export class MailServer {
     utimesSync(file, time, time);
   }
 
-  /** Removes all messages. */
+  /** Removes all messages, and mends what was done to the Maildir. */
   empty(): void {
-    for (const path of this.left()) rmSync(join(this.maildir, path));
+    rmSync(this.maildir, { recursive: true, force: true });
+    for (const path of ["", "/new", "/cur", "/tmp"]) {
+      mkdirSync(this.maildir + path);
+      if (process.getuid?.() === 0) chownSync(this.maildir + path, uid, uid);
+    }
+  }
+
+  /** Something of the Maildir, or with "." all of it, is not there any more. */
+  gone(path: string): void {
+    rmSync(join(this.maildir, path), { recursive: true });
+  }
+
+  /** A directory stands where a message was. */
+  inTheWay(path: string): void {
+    this.gone(path);
+    mkdirSync(join(this.maildir, path));
   }
 
   /** Every file in new/ and cur/. */

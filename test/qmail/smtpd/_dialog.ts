@@ -4,7 +4,8 @@
  *   # remark                    control NAME: LINE|LINE      env NAME=VALUE      queue-exit CODE
  *   options --LIKE THIS         (for the command line; users of AUTH are "joe" with "secret")
  *   -> command, CR LF follows   => bytes, with \r \n \0      => *N bytes, N times
- *   <- beginning of a reply     <- /pattern/                 closed: we hang up
+ *   <- beginning of a reply     <- /pattern/                 <- *N N replies      closed: we hang up
+ *   silence: for too long       stop: the service is to end  doors NAME...: only these
  *   certificate                 in-one-piece: not for a door that takes single bytes
  *   tls: the handshake          end-of-input: the client sends no more, but listens
  *   queued SENDER RECIPIENT...  (<> nobody, _ space)         nothing-queued
@@ -22,6 +23,8 @@ export interface Dialog {
   readonly options: readonly string[];
   /** There is a certificate, so TLS can begin. */
   readonly certificate: boolean;
+  /** Names of the doors it is for; none: all. */
+  readonly doors: readonly string[];
   /** What is sent at once must arrive at once. */
   readonly inOnePiece: boolean;
   readonly steps: readonly Step[];
@@ -39,6 +42,10 @@ export interface Driver {
   /** Begins TLS; resolves when it is there. */
   secure(): Promise<void>;
   endInput(): void;
+  /** The client says nothing until the other side has had enough. */
+  silence(): void;
+  /** The service is told to end. */
+  stop(): void;
   /** The next line without CR LF; null when the other side has hung up. */
   reply(): Promise<string | null>;
   /** The messages in the queue, in order. */
@@ -47,7 +54,8 @@ export interface Driver {
   close(): Promise<void>;
 }
 
-const STEP = /^(->|=>|<-|closed|tls|end-of-input|queued|nothing-queued|received|body)(?: (.*))?$/;
+const STEP =
+  /^(->|=>|<-|closed|tls|end-of-input|silence|stop|queued|nothing-queued|received|body)(?: (.*))?$/;
 
 /** The dialog in `text`. Throws on a line that is none. */
 export function parseDialog(text: string): Dialog {
@@ -58,22 +66,25 @@ export function parseDialog(text: string): Dialog {
   let options: string[] = [];
   let certificate = false;
   let inOnePiece = false;
+  let doors: string[] = [];
   for (const [index, line] of text.split("\n").entries()) {
     const [, control, lines = ""] = /^control (\S+): (.*)$/.exec(line) ?? [];
     const [, name, value = ""] = /^env (\S+?)=(.*)$/.exec(line) ?? [];
     const [, verb, rest = ""] = STEP.exec(line) ?? [];
     const words = /^options (.+)$/.exec(line)?.[1];
+    const names = /^doors (.+)$/.exec(line)?.[1];
     const exit = /^queue-exit (\d+)$/.exec(line)?.[1];
     if (control) controls[control] = `${lines.replaceAll("|", "\n")}\n`;
     else if (name) env[name] = value;
     else if (line === "certificate") certificate = true;
     else if (line === "in-one-piece") inOnePiece = true;
+    else if (names) doors = names.split(" ");
     else if (words) options = words.split(" ");
     else if (exit) queueExit = Number(exit);
     else if (verb) steps.push({ line: index + 1, verb, text: rest });
     else if (line !== "" && !line.startsWith("#")) throw new Error(`no dialog line: "${line}"`);
   }
-  return { controls, env, queueExit, options, certificate, inOnePiece, steps };
+  return { controls, env, queueExit, options, certificate, doors, inOnePiece, steps };
 }
 
 /** Plays `dialog`; every line of the other side must be expected. */
@@ -112,9 +123,17 @@ async function playStep({ verb, text }: Step, driver: Driver, seen: Seen): Promi
     case "end-of-input":
       driver.endInput();
       break;
-    case "<-":
-      expectText(await driver.reply(), text);
+    case "silence":
+      driver.silence();
       break;
+    case "stop":
+      driver.stop();
+      break;
+    case "<-": {
+      const [, count = "1", expected = ""] = /^(?:\*(\d+) )?(.*)$/.exec(text) ?? [];
+      for (let n = 0; n < Number(count); n++) expectText(await driver.reply(), expected);
+      break;
+    }
     case "closed":
       assert.equal(await driver.reply(), null);
       break;

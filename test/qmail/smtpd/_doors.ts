@@ -114,6 +114,8 @@ async function engine(dialog: Dialog, home: string, piece: number): Promise<Driv
       });
     },
     endInput: () => client.session.inputEnd(),
+    silence: () => client.session.timeout(),
+    stop: () => client.session.stop(),
     reply: () => replies.next(),
     queued: () => queue.messages,
     async close() {
@@ -191,6 +193,8 @@ async function service(dialog: Dialog, home: string): Promise<Driver> {
   return {
     ...client,
     reply: () => client.replies.next(),
+    silence() {},
+    stop: () => void server.end(),
     queued: () => queue.messages,
     async close() {
       client.destroy();
@@ -229,6 +233,8 @@ async function classic(dialog: Dialog, home: string): Promise<Driver> {
   return {
     ...client,
     reply: () => client.replies.next(),
+    silence() {},
+    stop: () => assert.fail("a program has no one to tell it"),
     queued: () => readKept(kept),
     async close() {
       client.endInput();

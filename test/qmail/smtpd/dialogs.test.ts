@@ -15,6 +15,7 @@ for (const file of readdirSync(DIALOGS).filter((name) => name.endsWith(".smtp"))
   const skip = dialog.certificate && withoutOpenssl;
   for (const [door, begin] of Object.entries(DOORS)) {
     if (dialog.inOnePiece && door.includes("byte")) continue;
+    if (dialog.doors.length > 0 && !dialog.doors.includes(door)) continue;
     test(`${file}: ${door}`, { timeout: 60_000, skip }, async () => {
       const home = makeHome(dialog);
       try {
