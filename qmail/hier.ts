@@ -83,6 +83,8 @@ export const HIER: readonly HierEntry[] = [
   directory("run/remote", "qmailr", 0o700),
   // A file for each address that may relay for a while: who writes here opens relaying.
   directory("run/relay", "root", 0o755),
+  // A file for each client and account that has failed to log in.
+  directory("run/brakes", "qmaild", 0o700, "nofiles"),
   // Through here root asks qmail-send for actions on messages.
   directory("run/send", "qmails", 0o700),
   // Which messages are held: of a name in here qmail-send alone is the writer.

@@ -38,7 +38,7 @@ const PATTERNS: Readonly<Record<string, RegExp>> = {
 
 /** What no dialog of one session can come to, and the test that does. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
-  "smtp.authBraked": "./qmail/smtpd/server.test.ts",
+  "smtp.authBraked": "./qmail/pop3d/service.test.ts",
   "smtp.busy": "./qmail/smtpd/server.test.ts",
   "smtp.queueNotOpen": "./qmail/smtpd/session.test.ts",
   "pop3.busy": "./qmail/pop3d/service.test.ts",

@@ -1,61 +1,51 @@
 /**
  * A brake on guessing: who has failed too often must wait. Each failure counts, and one is forgiven
- * every `forgiveSeconds`. Used for logins, by client and by account.
+ * every `forgiveSeconds`; all that is kept of a key is the time at which all its failures are. Used for logins, by
+ * client and by account.
  */
 
+import type { Times } from "./shared-times.ts";
+
 export interface BrakeOptions {
+  /** What its keys begin with, since brakes may share their times. */
+  readonly name: string;
   /** So many failures are free. */
   readonly free: number;
   readonly forgiveSeconds: number;
-  /** So many keys are remembered; the one that failed longest ago is forgotten first. */
-  readonly keys?: number;
 }
-
-interface Failures {
-  readonly count: number;
-  /** Seconds, when `count` was true. */
-  readonly at: number;
-}
-
-const KEYS = 20_000;
 
 export class Brake {
   readonly #options: BrakeOptions;
-  readonly #failures = new Map<string, Failures>();
+  readonly #times: Times;
 
-  constructor(options: BrakeOptions) {
+  constructor(options: BrakeOptions, times: Times) {
     this.#options = options;
+    this.#times = times;
   }
 
   /** True while `key` must wait; `now` in seconds. */
   holds(key: string, now: number): boolean {
-    return Math.ceil(this.#count(key, now)) >= this.#options.free;
+    return Math.ceil(this.#failures(key, now)) >= this.#options.free;
   }
 
   failed(key: string, now: number): void {
-    const { keys = KEYS } = this.#options;
-    const count = Math.min(this.#count(key, now) + 1, this.#options.free);
-    // Deleted first, so that it moves to the end of the map.
-    this.#failures.delete(key);
-    this.#failures.set(key, { count, at: now });
-    if (this.#failures.size <= keys) return;
-    for (const oldest of this.#failures.keys()) {
-      this.#failures.delete(oldest);
-      return;
-    }
+    this.#set(key, Math.min(this.#failures(key, now) + 1, this.#options.free), now);
   }
 
   /** One failure of `key` was none. */
-  takeBack(key: string): void {
-    const known = this.#failures.get(key);
-    if (!known) return;
-    if (known.count <= 1) this.#failures.delete(key);
-    else this.#failures.set(key, { ...known, count: known.count - 1 });
+  takeBack(key: string, now: number): void {
+    this.#set(key, Math.max(this.#failures(key, now) - 1, 0), now);
   }
 
-  #count(key: string, now: number): number {
-    const known = this.#failures.get(key);
-    if (!known) return 0;
-    return Math.max(0, known.count - (now - known.at) / this.#options.forgiveSeconds);
+  #failures(key: string, now: number): number {
+    const until = this.#times.get(`${this.#options.name} ${key}`) ?? now;
+    const { free, forgiveSeconds } = this.#options;
+    // A clock that was set back must not hold anybody for longer than all failures do.
+    return Math.min(Math.max(until - now, 0) / forgiveSeconds, free);
+  }
+
+  #set(key: string, failures: number, now: number): void {
+    const { name, forgiveSeconds } = this.#options;
+    this.#times.set(`${name} ${key}`, now + failures * forgiveSeconds);
   }
 }

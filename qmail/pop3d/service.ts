@@ -7,7 +7,7 @@ import { EXIT } from "../exit.ts";
 import { readIds } from "../ids.ts";
 import { Connection, socketEnds } from "../net/connection.ts";
 import { Listener } from "../net/listener.ts";
-import { LoginBrakes } from "../net/login-brakes.ts";
+import { siteBrakes } from "../net/login-brakes.ts";
 import { Certificates } from "../net/tls.ts";
 import { programPath } from "../programs.ts";
 import { sayReady } from "../supervise/ready.ts";
@@ -24,7 +24,7 @@ class Pop3Server {
   readonly #options: Pop3Options;
   readonly #certificates: Certificates | null;
   readonly #host: string;
-  readonly #brakes = new LoginBrakes(() => Date.now() / 1000);
+  readonly #brakes = siteBrakes(".", (text) => write(log.warning(text)));
   #sessions = 0;
 
   constructor(options: Pop3Options, certificates: Certificates | null, host: string) {

@@ -6,7 +6,7 @@ import { isRelayOpen, RELAY_DIRECTORY } from "../checkpassword/relay.ts";
 import { type ListenAddress, plainAddress } from "../net/address.ts";
 import { Connection, socketEnds } from "../net/connection.ts";
 import { Listener, type Served } from "../net/listener.ts";
-import { LoginBrakes } from "../net/login-brakes.ts";
+import { type LoginBrakes, siteBrakes } from "../net/login-brakes.ts";
 import type { Certificates } from "../net/tls.ts";
 import type { QueueDoor } from "../queue/qmail.ts";
 import { ALLOWED, type Instructions, Rules } from "../tcpserver/rules.ts";
@@ -57,7 +57,7 @@ export class SmtpServer {
   readonly #listener: Listener<SmtpAddress>;
   readonly #own = ownAddresses();
   readonly #rules: Rules | null;
-  readonly #brakes = new LoginBrakes(() => Date.now() / 1000);
+  readonly #brakes: LoginBrakes;
   #parts: ServerParts | null = null;
   #controls: SmtpdControls | null = null;
   #lastId = 0;
@@ -65,6 +65,7 @@ export class SmtpServer {
   constructor(options: ServerOptions) {
     this.#options = options;
     const { listen, concurrency, perClient, home, rules } = options;
+    this.#brakes = siteBrakes(home, (text) => options.log(log.warning(text)));
     this.#rules = rules === null ? null : new Rules(resolve(home, rules));
     this.#listener = new Listener<SmtpAddress>({
       listen,

@@ -8,7 +8,7 @@ function begun(brakes: LoginBrakes, ip: string, login: string, count = 100): num
 }
 
 test("guesses that begin together count from their beginning", () => {
-  const brakes = new LoginBrakes(() => 1000);
+  const brakes = new LoginBrakes(new Map(), () => 1000);
   assert.equal(begun(brakes, "192.0.2.1", "joe"), 20);
   assert.equal(begun(brakes, "192.0.2.1", "jane"), 0);
   assert.equal(begun(brakes, "192.0.2.2", "JOE"), 0);
@@ -16,7 +16,7 @@ test("guesses that begin together count from their beginning", () => {
 });
 
 test("what was right, or could not be said, is no failure", () => {
-  const brakes = new LoginBrakes(() => 1000);
+  const brakes = new LoginBrakes(new Map(), () => 1000);
   for (let n = 0; n < 100; n++) {
     const guess = brakes.for("192.0.2.1").guess("joe") ?? assert.fail(`${n}`);
     if (n % 2 === 0) guess.right();
@@ -26,7 +26,7 @@ test("what was right, or could not be said, is no failure", () => {
 });
 
 test("nobody is locked out where he has logged in before, yet guessing there is held", () => {
-  const brakes = new LoginBrakes(() => 1000);
+  const brakes = new LoginBrakes(new Map(), () => 1000);
   brakes.for("192.0.2.1").guess("joe")?.right();
   assert.equal(begun(brakes, "2001:db8::1", "joe"), 20);
   assert.equal(begun(brakes, "2001:db8:0:1::1", "joe"), 0);
@@ -35,7 +35,7 @@ test("nobody is locked out where he has logged in before, yet guessing there is 
 
 test("with time one more guess is free, and no more than one", () => {
   let now = 1000;
-  const brakes = new LoginBrakes(() => now);
+  const brakes = new LoginBrakes(new Map(), () => now);
   begun(brakes, "192.0.2.1", "joe");
   now += 61;
   assert.equal(begun(brakes, "192.0.2.1", "joe"), 1);

@@ -32,7 +32,7 @@ export class MailServer {
     const server = new MailServer();
     const { home } = server;
     chmodSync(home, 0o755);
-    for (const path of ["users", "control", "run", "run/net", "run/relay", "joe"])
+    for (const path of ["users", "control", "run", "run/net", "run/relay", "run/brakes", "joe"])
       mkdirSync(join(home, path));
     server.empty();
     writeFileSync(join(home, ".sandbox"), "");
@@ -117,6 +117,11 @@ export class MailServer {
 
   /** What the service has said. */
   log = "";
+
+  /** Sends a signal to the services. */
+  kill(signal: NodeJS.Signals): void {
+    for (const child of this.#children) child.kill(signal);
+  }
 
   /** The programs, as a tcpserver would start them for each connection; their port. */
   async programs(): Promise<number> {
