@@ -1,26 +1,30 @@
 /**
- * Connections beside Postfix, the two systems in turn in one run: how many a second are greeted and let go, in plain text
- * and with STARTTLS, and how much memory an idle one costs.
+ * Connections beside Postfix and Haraka, the systems in turn in one run: how many a second are greeted and let go, in plain
+ * text and with STARTTLS, what processor time one costs the server, and how much memory an idle one.
  *
- *   node bench/connections.ts [--rounds 5] [--connections 2000] [--tls 500] [--idle 400]
+ *   node bench/connections.ts [--rounds 5] [--connections 2000] [--tls 500] [--idle 400] [--haraka DIRECTORY]
  *
- * With --connections 0 only memory is measured.
+ * With --connections 0 only memory is measured. Haraka takes part when DIRECTORY has it: `npm install Haraka` there.
  *
  * Needs root (Postfix does), openssl and Debian's package postfix. All traffic stays on 127.0.0.1. The client is one Node
- * process on the same cores, so the figures are lower than what each server alone could do. Memory is the
- * growth of all processes' PSS; what the kernel keeps for a socket is the same for both, and left out.
+ * process on the same cores and costs more than the servers, so connections a second say little but for who waits; on a
+ * machine that does other things many processes get more of it than one. Memory is the growth of all processes' PSS; what the
+ * kernel keeps for a socket is the same for all, and left out. "node" is the least that a server in Node can do.
  */
 
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { compare, describeMachine, freePort } from "./_bench.ts";
-import { type MailServer, makePostfix, postfixVersion } from "./_postfix.ts";
+import { describeMachine, freePort, median } from "./_bench.ts";
+import { makeHarakaSmtpd } from "./_haraka-smtpd.ts";
+import { makePostfix, postfixVersion } from "./_postfix.ts";
+import { childrenOf } from "./_processes.ts";
 import { launch, makeQmailctl } from "./_qmailctl.ts";
 
 /** So many connections at once are being made. */
@@ -34,6 +38,7 @@ const { values } = parseArgs({
     connections: { type: "string", default: "2000" },
     tls: { type: "string", default: "500" },
     idle: { type: "string", default: "400" },
+    haraka: { type: "string" },
   },
 });
 const [rounds, connections, tlsConnections, idle] = [
@@ -43,7 +48,11 @@ const [rounds, connections, tlsConnections, idle] = [
   values.idle,
 ].map(Number) as [number, number, number, number];
 
-interface Measured extends MailServer {
+interface Measured {
+  readonly name: string;
+  readonly port: number;
+  start(): void;
+  stop(): void;
   /** The processes that are its. */
   processes(): number[];
 }
@@ -83,8 +92,10 @@ async function open(port: number, tls: boolean): Promise<Socket> {
   return secure;
 }
 
-/** Connections a second. */
-async function rate({ port }: MailServer, count: number, tls: boolean): Promise<number> {
+/** Connections a second, and microseconds of processor time that each costs the server. */
+async function rate(server: Measured, count: number, tls: boolean): Promise<Rate> {
+  const { port } = server;
+  const before = processorTime(server.processes());
   const started = performance.now();
   let left = count;
   const visit = async () => {
@@ -95,7 +106,28 @@ async function rate({ port }: MailServer, count: number, tls: boolean): Promise<
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, visit));
-  return (count / (performance.now() - started)) * 1000;
+  const perSecond = (count / (performance.now() - started)) * 1000;
+  const cost = processorTime(server.processes()) - before;
+  return { perSecond, cost: (cost / count) * 1e6 };
+}
+
+interface Rate {
+  readonly perSecond: number;
+  readonly cost: number;
+}
+
+/** Seconds that these processes and the children they have buried have had of a processor. */
+function processorTime(pids: readonly number[]): number {
+  const ticks = pids.map((pid) => {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+    } catch {
+      return 0;
+    }
+  });
+  return ticks.reduce((sum, each) => sum + each, 0) / 100;
 }
 
 /** kB for each connection that says nothing. */
@@ -103,6 +135,7 @@ async function memory(server: Measured, tls: boolean): Promise<number> {
   // Memory once had is kept for the next: only a new server shows what it needs.
   server.stop();
   server.start();
+  await answering(server);
   await rate(server, AT_ONCE, tls);
   await sleep(SETTLE_MS);
   const before = pss(server.processes());
@@ -115,6 +148,19 @@ async function memory(server: Measured, tls: boolean): Promise<number> {
   const after = pss(server.processes());
   for (const socket of sockets) socket.destroy();
   return (after - before) / sockets.length;
+}
+
+/** Resolves when it takes connections. */
+async function answering({ port }: Measured): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      (await open(port, false)).destroy();
+      return;
+    } catch (error) {
+      if (tries > 200) throw error;
+      await sleep(100);
+    }
+  }
 }
 
 /** kB that these processes have to themselves, with their share of what they have in common. */
@@ -130,20 +176,6 @@ function pss(pids: readonly number[]): number {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-function childrenOf(parent: number): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-        return Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0]) === parent;
-      } catch {
-        return false;
-      }
-    });
-}
-
 function ourProcesses(directory: string): number[] {
   const text = execFileSync(process.execPath, launch(directory, "status", "--json"), {
     encoding: "utf8",
@@ -157,7 +189,8 @@ function ourProcesses(directory: string): number[] {
     .map(({ pid }) => pid);
 }
 
-async function servers(directory: string): Promise<[ours: Measured, theirs: Measured]> {
+/** What takes part; all need `directory` to stay. */
+async function servers(directory: string): Promise<Measured[]> {
   const [certificate, key] = [join(directory, "bench.crt"), join(directory, "bench.key")];
   execFileSync(
     "openssl",
@@ -167,10 +200,11 @@ async function servers(directory: string): Promise<[ours: Measured, theirs: Meas
     ],
     { stdio: "ignore" },
   );
-  const [ourDirectory, theirDirectory] = ["qmailctl", "postfix"].map((name) =>
-    join(directory, name),
-  ) as [string, string];
-  for (const path of [ourDirectory, theirDirectory]) mkdirSync(path);
+  const within = (name: string) => {
+    mkdirSync(join(directory, name));
+    return join(directory, name);
+  };
+  const [ourDirectory, theirDirectory] = [within("qmailctl"), within("postfix")];
   const ours = makeQmailctl(ourDirectory, await freePort(), {
     concurrency: 1,
     sessions: idle + AT_ONCE,
@@ -184,10 +218,51 @@ async function servers(directory: string): Promise<[ours: Measured, theirs: Meas
   });
   const master = () =>
     Number(readFileSync(join(theirDirectory, "spool/pid/master.pid"), "utf8").trim());
-  return [
+  const all: Measured[] = [
     { ...ours, processes: () => ourProcesses(ourDirectory) },
     { ...theirs, processes: () => [master(), ...childrenOf(master())] },
+    bareNode(await freePort(), certificate, key),
   ];
+  const { haraka: installed } = values;
+  if (installed === undefined) return all;
+  const options = { installed, port: await freePort(), certificate, key };
+  const haraka = makeHarakaSmtpd(within("haraka"), options);
+  return [...all, { ...haraka, name: `haraka ${haraka.version}` }];
+}
+
+function bareNode(port: number, certificate: string, key: string): Measured {
+  const program = fileURLToPath(new URL("./_bare-tls.ts", import.meta.url));
+  let child: ChildProcess | null = null;
+  return {
+    name: "node",
+    port,
+    start() {
+      child = spawn(process.execPath, [program, certificate, key, String(port)]);
+    },
+    stop: () => void child?.kill("SIGKILL"),
+    processes: () => [child?.pid ?? 0],
+  };
+}
+
+/** Measures all in turn, `rounds` times, and shows for each figure the median and the range. */
+async function show<Figures extends Readonly<Record<string, number>>>(
+  all: readonly Measured[],
+  what: string,
+  measure: (server: Measured) => Promise<Figures>,
+): Promise<void> {
+  const figures = all.map((): Figures[] => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [at, server] of all.entries()) figures[at]?.push(await measure(server));
+  }
+  process.stdout.write(`${what}\n`);
+  for (const [at, { name }] of all.entries()) {
+    const columns = Object.keys(figures[at]?.[0] ?? {}).map((unit) => {
+      const each = figures[at]?.map((one) => one[unit] as number) ?? [];
+      const [least, most] = [Math.min(...each), Math.max(...each)];
+      return `${median(each).toFixed(0)} ${unit} (${least.toFixed(0)} to ${most.toFixed(0)})`;
+    });
+    process.stdout.write(`  ${name.padEnd(14)} ${columns.join("   ")}\n`);
+  }
 }
 
 async function main(): Promise<void> {
@@ -195,32 +270,32 @@ async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "qmailctl-bench-"));
   // Postfix's users must be able to reach their files.
   execFileSync("chmod", ["755", directory]);
-  const both = await servers(directory);
-  const [ours, theirs] = both;
+  const all = await servers(directory);
   try {
-    for (const server of both) server.start();
+    for (const server of all) server.start();
+    for (const server of all) await answering(server);
     process.stdout.write(describeMachine(directory));
     process.stdout.write(
-      `Postfix ${postfixVersion()}; ${AT_ONCE} connections being made at once\n`,
+      `Postfix ${postfixVersion()}; ${AT_ONCE} connections being made at once; median of ${rounds} rounds in turn (range)\n`,
     );
     for (const tls of connections > 0 ? [false, true] : []) {
       const count = tls ? tlsConnections : connections;
       const kind = tls ? "with STARTTLS" : "in plain text";
-      await compare(rounds, `connections a second ${kind}, ${count} a round`, async () => [
-        await rate(ours, count, tls),
-        await rate(theirs, count, tls),
-      ]);
+      for (const server of all) await rate(server, count, tls);
+      await show(all, `${count} connections a round ${kind}`, async (server) => {
+        const { perSecond, cost } = await rate(server, count, tls);
+        return { "a second": perSecond, "µs of processor time each": cost };
+      });
     }
     for (const tls of [false, true]) {
       const kind = tls ? "in TLS" : "in plain text";
-      await compare(rounds, `kB for each of ${idle} idle connections ${kind}`, async () => [
-        await memory(ours, tls),
-        await memory(theirs, tls),
-      ]);
+      await show(all, `${idle} idle connections ${kind}`, async (server) => {
+        return { "kB each": await memory(server, tls) };
+      });
     }
   } finally {
-    for (const server of both) server.stop();
-    rmSync(directory, { recursive: true, force: true });
+    for (const server of all) server.stop();
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
