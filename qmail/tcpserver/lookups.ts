@@ -1,17 +1,25 @@
 /** What is found out about a connection before its program runs: names in DNS, and IDENT (RFC 1413). */
 
 import { Resolver } from "node:dns/promises";
-import { connect } from "node:net";
+import { connect, isIP } from "node:net";
 import { ipv6Groups } from "./keys.ts";
 
 const DNS = { timeout: 5000, tries: 3 };
 /** No longer answer is read. */
 const INFO_MAX = 1000;
 
+/** Asks the name servers of $DNSCACHEIP, as ucspi-tcp does, or of the system. */
+function resolver(): Resolver {
+  const resolver = new Resolver(DNS);
+  const servers = (process.env.DNSCACHEIP ?? "").split(/[^0-9A-Fa-f.:]+/).filter(isIP);
+  if (servers.length > 0) resolver.setServers(servers);
+  return resolver;
+}
+
 /** The name of `ip` in DNS, lower case; null: none, or no answer. */
 export async function hostName(ip: string): Promise<string | null> {
   try {
-    const [name] = await new Resolver(DNS).resolvePtr(reverseName(ip));
+    const [name] = await resolver().resolvePtr(reverseName(ip));
     return name?.toLowerCase() || null;
   } catch {
     return null;
@@ -28,9 +36,9 @@ function reverseName(ip: string): string {
 
 /** Whether DNS says that `host` has the address `ip`. */
 export async function hasAddress(host: string, ip: string): Promise<boolean> {
-  const resolver = new Resolver(DNS);
   try {
-    const found = ip.includes(":") ? await resolver.resolve6(host) : await resolver.resolve4(host);
+    const asked = resolver();
+    const found = ip.includes(":") ? await asked.resolve6(host) : await asked.resolve4(host);
     return found.includes(ip);
   } catch {
     return false;

@@ -11,6 +11,7 @@ import type { QmailUser } from "../../qmail/ids.ts";
 import { processInfo } from "../../qmail/supervise/procfs.ts";
 import { getgrnam, getpwnam } from "../../qmail/users/passwd.ts";
 import { asRoot } from "./_as-root.ts";
+import { pop3AsRoot } from "./_pop3-as-root.ts";
 import { freePort, LAUNCHER, lacks, qmailctl, run } from "./_site.ts";
 import { submissionAsRoot } from "./_submission-as-root.ts";
 
@@ -228,6 +229,7 @@ test("a real installation", { skip }, async (t) => {
     });
 
     await submissionAsRoot(t, USER);
+    await pop3AsRoot(t, USER);
   } finally {
     await ctl("stop");
     // A mount point cannot be removed, but emptied.
