@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import { arrived, freePort, lacks, makeSite, qmailctl, run, type Site, until } from "./_site.ts";
+import { arrived, freePort, lacks, makeSite, run, type Site } from "./_site.ts";
 
 /** /usr/sbin, where smtp-source is, need not be in a user's PATH. */
 const SMTP_SOURCE = "/usr/sbin/smtp-source";
@@ -101,32 +101,6 @@ test("tcpserver runs bin/ofmipd with a table of names", { skip, timeout: 120_000
     assert.match(text, /^Return-Path: <sales@mail\.example\.test>$/m);
     assert.deepEqual(text.match(/^From: .*$/gm), ['From: "Joe Shmoe" <sales@mail.example.test>']);
   }
-});
-
-test("tcpserver runs bin/qmail-popup, bin/checkpassword and bin/qmail-pop3d", {
-  skip: skip || lacks("curl"),
-  timeout: 120_000,
-}, async () => {
-  await using site = await runningSite();
-  const added = await qmailctl(["--config", site.config, "user", "add", "you"], {
-    input: "secret\n",
-  });
-  assert.equal(added.code, 0, added.stderr);
-  await smtpSource(site.port, 1);
-  await arrived(maildir(site), 1);
-  const bin = (name: string) => join(site.home, "bin", name);
-  const program = [bin("qmail-popup"), "mail.test", bin("checkpassword"), bin("qmail-pop3d")];
-  await using server = new TcpServer([...program, "Maildir"]);
-  const url = `pop3://127.0.0.1:${await server.port}/`;
-  const curl = (...args: string[]) => run("curl", ["-s", ...args]);
-  assert.equal((await curl("-u", "you:wrong", url)).code, 67);
-  const list = async () => (await curl("-u", "you:secret", url)).stdout.trim();
-  // A message of this very second is not shown yet.
-  await until(async () => /^1 \d+$/.test(await list()), "the message is shown");
-  const message = await curl("-u", "you:secret", `${url}1`);
-  assert.match(message.stdout, /^Return-Path: <sender@else\.test>\r$/m);
-  await curl("-u", "you:secret", "-X", "DELE 1", "-l", url);
-  assert.equal(await list(), "");
 });
 
 test("tcpserver runs bin/qmail-qmtpd", { skip, timeout: 120_000 }, async () => {

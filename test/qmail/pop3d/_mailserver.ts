@@ -81,7 +81,8 @@ export class MailServer {
       .sort();
   }
 
-  get #env(): NodeJS.ProcessEnv {
+  /** What the programs are told. */
+  get env(): NodeJS.ProcessEnv {
     return { PATH: process.env.PATH, QMAILHOME: this.home };
   }
 
@@ -96,7 +97,7 @@ export class MailServer {
     const child = spawn(
       process.execPath,
       [programPath("pop3d/qmail-popup"), ...listen, `127.0.0.1:${port}`, ...rest],
-      { env: this.#env, stdio: ["ignore", "pipe", "inherit"] },
+      { env: this.env, stdio: ["ignore", "pipe", "inherit"] },
     );
     this.#children.push(child);
     child.stdout?.on("data", (chunk) => {
@@ -123,20 +124,24 @@ export class MailServer {
     for (const child of this.#children) child.kill(signal);
   }
 
-  /** The programs, as a tcpserver would start them for each connection; their port. */
-  async programs(): Promise<number> {
+  /** What a tcpserver is told to run. */
+  get command(): string[] {
     const run = (name: string) => [process.execPath, programPath(name)];
-    const command = [
+    return [
       ...run("pop3d/qmail-popup"),
       "mail.test",
       ...run("checkpassword/checkpassword"),
       ...run("pop3d/qmail-pop3d"),
       "Maildir",
     ];
-    const [program = "", ...args] = command;
+  }
+
+  /** The programs, as a tcpserver would start them for each connection; their port. */
+  async programs(): Promise<number> {
+    const [program = "", ...args] = this.command;
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket: Socket) => {
       this.#children.push(
-        spawn(program, args, { env: this.#env, stdio: [socket, socket, "inherit"] }),
+        spawn(program, args, { env: this.env, stdio: [socket, socket, "inherit"] }),
       );
       socket.destroy();
     });

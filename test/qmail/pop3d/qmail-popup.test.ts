@@ -1,7 +1,8 @@
 /** qmail-popup and any checkpassword program behind it. */
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +10,8 @@ import { after, test } from "node:test";
 import type { Wire } from "../../../qmail/net/connection.ts";
 import { Authorization } from "../../../qmail/pop3d/authorization.ts";
 import { programPath } from "../../../qmail/programs.ts";
+import { lacks, run } from "../../site/_site.ts";
+import { MailServer } from "./_mailserver.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "qmailctl-popup-"));
 after(() => rmSync(directory, { recursive: true }));
@@ -62,6 +65,33 @@ test("what its exit code means", () => {
   ] as const) {
     assert.match(popup(["mail.test", ...command], login("x")), /^\+OK <.*>\r\n\+OK \r\n/);
     assert.equal(popup(["mail.test", ...command], login("x")).split("\r\n")[2], reply);
+  }
+});
+
+test("Debian's tcpserver runs qmail-popup, checkpassword and qmail-pop3d, for curl", {
+  skip: lacks("tcpserver", "curl"),
+  timeout: 300_000,
+}, async () => {
+  await using server = await MailServer.create();
+  for (const n of [1, 2]) server.deliver(`new/${n}`, `Subject: number ${n}\n`, 1_000_000 + n);
+  const options = ["-1", "-R", "-H", "-l", "0", "127.0.0.1", "0"];
+  const child = spawn("tcpserver", [...options, ...server.command], {
+    env: server.env,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  try {
+    const [port] = await once(child.stdout, "data");
+    const url = `pop3://127.0.0.1:${Number(port)}/`;
+    const curl = (...args: string[]) => run("curl", ["-s", "-m", "60", ...args]);
+    // The greeting has a timestamp, so it is APOP that curl takes.
+    assert.equal((await curl("-u", "joe:wrong", url)).code, 67);
+    assert.match((await curl("-u", "joe:pw", `${url}2`)).stdout, /^Subject: number 2\r\n/);
+    await curl("-u", "joe:pw", "-I", "-X", "DELE 1", url);
+    assert.deepEqual(server.left(), ["cur/2:2,"]);
+  } finally {
+    const exit = once(child, "exit");
+    child.kill();
+    await exit;
   }
 });
 
