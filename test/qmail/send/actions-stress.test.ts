@@ -65,6 +65,14 @@ test(`killed in the middle of actions: nothing is lost, and every state is a leg
   stress.busy = false;
   await Promise.all(work);
   await stress.drain();
-  assert.deepEqual(unlawful(rig.queue), []);
-  assert.deepEqual(stress.ledger.lost(), []);
+  assert.deepEqual(
+    rig.freeze(() => unlawful(rig.queue)),
+    [],
+  );
+  const lost = stress.ledger.lost();
+  const about = (name: string) => stress.log.filter((line) => line.includes(`${name}@`));
+  assert.deepEqual(
+    lost.map((name) => [name, ...about(name), ...about(name.replace(/r.*/, ""))]),
+    [],
+  );
 });
