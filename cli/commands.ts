@@ -7,7 +7,7 @@ import { actionCommand } from "./actions.ts";
 import { protect, texts } from "./arguments.ts";
 import { commandNames, describeHelp, showHelp } from "./help.ts";
 import { installCommands } from "./install-commands.ts";
-import { logCommands } from "./log-commands.ts";
+import { LOG } from "./log-commands.ts";
 import { mailCommands } from "./mail-commands.ts";
 import { misuse, unknown } from "./mistakes.ts";
 import { QUEUE } from "./queue-commands.ts";
@@ -40,13 +40,13 @@ function table(): CAC {
   installCommands(cli);
   runningCommands(cli);
   actionCommand(cli, QUEUE);
-  logCommands(cli);
+  actionCommand(cli, LOG);
   mailCommands(cli);
   userCommands(cli);
   cli
     .command("help [command] [action]", "Show what there is, or what a command does")
     .action((command?: string) => showHelp(cli, command));
-  describeHelp(cli, version(), [QUEUE]);
+  describeHelp(cli, version(), [QUEUE, LOG]);
   cli.version(version());
   return cli;
 }

@@ -1,6 +1,6 @@
 /** The log files of an installation: log/SERVICE/current and what was rotated before it. */
 
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { parseTai64n, STAMP_LENGTH } from "../../qmail/multilog/tai64n.ts";
 
 export interface LogEntry {
@@ -46,67 +46,19 @@ function tailService(home: string, service: string, lines: number): LogEntry[] {
   return entries;
 }
 
-/** Names of the log files, oldest first; a rotated file's name is the time of its end. */
+/** Names of the files of a log directory of multilog's, oldest first; a rotated file's name is the time of its end. */
+export function multilogFiles(directory: string): string[] {
+  const names = readdirSync(directory);
+  const old = names.filter((file) => /^@[0-9a-f]{24}\.[a-z.0-9]+$/.test(file)).sort();
+  return [...old, ...names.filter((file) => file === "current")];
+}
+
+/** Those of them that are not packed; none where there is no directory. */
 export function logFiles(directory: string): string[] {
   try {
-    const names = readdirSync(directory);
-    const rotated = names.filter((name) => /^@[0-9a-f]{24}\.[su]$/.test(name)).sort();
-    return [...rotated, ...names.filter((name) => name === "current")];
+    return multilogFiles(directory).filter((name) => /^(current|@[0-9a-f]{24}\.[su])$/.test(name));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;
-  }
-}
-
-/** Reads what is added to a service's log, across rotations. */
-export class LogFollower {
-  readonly #service: string;
-  readonly #path: string;
-  #fd: number;
-  #inode: number;
-  #position: number;
-  #rest = "";
-
-  /** From the present end of the log on. Throws when there is no log. */
-  constructor(home: string, service: string) {
-    this.#service = service;
-    this.#path = `${home}/log/${service}/current`;
-    this.#fd = openSync(this.#path, "r");
-    const { ino, size } = fstatSync(this.#fd);
-    this.#inode = ino;
-    this.#position = size;
-  }
-
-  /** The lines that have come since the last call. */
-  read(): LogEntry[] {
-    const entries = this.#readOpen();
-    const fd = openSync(this.#path, "r");
-    const { ino } = fstatSync(fd);
-    if (ino === this.#inode) {
-      closeSync(fd);
-      return entries;
-    }
-    closeSync(this.#fd);
-    this.#fd = fd;
-    this.#inode = ino;
-    this.#position = 0;
-    return [...entries, ...this.#readOpen()];
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-  }
-
-  #readOpen(): LogEntry[] {
-    const chunk = Buffer.allocUnsafe(64 * 1024);
-    for (;;) {
-      const count = readSync(this.#fd, chunk, 0, chunk.length, this.#position);
-      if (count === 0) break;
-      this.#position += count;
-      this.#rest += chunk.toString("latin1", 0, count);
-    }
-    const lines = this.#rest.split("\n");
-    this.#rest = lines.pop() ?? "";
-    return lines.map((line) => parseEntry(this.#service, line)).filter((entry) => entry !== null);
   }
 }

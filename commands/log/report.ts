@@ -13,7 +13,8 @@ import { findSources, type SourceOptions } from "./sources.ts";
 export interface ReportOptions extends SourceOptions {
   /** Names of tables, also as qmailanalog calls them; none: all. */
   readonly what: readonly string[];
-  readonly top: number;
+  /** Rows of each table at most; default: 20, of a z-program's table all. */
+  readonly top?: number;
   readonly csv: boolean;
   /** Write the page here. */
   readonly html?: string;
@@ -22,7 +23,7 @@ export interface ReportOptions extends SourceOptions {
 
 /** Reports on the log. */
 export async function logReport(options: ReportOptions): Promise<void> {
-  const { output, html, top } = options;
+  const { output, html, top = 20 } = options;
   const names = tableNames(options.what);
   const { statistics, reading } = await analyse(options);
   if (reading.lines === 0) throw new CommandError("there is no line in this log");

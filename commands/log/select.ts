@@ -1,5 +1,6 @@
-/** Which lines of a log are meant: by sender, recipient, domain, message, result, time, text. */
+/** Which lines of a log are meant: by sender, recipient, domain, message, result, client, login, time, text. */
 
+import { classify } from "../../qmail/log/other-lines.ts";
 import { parseLogLine } from "../../qmail/send/log.ts";
 import { UsageError } from "../output.ts";
 
@@ -10,8 +11,13 @@ export interface Selection {
   /** Of sender or recipient. */
   readonly domain?: string;
   readonly id?: string;
-  /** success, failure or deferral. */
+  readonly qp?: string;
+  /** success, failure or deferral; of a door what it did. */
   readonly result?: string;
+  /** The address of a door's client. */
+  readonly client?: string;
+  /** Who has logged in, or tried to. */
+  readonly user?: string;
   readonly since?: string;
   readonly until?: string;
   readonly grep?: string;
@@ -28,6 +34,8 @@ export class Selector {
   readonly #from: RegExp | null;
   readonly #to: RegExp | null;
   readonly #domain: RegExp | null;
+  readonly #client: RegExp | null;
+  readonly #user: RegExp | null;
   readonly #grep: RegExp | null;
   readonly #since: number;
   readonly #until: number;
@@ -37,38 +45,48 @@ export class Selector {
   readonly #ofMessage: boolean;
   /** Something that only deliveries have is asked for. */
   readonly #ofDelivery: boolean;
+  /** Something that only doors know is asked for. */
+  readonly #ofDoor: boolean;
 
   constructor(selection: Selection, now: number) {
     this.#selection = selection;
     this.#from = glob(selection.from);
     this.#to = glob(selection.to);
     this.#domain = glob(selection.domain === undefined ? undefined : `*@${selection.domain}`);
+    this.#client = glob(selection.client);
+    this.#user = glob(selection.user);
     this.#grep = pattern(selection.grep);
     this.#since = time(selection.since, now, Number.NEGATIVE_INFINITY);
     this.#until = time(selection.until, now, Number.POSITIVE_INFINITY);
-    this.#ofDelivery = selection.to !== undefined || selection.result !== undefined;
-    const { from, id, domain } = selection;
-    this.#ofMessage = this.#ofDelivery || [from, id, domain].some((value) => value !== undefined);
-    if (selection.result !== undefined && !/^(success|failure|deferral)$/.test(selection.result)) {
-      throw new UsageError(`there is no result "${selection.result}"`, [
-        "there is: success, failure, deferral",
-      ]);
-    }
+    const { from, to, domain, id, qp, result, client, user } = selection;
+    this.#ofDelivery = to !== undefined || result !== undefined;
+    this.#ofDoor =
+      client !== undefined || user !== undefined || DOOR_RESULTS.includes(result ?? "");
+    this.#ofMessage =
+      this.#ofDelivery ||
+      this.#ofDoor ||
+      [from, domain, id, qp].some((value) => value !== undefined);
+    checkResult(result);
   }
 
   /** The lines to show now that `text` has come: none, this one, or a delivery's two. */
-  line(ms: number, text: string): string[] {
-    const lines = this.#ofMessage ? this.#select(text) : [text];
+  line(ms: number, text: string, tag = ""): string[] {
+    const lines = this.#ofMessage ? this.#select(text, tag) : [text];
     if (ms < this.#since || ms > this.#until) return [];
     return lines.filter((line) => this.#grep === null || this.#grep.test(line));
   }
 
-  #select(text: string): string[] {
+  #select(text: string, tag: string): string[] {
     const parsed = parseLogLine(text);
+    if (parsed.type === "other") return this.#hasDoorLine(text, tag) ? [text] : [];
+    if (this.#ofDoor) return [];
     switch (parsed.type) {
       case "info": {
-        const { id, sender } = parsed;
-        const chosen = matches(this.#from, sender) && (this.#selection.id ?? id) === id;
+        const { id, sender, qp } = parsed;
+        const chosen =
+          matches(this.#from, sender) &&
+          (this.#selection.id ?? id) === id &&
+          (this.#selection.qp ?? String(qp)) === String(qp);
         this.#messages.set(id, { sender, chosen });
         return !this.#ofDelivery && chosen && matches(this.#domain, sender) ? [text] : [];
       }
@@ -102,10 +120,36 @@ export class Selector {
         return [];
     }
   }
+
+  #hasDoorLine(text: string, tag: string): boolean {
+    const { id, qp, result } = this.#selection;
+    const line = id === undefined ? classify(text, tag) : null;
+    if (!line) return false;
+    const { event, from, to = "", ip, user } = line;
+    const recipients = to.split(",");
+    return (
+      (result ?? event) === event &&
+      (qp ?? String(line.qp)) === String(line.qp) &&
+      matches(this.#client, ip) &&
+      matches(this.#user, user) &&
+      matches(this.#from, from) &&
+      recipients.some((recipient) => matches(this.#to, recipient)) &&
+      [from, ...recipients].some((address) => matches(this.#domain, address))
+    );
+  }
 }
 
-function matches(pattern: RegExp | null, text: string): boolean {
-  return pattern === null || pattern.test(text);
+const DELIVERY_RESULTS = ["success", "failure", "deferral"];
+const DOOR_RESULTS = ["accepted", "refused", "denied", "login", "login-failed"];
+
+function checkResult(result: string | undefined): void {
+  const known = [...DELIVERY_RESULTS, ...DOOR_RESULTS];
+  if (result === undefined || known.includes(result)) return;
+  throw new UsageError(`there is no result "${result}"`, [`there is: ${known.join(", ")}`]);
+}
+
+function matches(pattern: RegExp | null, text: string | undefined): boolean {
+  return pattern === null || (text !== undefined && pattern.test(text));
 }
 
 function glob(text: string | undefined): RegExp | null {

@@ -1,45 +1,63 @@
 /** `qmailctl log show` of chosen lines, or of other logs than the running system's. */
 
-import { latin1, StampReader } from "../../qmail/log/stamp.ts";
 import type { Output } from "../output.ts";
-import { LineCutter } from "./analysis/read.ts";
+import { type Follower, followLogs } from "./follow.ts";
+import { readInOrder, type ShownLine } from "./lines.ts";
 import { type Selection, Selector } from "./select.ts";
 import { findSources, type SourceOptions } from "./sources.ts";
-
-export interface ShownLine {
-  readonly service: string;
-  /** Milliseconds since 1970. */
-  readonly time: number;
-  readonly text: string;
-}
 
 export interface ShowOptions extends SourceOptions {
   readonly selection: Selection;
   /** The last so many; 0: all. */
   readonly lines: number;
+  /** Go on with what comes, until interrupted. */
+  readonly follow: boolean;
   readonly output: Output;
 }
 
-/** Gives the chosen lines to `show`, in the order of the sources. */
+/** Gives the chosen lines to `show`, oldest first. */
 export async function showChosen(
   options: ShowOptions,
   show: (line: ShownLine) => void,
 ): Promise<void> {
-  const selector = new Selector(options.selection, Date.now());
-  const stamp = new StampReader(Date.now());
-  const last: ShownLine[] = [];
-  for (const source of findSources(options)) {
-    const cutter = new LineCutter((bytes, from, to) => {
-      stamp.read(bytes, from, to);
-      const { ms } = stamp;
-      for (const text of selector.line(ms, latin1(bytes, stamp.at, to))) {
-        const line = { service: stamp.tag || source.name, time: ms, text };
-        if (options.lines === 0) show(line);
-        else if (last.push(line) > 2 * options.lines) last.splice(0, options.lines);
-      }
-    });
-    for await (const chunk of source.open()) cutter.push(chunk);
-    cutter.end();
+  const { lines, follow, selection } = options;
+  const selector = new Selector(selection, Date.now());
+  const last = new Last(lines, show);
+  const choose = ({ service, time, text }: ShownLine, take: (line: ShownLine) => void) => {
+    for (const each of selector.line(time, text, service)) take({ service, time, text: each });
+  };
+  if (!follow) {
+    await readInOrder(findSources(options), (line) => choose(line, (each) => last.add(each)));
+    last.end();
+    return;
   }
-  for (const line of last.slice(-options.lines)) show(line);
+  const follower: Follower = {
+    old(all) {
+      for (const line of all) choose(line, (each) => last.add(each));
+      last.end();
+    },
+    line: (line) => choose(line, show),
+  };
+  await followLogs(options, follower);
+}
+
+/** The last lines of many. */
+class Last {
+  readonly #count: number;
+  readonly #show: (line: ShownLine) => void;
+  readonly #lines: ShownLine[] = [];
+
+  constructor(count: number, show: (line: ShownLine) => void) {
+    this.#count = count;
+    this.#show = show;
+  }
+
+  add(line: ShownLine): void {
+    if (this.#count === 0) this.#show(line);
+    else if (this.#lines.push(line) > 2 * this.#count) this.#lines.splice(0, this.#count);
+  }
+
+  end(): void {
+    for (const line of this.#lines.slice(-this.#count)) this.#show(line);
+  }
 }

@@ -9,7 +9,7 @@ import { createGunzip, createZstdDecompress } from "node:zlib";
 import { execa } from "execa";
 import { formatTai64n } from "../../qmail/multilog/tai64n.ts";
 import { CommandError, UsageError } from "../output.ts";
-import { loggedServices } from "./files.ts";
+import { loggedServices, multilogFiles } from "./files.ts";
 
 export interface SourceOptions {
   readonly home: string;
@@ -42,7 +42,8 @@ export function findSources(options: SourceOptions): Source[] {
   );
 }
 
-function homeServices(home: string, service: string | undefined): string[] {
+/** The services of `home` that are meant. Throws when there are no logs. */
+export function homeServices(home: string, service: string | undefined): string[] {
   try {
     const known = loggedServices(home);
     if (service === undefined) return known;
@@ -71,11 +72,9 @@ function named(path: string): Source[] {
 
 /** A log directory of multilog's; or, when it has none, the log directories and files in it. */
 function directorySources(path: string, name: string): Source[] {
-  const names = readdirSync(path);
-  const old = names.filter((file) => /^@[0-9a-f]{24}\.[a-z.0-9]+$/.test(file)).sort();
-  const files = [...old, ...names.filter((file) => file === "current")];
+  const files = multilogFiles(path);
   if (files.length > 0) return files.map((file) => fileSource(join(path, file), name));
-  return names
+  return readdirSync(path)
     .filter((file) => !file.startsWith("."))
     .sort()
     .flatMap((file) =>
@@ -128,15 +127,18 @@ async function* unpacked(program: string, path: string): AsyncGenerator<Buffer> 
 
 /** A unit's lines, or an identifier's (what splogger is started with), with their time before them. */
 async function* readJournal(unit: string): AsyncGenerator<Buffer> {
-  const by = unit.includes(".") ? ["--unit", unit] : ["--identifier", unit];
   try {
-    const child = execa("journalctl", ["--output=json", "--no-pager", "--quiet", ...by], {
-      buffer: false,
-    });
+    const child = execa("journalctl", journalArguments(unit), { buffer: false });
     for await (const line of child) yield Buffer.from(journalLine(line), "latin1");
   } catch (error) {
     throw new CommandError(`cannot read the journal: ${(error as Error).message}`);
   }
+}
+
+/** How journalctl is asked for a unit's entries, or an identifier's. */
+export function journalArguments(unit: string): string[] {
+  const by = unit.includes(".") ? ["--unit", unit] : ["--identifier", unit];
+  return ["--output=json", "--no-pager", "--quiet", ...by];
 }
 
 /** One entry of `journalctl -o json` as a line of multilog's; empty when it has no text. */

@@ -1,8 +1,10 @@
 /**
- * The lines of everybody but qmail-send that qmail logs hold: our doors, tcpserver, rblsmtpd,
+ * The lines of everybody but qmail-send that qmail logs hold: our doors (door-lines.ts), tcpserver, rblsmtpd,
  * qmail-smtpd with the patches that are about, vpopmail, spamdyke, and the daemons' last words.
  * What each means is a row of a table; a line in no row is unknown.
  */
+
+import { parseDoorLine } from "./door-lines.ts";
 
 export type Event =
   | "connected"
@@ -21,14 +23,19 @@ export interface OtherLine {
   readonly event: Event;
   readonly ip?: string;
   readonly from?: string;
+  /** One recipient, or as many as were named, with a comma between two. */
   readonly to?: string;
   /** Why it was refused, or what the trouble is. */
   readonly reason?: string;
   readonly user?: string;
+  /** The protocol of TLS. */
+  readonly tls?: string;
+  readonly bytes?: number;
   /** Number of the session or process. */
   readonly session?: string;
   /** Long-term number of the message in the queue (qmail-log(5)). */
   readonly qp?: number;
+  readonly msgid?: string;
 }
 
 type Row = readonly [pattern: RegExp, program: string, event: Event];
@@ -127,7 +134,7 @@ const ROWS: readonly Row[] = [
 
 /** What `text`, a line without its stamp, means; null when nobody knows. `tag`: syslog's name of the program. */
 export function classify(text: string, tag = ""): OtherLine | null {
-  const door = parseDoor(text);
+  const door = parseDoorLine(text);
   if (door) return door;
   for (const candidate of tag === "" ? [text] : [text, `${tag}: ${text}`]) {
     for (const [pattern, program, event] of ROWS) {
@@ -147,41 +154,4 @@ function fromGroups(program: string, event: Event, groups: Record<string, string
     ...Object.fromEntries(given),
     ...(qp === undefined ? {} : { qp: Number(qp) }),
   };
-}
-
-/** The doors write "smtpd: SESSION event=WORD key=value ... reply=TEXT" (smtpd/log.ts). */
-function parseDoor(text: string): OtherLine | null {
-  const [, program = "", session = "", rest = ""] =
-    /^(smtpd|submission|qmtpd|qmqpd|ofmipd|pop3d):? (\S+?):? (.*)$/.exec(text) ?? [];
-  if (program === "") return null;
-  if (session === "warning") return { program, event: "trouble", reason: rest };
-  const [, words = "", reply] = /^(.*?)(?: reply=(.*))?$/.exec(rest) ?? [];
-  const fields: Record<string, string> = {};
-  for (const [, key = "", value = ""] of words.matchAll(/(?:^| )([a-z]+)=(\S*)/g))
-    fields[key] ??= value;
-  const { ip, qp, user } = fields;
-  const reason = reply ?? fields.detail ?? fields.why;
-  return {
-    program,
-    session,
-    event: doorEvent(fields, rest),
-    ...(ip === undefined ? {} : { ip }),
-    ...(fields.from === undefined ? {} : { from: bare(fields.from) }),
-    ...(fields.to === undefined ? {} : { to: bare(fields.to) }),
-    ...(user === undefined ? {} : { user }),
-    ...(reason === undefined ? {} : { reason }),
-    ...(qp === undefined ? {} : { qp: Number(qp) }),
-  };
-}
-
-function doorEvent(fields: Record<string, string>, rest: string): Event {
-  const name = fields.event ?? rest.split(" ", 1)[0] ?? "";
-  if (name.startsWith("accept")) return "accepted";
-  if (name.startsWith("refused")) return "refused";
-  if (name === "login") return fields.verdict === "ok" ? "login" : "login-failed";
-  return name === "ended" ? "ended" : "note";
-}
-
-function bare(address: string): string {
-  return address.replace(/[<>]/g, "");
 }

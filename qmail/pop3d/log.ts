@@ -1,4 +1,10 @@
-/** The lines of the POP3 service's log: one function each. */
+/**
+ * The lines of the POP3 service's log: one function each, and the parser that reads them back.
+ *
+ *   pop3d 3: login ip=192.0.2.1 user=joe tls=TLSv1.3
+ *   pop3d 3: refused ip=192.0.2.1 user=joe tls=none why=refused
+ *   pop3d 3: closed ip=192.0.2.1 bytes=815 why=done
+ */
 
 /** Values are printable and without spaces, so `key=value` words can be split anywhere. */
 function safe(text: string): string {
@@ -40,4 +46,19 @@ export function closed(
 /** Something that the administrator should know. */
 export function warning(text: string): string {
   return `warning: ${text}\n`;
+}
+
+export interface Pop3dLogLine {
+  readonly session: string;
+  readonly event: string;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** One line without its newline; null for a line that is none of ours. Warnings are in no form of their own. */
+export function parsePop3dLine(text: string): Pop3dLogLine | null {
+  const match = /^pop3d (\d+): (login|refused|closed)((?: [a-z]+=\S*)+)$/.exec(text);
+  if (!match) return null;
+  const [, session = "", event = "", words = ""] = match;
+  const pairs = Array.from(words.matchAll(/ ([a-z]+)=(\S*)/g), ([, key, value]) => [key, value]);
+  return { session, event, fields: Object.fromEntries(pairs) };
 }

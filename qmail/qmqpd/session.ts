@@ -66,7 +66,7 @@ export class QmqpSession implements Session {
     this.#context.log(
       qp === null
         ? log.refused(id, { ...what, reply })
-        : log.accepted(id, { ...what, rcpts: recipients.length, qp }),
+        : log.accepted(id, { ...what, rcpts: recipients.length, qp, msgid: incoming.msgid }),
     );
     await write(formatNetstring(reply));
   }

@@ -1,5 +1,6 @@
 /** One message on its way from QMTP or QMQP into the queue, until something speaks against it. */
 
+import { MessageIdWatch } from "../message-id.ts";
 import type { Qmail, QueueDoor } from "../queue/qmail.ts";
 import { MAX_HOPS } from "../smtpd/blast.ts";
 import type { Client } from "./client.ts";
@@ -29,6 +30,7 @@ export class Incoming {
   #refusal = "";
   #bytes = 0;
   readonly #hops = new HopCounter();
+  readonly #msgid = new MessageIdWatch();
 
   constructor(reception: Reception) {
     this.#now = reception.now;
@@ -41,10 +43,16 @@ export class Incoming {
     return this.#bytes;
   }
 
+  /** What its header says its Message-ID is, for the log. */
+  get msgid(): string | null {
+    return this.#msgid.id;
+  }
+
   /** Adds to the message; resolves when more may come. */
   async put(bytes: Buffer): Promise<void> {
     this.#bytes += bytes.length;
     this.#hops.push(bytes);
+    this.#msgid.push(bytes);
     this.#qmail?.put(bytes);
     if (this.#qmail?.full) await this.#qmail.drained();
   }

@@ -143,7 +143,10 @@ export class QmtpSession implements Session {
     const { id, client, write } = this.#context;
     const { reply, qp } = await incoming.close(sender, taken);
     const what = { ip: client.ip, from: sender, bytes: incoming.bytes };
-    if (qp !== null) this.#context.log(log.accepted(id, { ...what, rcpts: taken.length, qp }));
+    if (qp !== null) {
+      const { msgid } = incoming;
+      this.#context.log(log.accepted(id, { ...what, rcpts: taken.length, qp, msgid }));
+    }
     const refusal = qp === null && taken.length > 0 ? reply : refusals.find((each) => each);
     if (refusal) this.#context.log(log.refused(id, { ...what, reply: refusal }));
     let answers: Buffer[] = [];

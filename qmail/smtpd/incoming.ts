@@ -1,5 +1,6 @@
 /** A message on its way in: from "354 go ahead", or the first BDAT, to the queue's answer. */
 
+import { MessageIdWatch } from "../message-id.ts";
 import type { Qmail, QueueResult } from "../queue/qmail.ts";
 import { Blast, type BlastState, MAX_HOPS } from "./blast.ts";
 import * as replies from "./replies.ts";
@@ -30,6 +31,7 @@ export class Incoming {
   readonly #message: Qmail;
   readonly #options: IncomingOptions;
   readonly #blast: Blast;
+  readonly #msgid = new MessageIdWatch();
   #refusal: string | null = null;
   /** Bytes as stored, without what is added at the top. */
   bytes = 0;
@@ -47,6 +49,11 @@ export class Incoming {
   /** Why it is refused, known before its end; null: nothing speaks against it yet. */
   get refusal(): string | null {
     return this.#refusal;
+  }
+
+  /** What the header says the Message-ID is, for the log. */
+  get msgid(): string | null {
+    return this.#msgid.id;
   }
 
   /** True when the queue cannot take more for now. */
@@ -108,6 +115,8 @@ export class Incoming {
   }
 
   #put(data: Buffer): void {
-    if (data.length > 0) this.#message.put(data);
+    if (data.length === 0) return;
+    this.#msgid.push(data);
+    this.#message.put(data);
   }
 }

@@ -2,7 +2,7 @@
  * The lines of the SMTP services' log: one function each, and the parser that reads them back.
  *
  *   smtpd: 4711.3 event=login ip=192.0.2.1 tls=TLSv1.3 user=joe mechanism=PLAIN verdict=ok
- *   smtpd: 4711.3 event=accepted ip=192.0.2.1 tls=TLSv1.3 user=joe helo=mx.example from=<a@b> to=<c@d> rcpts=1 bytes=815 qp=4712
+ *   smtpd: 4711.3 event=accepted ip=192.0.2.1 tls=TLSv1.3 user=joe helo=mx.example from=<a@b> to=<c@d> rcpts=1 bytes=815 qp=4712 msgid=<e@f>
  *   smtpd: 4711.3 event=refused-message ip=... from=<a@b> to=<c@d>,<e@f> rcpts=2 bytes=815 reply=554 ...
  *   smtpd: 4711.3 event=refused-sender ip=... from=<a@b> reply=553 ...
  *   smtpd: 4711.3 event=refused-recipient ip=... from=<a@b> to=<c@d> reply=553 ...
@@ -15,7 +15,8 @@
  * `detail` behind `why` when TLS failed, `refused` when
  * more addresses were refused than have lines of their own (100 in a session). Bytes that would break a line are written %XX. `to` has at
  * most 20 recipients, `rcpts` counts all. `reply` is always the last word and goes to the end of the
- * line. `qp` is the number in qmail-send's "info msg" line of the same message.
+ * line. `qp` is the number in qmail-send's "info msg" line of the same message, `msgid` what its header
+ * says, at most 200 bytes of it; it is left out when the header has none.
  */
 
 import type { Writable } from "node:stream";
@@ -37,6 +38,12 @@ export interface LogMessage {
   readonly bytes: number;
 }
 
+export interface Accepted {
+  readonly helo: string | null;
+  readonly qp: number;
+  readonly msgid: string | null;
+}
+
 type Fields = Readonly<Record<string, string | number | null>>;
 
 /** So many recipients of a message are named. */
@@ -47,9 +54,9 @@ export const REFUSALS_MAX = 100;
 /** A message was queued. */
 export function accepted(
   peer: LogPeer,
-  { helo, qp, ...message }: LogMessage & { helo: string | null; qp: number },
+  { helo, qp, msgid, ...message }: LogMessage & Accepted,
 ): string {
-  return line(peer, "accepted", { helo: helo ?? "", ...messageFields(message), qp });
+  return line(peer, "accepted", { helo: helo ?? "", ...messageFields(message), qp, msgid });
 }
 
 /** A message was refused when it had been sent. */

@@ -188,7 +188,7 @@ export class MailData {
     const outcome = incoming.finish(sent.from, sent.to);
     this.#session.enter("commands");
     if (outcome.refused !== null) this.#refuse(sent, outcome.refused);
-    else void this.#settle(sent, outcome.result);
+    else void this.#settle(sent, incoming.msgid, outcome.result);
   }
 
   #sent({ bytes }: Incoming): log.LogMessage {
@@ -196,7 +196,11 @@ export class MailData {
     return { from: sender ?? "", to: recipients, bytes };
   }
 
-  async #settle(sent: log.LogMessage, asked: ReturnType<Qmail["close"]>): Promise<void> {
+  async #settle(
+    sent: log.LogMessage,
+    msgid: string | null,
+    asked: ReturnType<Qmail["close"]>,
+  ): Promise<void> {
     this.#session.enter("waiting");
     const result = await asked;
     this.#session.enter("commands");
@@ -204,7 +208,8 @@ export class MailData {
       const { qp } = result;
       const { log: write, now } = this.#context;
       this.queued++;
-      write(log.accepted(this.#session.who(), { ...sent, helo: this.#session.client().helo, qp }));
+      const { helo } = this.#session.client();
+      write(log.accepted(this.#session.who(), { ...sent, helo, qp, msgid }));
       this.#session.reply(replies.accepted(Math.floor(now() / 1000), qp));
     } else this.#refuse(sent, replies.queueFailed(result.permanent, result.text));
     this.#session.go();

@@ -2,8 +2,10 @@
 
 import type { OtherLine } from "../../../qmail/log/other-lines.ts";
 import { DEFERRAL, FAILURE } from "../../../qmail/log/send-scanner.ts";
+import { latin1 } from "../../../qmail/log/stamp.ts";
+import { Doors } from "./doors.ts";
 import {
-  type Attempt,
+  type Ending,
   type Matched,
   Matcher,
   type OpenDelivery,
@@ -60,14 +62,16 @@ export class Lookout implements Matched {
   alerts = new Map<string, number>();
   starts = 0;
   readonly senders = new Map<string, SenderHours>();
-  readonly badLogins = new Map<string, number>();
+  readonly doors = new Doors();
+  /** What the doors complained of. */
+  readonly doorTroubles = new Map<string, number>();
 
   queued(message: OpenMessage): void {
     this.#span(message.birth);
     this.taken++;
     const waiting = this.matcher.messages.size;
     if (waiting > this.most) this.most = waiting;
-    const sender = message.sender.name;
+    const sender = this.matcher.senders.name(message.sender);
     if (sender === "#@[]") this.doubleBounces++;
     if (sender !== "" && sender !== "#@[]") this.#countSender(sender, message.birth);
   }
@@ -82,26 +86,26 @@ export class Lookout implements Matched {
     if (wait > this.latest) this.latest = wait;
   }
 
-  attempted(
-    { outcome, local, host, recipient, message, start, done, from, to }: Attempt,
-    bytes: Uint8Array,
-  ): void {
+  attempted({ local, host, recipient, message, start }: OpenDelivery, ending: Ending): void {
+    const { outcome, done, bytes, from, to } = ending;
+    const { senders, hosts, recipients } = this.matcher;
     this.#span(done);
     if (!local) {
       this.remoteTries++;
-      this.#countHost(host.name, outcome, (done - start) / 1000);
-      if (message?.sender.name === "" || message?.sender.name === "#@[]") this.bouncesOut++;
+      this.#countHost(hosts.name(host), outcome, (done - start) / 1000);
+      const sender = message ? senders.name(message.sender) : "?";
+      if (sender === "" || sender === "#@[]") this.bouncesOut++;
     }
     if (outcome !== DEFERRAL && outcome !== FAILURE) return;
-    const reason = Buffer.from(bytes.subarray(from, to)).toString("latin1");
+    const reason = latin1(bytes, from, to);
     if (DNS.test(reason)) {
       this.dnsTrouble++;
-      if (this.dnsHosts.size < NAMES_MAX) this.dnsHosts.add(host.name);
+      if (this.dnsHosts.size < NAMES_MAX) this.dnsHosts.add(hosts.name(host));
     }
     if (LOOP.test(reason)) {
       this.loops++;
       if (this.loopRecipients.size < 10)
-        this.loopRecipients.add(recipient.name.replace(/^\w+\./, ""));
+        this.loopRecipients.add(recipients.name(recipient).replace(/^\w+\./, ""));
     }
     if (QUEUE_TROUBLE.test(reason)) this.queueTrouble++;
   }
@@ -145,11 +149,12 @@ export class Lookout implements Matched {
     };
   }
 
-  other({ event, ip, user }: OtherLine): void {
-    if (event !== "login-failed") return;
-    const who = ip ?? user ?? "unknown";
-    if (this.badLogins.size < NAMES_MAX || this.badLogins.has(who)) {
-      this.badLogins.set(who, (this.badLogins.get(who) ?? 0) + 1);
+  other(line: OtherLine): void {
+    this.doors.add(line);
+    if (line.event !== "trouble") return;
+    const kind = `${line.program}: ${(line.reason ?? "").replace(/\d+/g, "N")}`.slice(0, 120);
+    if (this.doorTroubles.size < 100 || this.doorTroubles.has(kind)) {
+      this.doorTroubles.set(kind, (this.doorTroubles.get(kind) ?? 0) + 1);
     }
   }
 

@@ -4,7 +4,7 @@
  */
 
 import { DEFERRAL, FAILURE, type SendLines, SUCCESS } from "../../../qmail/log/send-scanner.ts";
-import { live, type Tally, TallyTable } from "./tally.ts";
+import { naming, SUM, TallyTable } from "./tally.ts";
 
 export interface OpenMessage {
   readonly id: number;
@@ -13,7 +13,8 @@ export interface OpenMessage {
   readonly bytes: number;
   readonly qp: number;
   readonly uid: number;
-  readonly sender: Tally;
+  /** Its row in `senders`. */
+  sender: number;
   successes: number;
   failures: number;
   deferrals: number;
@@ -27,16 +28,18 @@ export interface OpenDelivery {
   readonly message: OpenMessage | null;
   readonly local: boolean;
   readonly start: number;
-  readonly recipient: Tally;
-  readonly host: Tally;
+  /** Rows in `recipients` and `hosts`. */
+  recipient: number;
+  host: number;
 }
 
-/** A delivery attempt that is over. */
-export interface Attempt extends OpenDelivery {
+/** How a delivery attempt ended. */
+export interface Ending {
   /** SUCCESS, DEFERRAL or FAILURE. */
   readonly outcome: number;
   readonly done: number;
-  /** Where in the bytes the reason is. */
+  /** The reason, from `from` to `to`. */
+  readonly bytes: Uint8Array;
   readonly from: number;
   readonly to: number;
 }
@@ -45,7 +48,8 @@ export interface Attempt extends OpenDelivery {
 export interface Matched {
   queued?(message: OpenMessage): void;
   started?(delivery: OpenDelivery): void;
-  attempted?(attempt: Attempt, bytes: Uint8Array): void;
+  /** `ending` is another's when the call returns. */
+  attempted?(delivery: OpenDelivery, ending: Ending): void;
   ended?(message: OpenMessage, ms: number): void;
   bounced?(message: OpenMessage | null, ms: number): void;
   status?(
@@ -57,9 +61,9 @@ export interface Matched {
   trouble?(ms: number, text: string): void;
 }
 
-const FOLDED = { prefix: "", fold: true };
-const LOCAL = { prefix: "local.", fold: true };
-const REMOTE = { prefix: "remote.", fold: true };
+const FOLDED = naming("", { fold: true });
+const LOCAL = naming("local.", { fold: true });
+const REMOTE = naming("remote.", { fold: true });
 const MANGLED = Buffer.from("report_mangled");
 const AT = 64;
 
@@ -73,9 +77,21 @@ export class Matcher implements SendLines {
   /** Of the line being read. */
   ms = 0;
   bytes: Uint8Array = new Uint8Array(0);
+  readonly #ending = { outcome: SUCCESS, done: 0, bytes: this.bytes, from: 0, to: 0 };
 
   constructor(listener: Matched) {
     this.#listener = listener;
+    this.senders.moved = (now) => {
+      for (const message of this.#known()) message.sender = now[message.sender] as number;
+    };
+    this.recipients.moved = (now) => {
+      for (const open of this.#deliveries.values()) {
+        open.recipient = now[open.recipient] as number;
+      }
+    };
+    this.hosts.moved = (now) => {
+      for (const open of this.#deliveries.values()) open.host = now[open.host] as number;
+    };
   }
 
   newMsg(id: number): void {
@@ -94,7 +110,7 @@ export class Matcher implements SendLines {
       bytes: info.bytes,
       qp: info.qp,
       uid: info.uid,
-      sender: this.senders.get(this.bytes, from, to, FOLDED),
+      sender: this.senders.row(this.bytes, from, to, FOLDED),
       successes: 0,
       failures: 0,
       deferrals: 0,
@@ -114,8 +130,8 @@ export class Matcher implements SendLines {
       message,
       local,
       start: this.ms,
-      recipient: this.recipients.get(this.bytes, from, to, channel),
-      host: this.hosts.get(this.bytes, at + 1, to, at < from ? channel : FOLDED),
+      recipient: this.recipients.row(this.bytes, from, to, channel),
+      host: this.hosts.row(this.bytes, at + 1, to, at < from ? channel : FOLDED),
     };
     this.#deliveries.set(number, delivery);
     this.#listener.started?.(delivery);
@@ -165,39 +181,52 @@ export class Matcher implements SendLines {
     const delivery = this.#deliveries.get(number);
     if (!delivery) return;
     this.#deliveries.delete(number);
-    const { message, local, start, recipient, host } = delivery;
+    const { message } = delivery;
     if (message) {
       if (outcome === SUCCESS) message.successes++;
       else if (outcome === FAILURE) message.failures++;
       else message.deferrals++;
     }
-    const attempt: Attempt = {
-      number,
-      message,
-      local,
-      start,
-      recipient,
-      host,
-      outcome,
-      done: this.ms,
-      from,
-      to,
-    };
-    const xdelay = (this.ms - start) / 1000;
-    count(live(recipient), attempt, xdelay);
-    count(live(host), attempt, xdelay);
-    if (message) live(message.sender).xdelay += xdelay;
-    this.#listener.attempted?.(attempt, bytes);
+    const ending = this.#ending;
+    ending.outcome = outcome;
+    ending.done = this.ms;
+    ending.bytes = bytes;
+    ending.from = from;
+    ending.to = to;
+    this.attempted(delivery, ending);
+  }
+
+  /** Counts a delivery that is over. */
+  attempted(delivery: OpenDelivery, ending: Ending): void {
+    const { message, recipient, host, start } = delivery;
+    const xdelay = (ending.done - start) / 1000;
+    const bytes = message ? message.bytes : 0;
+    count(this.recipients, recipient, ending.outcome, xdelay, bytes);
+    count(this.hosts, host, ending.outcome, xdelay, bytes);
+    if (message) this.senders.add(message.sender, SUM.xdelay, xdelay);
+    this.#listener.attempted?.(delivery, ending);
+  }
+
+  /** Messages that a row of `senders` is kept for: also those that have ended with deliveries under way. */
+  *#known(): Iterable<OpenMessage> {
+    const known = new Set(this.messages.values());
+    for (const { message } of this.#deliveries.values()) if (message) known.add(message);
+    yield* known;
   }
 }
 
-function count(tally: Tally, { outcome, message }: Attempt, xdelay: number): void {
-  tally.xdelay += xdelay;
+function count(
+  table: TallyTable,
+  row: number,
+  outcome: number,
+  xdelay: number,
+  bytes: number,
+): void {
+  table.add(row, SUM.xdelay, xdelay);
   if (outcome === SUCCESS) {
-    tally.successes++;
-    tally.sbytes += message ? message.bytes : 0;
-  } else if (outcome === FAILURE) tally.failures++;
-  else tally.deferrals++;
+    table.add(row, SUM.successes, 1);
+    table.add(row, SUM.sbytes, bytes);
+  } else table.add(row, outcome === FAILURE ? SUM.failures : SUM.deferrals, 1);
 }
 
 /** Where the last @ is; before `from` when there is none. */

@@ -9,18 +9,26 @@
 
 import type { OtherLine } from "../../../qmail/log/other-lines.ts";
 import { FAILURE, SUCCESS } from "../../../qmail/log/send-scanner.ts";
+import { Doors } from "./doors.ts";
 import { DelayHistogram } from "./histogram.ts";
-import { type Attempt, type Matched, Matcher, type OpenMessage } from "./matcher.ts";
+import {
+  type Ending,
+  type Matched,
+  Matcher,
+  type OpenDelivery,
+  type OpenMessage,
+} from "./matcher.ts";
 import { addDelay, Series, Week } from "./series.ts";
-import { live, Tally, TallyTable } from "./tally.ts";
+import { naming, SUM, TallyTable } from "./tally.ts";
 
-const REASON = { prefix: "", fold: false };
+const EXACT = naming("", { fold: false });
 const SAID = Buffer.from("_said:_");
 const SLASH = 47;
 const UNDERSCORE = 95;
 
 export class Statistics implements Matched {
   readonly matcher = new Matcher(this);
+  readonly #foldSuccesses: boolean;
   messages = 0;
   /** Recipients (delivered or failed) of messages that left the queue, and attempts for them. */
   recipients = 0;
@@ -41,7 +49,9 @@ export class Statistics implements Matched {
   first = Number.POSITIVE_INFINITY;
   last = Number.NEGATIVE_INFINITY;
   readonly ddelay = new DelayHistogram();
-  readonly uids = new Map<number, Tally>();
+  /** A row for each uid, with it in decimal as its name. */
+  readonly uids = new TallyTable();
+  readonly #uidRows = new Map<number, number>();
   readonly reasons = {
     success: new TallyTable(),
     failure: new TallyTable(),
@@ -51,9 +61,16 @@ export class Statistics implements Matched {
   readonly week = new Week();
   /** Text of every warning and alert, without what changes. */
   readonly troubles = new Map<string, number>();
-  /** What the doors said, by program and event, and why they refused. */
-  readonly events = new Map<string, number>();
+  readonly doors = new Doors();
+  /** Why the doors refused. */
   readonly refusals = new Map<string, number>();
+
+  /** `foldSuccesses`: what hosts say behind their code, new each time, makes no reason of its own. */
+  constructor({ foldSuccesses = true }: { foldSuccesses?: boolean } = {}) {
+    this.#foldSuccesses = foldSuccesses;
+    // A uid is told by its row, and not more often than there are users.
+    this.uids.moved = () => this.#uidRows.clear();
+  }
 
   queued({ birth }: OpenMessage): void {
     this.taken++;
@@ -63,8 +80,8 @@ export class Statistics implements Matched {
     this.week.add(birth);
   }
 
-  attempted(attempt: Attempt, bytes: Uint8Array): void {
-    const { message, start, done, outcome } = attempt;
+  attempted({ message, start }: OpenDelivery, ending: Ending): void {
+    const { done, outcome, bytes, from, to } = ending;
     const birth = message ? message.birth : start;
     const seconds = (done - start) / 1000;
     this.xdelay += seconds;
@@ -76,17 +93,18 @@ export class Statistics implements Matched {
       const delay = (done - birth) / 1000;
       this.ddelay.add(delay);
       addDelay(bucket, delay);
-      this.#reason(this.reasons.success, seconds, bytes, attempt.from, foldSuccess(bytes, attempt));
+      const end = this.#foldSuccesses ? foldSuccess(bytes, from, to) : to;
+      countReason(this.reasons.success, seconds, bytes, from, end);
     } else if (outcome === FAILURE) {
       this.failures++;
       bucket.failure++;
-      this.#reason(this.reasons.failure, seconds, bytes, attempt.from, attempt.to);
+      countReason(this.reasons.failure, seconds, bytes, from, to);
     } else {
       this.deferrals++;
       bucket.deferral++;
-      this.#reason(this.reasons.deferral, seconds, bytes, attempt.from, attempt.to);
+      countReason(this.reasons.deferral, seconds, bytes, from, to);
     }
-    if (message) this.#uid(message.uid).xdelay += seconds;
+    if (message) this.uids.add(this.#uid(message.uid), SUM.xdelay, seconds);
   }
 
   ended(message: OpenMessage, ms: number): void {
@@ -97,8 +115,8 @@ export class Statistics implements Matched {
     this.recipients += message.successes + message.failures;
     this.tries += message.successes + message.failures + message.deferrals;
     this.#span(message.birth, ms);
-    countMessage(live(message.sender), message);
-    countMessage(this.#uid(message.uid), message);
+    countMessage(this.matcher.senders, message.sender, message);
+    countMessage(this.uids, this.#uid(message.uid), message);
     const bucket = this.series.at(ms);
     bucket.ended++;
     bucket.bytes += message.bytes;
@@ -135,8 +153,9 @@ export class Statistics implements Matched {
     increase(this.troubles, text.replace(/\d+/g, "N").slice(0, 200));
   }
 
-  other({ program, event, reason }: OtherLine, ms: number): void {
-    increase(this.events, `${program} ${event}`);
+  other(line: OtherLine, ms: number): void {
+    const { event, reason } = line;
+    this.doors.add(line);
     const bucket = this.series.at(ms);
     if (event === "connected" || event === "accepted") bucket.connections++;
     if (event !== "refused" && event !== "denied") return;
@@ -153,20 +172,26 @@ export class Statistics implements Matched {
     if (to > this.last) this.last = to;
   }
 
-  #uid(uid: number): Tally {
-    let tally = this.uids.get(uid);
-    if (!tally) {
-      tally = new Tally(String(uid), 0);
-      this.uids.set(uid, tally);
-    }
-    return tally;
+  #uid(uid: number): number {
+    const known = this.#uidRows.get(uid);
+    if (known !== undefined) return known;
+    const name = Buffer.from(String(uid));
+    const row = this.uids.row(name, 0, name.length, EXACT);
+    this.#uidRows.set(uid, row);
+    return row;
   }
+}
 
-  #reason(table: TallyTable, seconds: number, bytes: Uint8Array, from: number, to: number): void {
-    const tally = table.get(bytes, from, to, REASON);
-    tally.messages++;
-    tally.xdelay += seconds;
-  }
+function countReason(
+  table: TallyTable,
+  seconds: number,
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+): void {
+  const row = table.row(bytes, from, to, EXACT);
+  table.add(row, SUM.messages, 1);
+  table.add(row, SUM.xdelay, seconds);
 }
 
 const KINDS_MAX = 1000;
@@ -176,21 +201,22 @@ function increase(counts: Map<string, number>, name: string): void {
   counts.set(key, (counts.get(key) ?? 0) + 1);
 }
 
-function countMessage(tally: Tally, message: OpenMessage): void {
-  tally.messages++;
-  tally.bytes += message.bytes;
-  tally.sbytes += message.bytes * message.successes;
-  tally.rbytes += message.bytes * (message.successes + message.failures);
-  tally.successes += message.successes;
-  tally.failures += message.failures;
-  tally.deferrals += message.deferrals;
+function countMessage(table: TallyTable, row: number, message: OpenMessage): void {
+  const { bytes, successes, failures, deferrals } = message;
+  table.add(row, SUM.messages, 1);
+  table.add(row, SUM.bytes, bytes);
+  table.add(row, SUM.sbytes, bytes * successes);
+  table.add(row, SUM.rbytes, bytes * (successes + failures));
+  table.add(row, SUM.successes, successes);
+  table.add(row, SUM.failures, failures);
+  table.add(row, SUM.deferrals, deferrals);
 }
 
 /**
  * Where the part of a success's text ends that tells more than one delivery: hosts say a new queue id
  * each time, and forwards a new qp.
  */
-function foldSuccess(bytes: Uint8Array, { from, to }: { from: number; to: number }): number {
+function foldSuccess(bytes: Uint8Array, from: number, to: number): number {
   if (bytes[from] === 100 && bytes[from + 3] === UNDERSCORE) {
     // did_0+1+0/qp_123/
     let at = from;

@@ -1,78 +1,74 @@
 /**
- * Sums by name: senders, recipients, hosts, reasons. Names are found by their bytes, so that only a
- * new one becomes a string. A table keeps at most so many names: past that the lesser half is added up
- * as "(others)", so that memory is bounded and totals stay true.
+ * Sums by name: senders, recipients, hosts, reasons. A name is a row of numbers, found by its bytes; it
+ * becomes a string when somebody wants to read it. A table keeps at most so many names: past that the
+ * lesser ones are added up as "(others)", so that memory is bounded and totals stay true.
+ *
+ * Names lie end to end in one buffer and sums row by row in one array: a log of a gigabyte has millions
+ * of names, and an object for each costs more time to make and to clear away than the line to read.
  */
 
-/** What is summed up for a name; a table uses what it needs. */
-export class Tally {
-  readonly name: string;
-  readonly hash: number;
-  /** Where sums go when this name was dropped from its table. */
-  into: Tally | null = null;
-  messages = 0;
-  bytes = 0;
+/** The sums of a row, in their order. A table uses what it needs. */
+export const SUM = {
+  messages: 0,
+  bytes: 1,
   /** Bytes delivered: once for each recipient who got them. */
-  sbytes = 0;
+  sbytes: 2,
   /** Bytes times recipients. */
-  rbytes = 0;
-  successes = 0;
-  failures = 0;
-  deferrals = 0;
+  rbytes: 3,
+  successes: 4,
+  failures: 5,
+  deferrals: 6,
   /** Seconds of delivery attempts. */
-  xdelay = 0;
+  xdelay: 7,
+} as const;
+/** Sums of a row: eight doubles are one line of the processor's cache. */
+export const WIDTH = 8;
 
-  constructor(name: string, hash: number) {
-    this.name = name;
-    this.hash = hash;
-  }
-
-  get recipients(): number {
-    return this.successes + this.failures;
-  }
-
-  get tries(): number {
-    return this.successes + this.failures + this.deferrals;
-  }
-
-  add(other: Tally): void {
-    this.messages += other.messages;
-    this.bytes += other.bytes;
-    this.sbytes += other.sbytes;
-    this.rbytes += other.rbytes;
-    this.successes += other.successes;
-    this.failures += other.failures;
-    this.deferrals += other.deferrals;
-    this.xdelay += other.xdelay;
-  }
-}
-
-/** The tally that sums for `tally` go to now. */
-export function live(tally: Tally): Tally {
-  return tally.into ?? tally;
+/** A row for reading. */
+export interface Tally extends Readonly<Record<keyof typeof SUM, number>> {
+  readonly name: string;
+  readonly recipients: number;
+  readonly tries: number;
 }
 
 /** How bytes become a name. */
 export interface Naming {
-  readonly prefix: string;
-  /** In lower case. */
-  readonly fold: boolean;
+  readonly prefix: Uint8Array;
+  /** For each byte the one that it counts as. */
+  readonly letters: Uint8Array;
 }
 
 const EXACT = Uint8Array.from({ length: 256 }, (_, byte) => byte);
 const FOLDED = EXACT.map((byte) => (byte >= 65 && byte <= 90 ? byte + 32 : byte));
 
-const FNV_PRIME = 0x01000193;
-const FNV_BASIS = 0x811c9dc5;
+/** Names with `prefix` before them, in lower case when `fold`. */
+export function naming(prefix: string, { fold }: { fold: boolean }): Naming {
+  return { prefix: Uint8Array.from(Buffer.from(prefix)), letters: fold ? FOLDED : EXACT };
+}
+
+/** The row of what has no row any more. */
+export const OTHERS = 0;
+const OTHERS_NAME = "(others)";
+const PRIME = 0x01000193;
+const BASIS = 0x811c9dc5;
+/** Of the names that a full table has so many are kept. */
+const KEPT = 1 / 4;
 
 export class TallyTable {
   readonly #max: number;
-  /** Index of a tally and one, or 0; and beside it its hash, for comparing without looking there. */
+  /** Row by row; to be written by whoever has the row. Becomes another array when the table grows. */
+  sums = new Float64Array(1024 * WIDTH);
+  /** Is told, when rows have moved, where each is now. */
+  moved: (now: Int32Array) => void = () => {};
+  #rows = 1;
+  #dropped = false;
+  /** Where each row's name begins in `#names`; it ends where the next begins. */
+  #starts = new Uint32Array(1025);
+  #names = new Uint8Array(1 << 16);
+  #rowHashes = new Int32Array(1024);
+  /** For each slot a row, 0 for none, and beside it the hash, to compare without looking there. */
   #slots = new Int32Array(1 << 12);
   #hashes = new Int32Array(1 << 12);
-  #tallies: Tally[] = [];
-  /** What the dropped names had; null as long as none was dropped. */
-  others: Tally | null = null;
 
   constructor(max = 200_000) {
     this.#max = max;
@@ -80,82 +76,212 @@ export class TallyTable {
 
   /** Every name's sums, and the others'. */
   all(): Tally[] {
-    return this.others ? [...this.#tallies, this.others] : this.#tallies;
+    const from = this.#dropped ? OTHERS : OTHERS + 1;
+    return Array.from({ length: this.#rows - from }, (_, at) => this.#tally(from + at));
   }
 
-  /** The tally of `prefix` and the bytes from `from` to `to`, in lower case when `fold`. */
-  get(bytes: Uint8Array, from: number, to: number, { prefix, fold }: Naming): Tally {
-    const letters = fold ? FOLDED : EXACT;
-    let hash = FNV_BASIS ^ prefix.length;
-    for (let at = from; at < to; at++) {
-      hash = Math.imul(hash ^ (letters[bytes[at] as number] as number), FNV_PRIME);
-    }
-    hash ^= hash >>> 15;
+  /** The name of a row. */
+  name(row: number): string {
+    if (row === OTHERS) return OTHERS_NAME;
+    const from = this.#starts[row] as number;
+    const { buffer, byteOffset } = this.#names;
+    const length = (this.#starts[row + 1] as number) - from;
+    return Buffer.from(buffer, byteOffset + from, length).toString("latin1");
+  }
+
+  /** The row of the bytes from `from` to `to`, named so. It holds until `moved` is called. */
+  row(bytes: Uint8Array, from: number, to: number, { prefix, letters }: Naming): number {
+    const hash = hashOf(bytes, from, to, letters, BASIS ^ prefix.length);
     const mask = this.#slots.length - 1;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const index = (this.#slots[slot] as number) - 1;
-      if (index < 0) break;
-      if (this.#hashes[slot] !== hash) continue;
-      const tally = this.#tallies[index] as Tally;
-      if (equal(tally.name, bytes, from, to, prefix, letters)) return tally;
+      const row = this.#slots[slot] as number;
+      if (row === 0) break;
+      if (this.#hashes[slot] === hash && this.#isName(row, bytes, from, to, prefix, letters)) {
+        return row;
+      }
     }
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString("latin1");
-    return this.#insert(new Tally(prefix + (fold ? lower(text) : text), hash));
+    return this.#insert(hash, bytes, from, to, prefix, letters);
   }
 
-  #insert(tally: Tally): Tally {
-    if (this.#tallies.length >= this.#max) this.#dropLesserHalf();
-    this.#tallies.push(tally);
-    if (this.#tallies.length * 2 > this.#slots.length) this.#rebuild(this.#slots.length * 2);
-    else this.#place(tally, this.#tallies.length);
-    return tally;
+  /** Adds to the sum `sum` of `row`. */
+  add(row: number, sum: number, value: number): void {
+    const at = row * WIDTH + sum;
+    this.sums[at] = (this.sums[at] as number) + value;
   }
 
-  #dropLesserHalf(): void {
-    this.others ??= new Tally("(others)", 0);
-    this.#tallies.sort((a, b) => weight(b) - weight(a));
-    for (const tally of this.#tallies.splice(this.#max >> 1)) {
-      this.others.add(tally);
-      tally.into = this.others;
+  #tally(row: number): Tally {
+    const at = (sum: number) => this.sums[row * WIDTH + sum] as number;
+    const [successes, failures, deferrals] = [
+      at(SUM.successes),
+      at(SUM.failures),
+      at(SUM.deferrals),
+    ];
+    return {
+      name: this.name(row),
+      messages: at(SUM.messages),
+      bytes: at(SUM.bytes),
+      sbytes: at(SUM.sbytes),
+      rbytes: at(SUM.rbytes),
+      successes,
+      failures,
+      deferrals,
+      xdelay: at(SUM.xdelay),
+      recipients: successes + failures,
+      tries: successes + failures + deferrals,
+    };
+  }
+
+  #isName(
+    row: number,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    prefix: Uint8Array,
+    letters: Uint8Array,
+  ): boolean {
+    const names = this.#names;
+    let at = this.#starts[row] as number;
+    if ((this.#starts[row + 1] as number) - at !== prefix.length + to - from) return false;
+    for (let i = 0; i < prefix.length; i++) if (names[at++] !== prefix[i]) return false;
+    for (let i = from; i < to; i++) {
+      if (names[at++] !== letters[bytes[i] as number]) return false;
     }
+    return true;
+  }
+
+  #insert(
+    hash: number,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    prefix: Uint8Array,
+    letters: Uint8Array,
+  ): number {
+    if (this.#rows > this.#max) this.#dropLesser();
+    const row = this.#rows++;
+    const start = this.#starts[row] as number;
+    this.#makeRoom(start + prefix.length + to - from);
+    this.#names.set(prefix, start);
+    let at = start + prefix.length;
+    for (let i = from; i < to; i++) this.#names[at++] = letters[bytes[i] as number] as number;
+    this.#starts[row + 1] = at;
+    this.#rowHashes[row] = hash;
+    if (this.#rows * 2 > this.#slots.length) this.#rebuild(this.#slots.length * 2);
+    else this.#place(row, hash);
+    return row;
+  }
+
+  #makeRoom(nameBytes: number): void {
+    if (this.#rows * WIDTH > this.sums.length) {
+      this.sums = grown(this.sums, this.sums.length * 2);
+      this.#starts = grown(this.#starts, this.sums.length / WIDTH + 1);
+      this.#rowHashes = grown(this.#rowHashes, this.sums.length / WIDTH);
+    }
+    if (nameBytes > this.#names.length) {
+      this.#names = grown(this.#names, Math.max(nameBytes, this.#names.length * 2));
+    }
+  }
+
+  /** Keeps the heaviest rows, in their order. */
+  #dropLesser(): void {
+    const weights = Float64Array.from({ length: this.#rows }, (_, row) => this.#weight(row));
+    const sorted = weights.slice(1).sort();
+    const kept = Math.floor(this.#max * KEPT);
+    const least = sorted[sorted.length - kept] as number;
+    const heavier = sorted.length - 1 - sorted.findLastIndex((weight) => weight <= least);
+    // Of those that weigh as much as the last one kept there is room for so many.
+    let equals = kept - heavier;
+    const now = new Int32Array(this.#rows);
+    let rows = 1;
+    for (let row = 1; row < this.#rows; row++) {
+      const weight = weights[row] as number;
+      const stays = weight > least || (weight === least && equals-- > 0);
+      if (stays) this.#move(row, rows);
+      else this.#addToOthers(row);
+      now[row] = stays ? rows++ : OTHERS;
+    }
+    this.#rows = rows;
+    this.sums.fill(0, rows * WIDTH);
+    this.#dropped = true;
     this.#rebuild(this.#slots.length);
+    this.moved(now);
+  }
+
+  #weight(row: number): number {
+    const { sums } = this;
+    const at = row * WIDTH;
+    return (
+      (sums[at + SUM.messages] as number) +
+      (sums[at + SUM.successes] as number) +
+      (sums[at + SUM.failures] as number) +
+      (sums[at + SUM.deferrals] as number)
+    );
+  }
+
+  #move(row: number, to: number): void {
+    if (row === to) return;
+    this.sums.copyWithin(to * WIDTH, row * WIDTH, (row + 1) * WIDTH);
+    const from = this.#starts[row] as number;
+    const end = this.#starts[row + 1] as number;
+    const start = this.#starts[to] as number;
+    this.#names.copyWithin(start, from, end);
+    this.#starts[to + 1] = start + end - from;
+    this.#rowHashes[to] = this.#rowHashes[row] as number;
+  }
+
+  #addToOthers(row: number): void {
+    for (let sum = 0; sum < WIDTH; sum++) {
+      this.add(OTHERS, sum, this.sums[row * WIDTH + sum] as number);
+    }
   }
 
   #rebuild(size: number): void {
     this.#slots = new Int32Array(size);
     this.#hashes = new Int32Array(size);
-    for (const [at, tally] of this.#tallies.entries()) this.#place(tally, at + 1);
+    for (let row = 1; row < this.#rows; row++) {
+      this.#place(row, this.#rowHashes[row] as number);
+    }
   }
 
-  #place(tally: Tally, index: number): void {
+  #place(row: number, hash: number): void {
     const mask = this.#slots.length - 1;
-    let slot = tally.hash & mask;
+    let slot = hash & mask;
     while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
-    this.#slots[slot] = index;
-    this.#hashes[slot] = tally.hash;
+    this.#slots[slot] = row;
+    this.#hashes[slot] = hash;
   }
 }
 
-function weight(tally: Tally): number {
-  return tally.messages + tally.tries;
-}
-
-function lower(text: string): string {
-  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
-}
-
-function equal(
-  name: string,
+/** Four bytes a step: one multiplication waits for the one before. */
+function hashOf(
   bytes: Uint8Array,
   from: number,
   to: number,
-  prefix: string,
   letters: Uint8Array,
-): boolean {
-  const skip = prefix.length;
-  if (name.length !== to - from + skip) return false;
-  for (let at = from, i = skip; at < to; at++, i++) {
-    if (name.charCodeAt(i) !== letters[bytes[at] as number]) return false;
+  basis: number,
+): number {
+  let hash = basis;
+  let at = from;
+  for (; at + 4 <= to; at += 4) {
+    const four =
+      (letters[bytes[at] as number] as number) |
+      ((letters[bytes[at + 1] as number] as number) << 8) |
+      ((letters[bytes[at + 2] as number] as number) << 16) |
+      ((letters[bytes[at + 3] as number] as number) << 24);
+    hash = Math.imul(hash ^ four, PRIME);
+    hash ^= hash >>> 15;
   }
-  return name.startsWith(prefix);
+  for (; at < to; at++) {
+    hash = Math.imul(hash ^ (letters[bytes[at] as number] as number), PRIME);
+  }
+  return hash ^ (hash >>> 15);
+}
+
+function grown<T extends Float64Array | Uint32Array | Int32Array | Uint8Array>(
+  array: T,
+  length: number,
+): T {
+  const larger = new (array.constructor as new (length: number) => T)(length);
+  larger.set(array);
+  return larger;
 }

@@ -1,5 +1,6 @@
 /** The statistics as tables: what each is called, what its columns mean, and its rows. */
 
+import type { DoorCounts } from "../analysis/doors.ts";
 import type { Statistics } from "../analysis/statistics.ts";
 import type { Tally, TallyTable } from "../analysis/tally.ts";
 
@@ -36,6 +37,17 @@ function recipientRow({ sbytes, recipients, tries, xdelay, name }: Tally): Cell[
   return [sbytes, recipients, tries, seconds(xdelay), name];
 }
 
+const DOOR_COLUMNS = ["conns", "accepted", "bytes", "refused", "denied", "logins", "badlogins"];
+
+function doorRow([name, counts]: [string, DoorCounts]): Cell[] {
+  const { connections, accepted, bytes, refused, denied, logins, badLogins } = counts;
+  return [connections, accepted, bytes, refused, denied, logins, badLogins, name];
+}
+
+function accountRow([name, { badLogins, logins, accepted, bytes }]: [string, DoorCounts]): Cell[] {
+  return [badLogins, logins, accepted, bytes, name];
+}
+
 function reasonRows(table: TallyTable): Cell[][] {
   return byFirst(
     table
@@ -66,7 +78,7 @@ export const TABLES: Readonly<Record<string, Definition>> = {
     title: "Users who queued messages",
     about: "By uid; columns as for senders",
     columns: [...SENDER_COLUMNS, "uid"],
-    rows: ({ uids }) => byFirst([...uids.values()].map(senderRow)),
+    rows: ({ uids }) => byFirst(uids.all().map(senderRow)),
   },
   rhosts: {
     title: "Recipient hosts",
@@ -120,11 +132,24 @@ export const TABLES: Readonly<Record<string, Definition>> = {
           .map(({ xdelay, tries, name }) => [seconds(xdelay / tries), tries, name]),
       ),
   },
-  connections: {
+  doors: {
     title: "Doors",
-    about: "What servers of incoming mail said",
-    columns: ["times", "event"],
-    rows: ({ events }) => byFirst([...events].map(([name, count]) => [count, name])),
+    about:
+      "What came in: connections, messages, and what was turned away; badlogins: wrong passwords",
+    columns: [...DOOR_COLUMNS, "door"],
+    rows: ({ doors }) => byFirst(doors.doors.entries().map(doorRow)),
+  },
+  clients: {
+    title: "Clients",
+    about: "Who came by the doors; columns as for these",
+    columns: [...DOOR_COLUMNS, "client"],
+    rows: ({ doors }) => byFirst(doors.clients.entries().map(doorRow)),
+  },
+  accounts: {
+    title: "Accounts",
+    about: "Who has logged in or tried to, the most wrong passwords first",
+    columns: ["badlogins", "logins", "accepted", "bytes", "account"],
+    rows: ({ doors }) => byFirst(doors.accounts.entries().map(accountRow)),
   },
   refusals: {
     title: "Reasons for refusal",

@@ -9,9 +9,9 @@ test("the lines have the form that is written down", () => {
   const peer = { ...PEER, tls: "TLSv1.3", user: "joe" };
   const message = { from: "a@b", to: ["c@d", "e f@g"], bytes: 815 };
   assert.equal(
-    log.accepted(peer, { ...message, helo: "mx.test", qp: 4712 }),
+    log.accepted(peer, { ...message, helo: "mx.test", qp: 4712, msgid: "<1 2@c>" }),
     "smtpd: 4711.3 event=accepted ip=192.0.2.1 tls=TLSv1.3 user=joe helo=mx.test from=<a@b> " +
-      "to=<c@d>,<e%20f@g> rcpts=2 bytes=815 qp=4712\n",
+      "to=<c@d>,<e%20f@g> rcpts=2 bytes=815 qp=4712 msgid=<1%202@c>\n",
   );
   assert.equal(
     log.login(peer, { mechanism: "PLAIN", user: "joe", status: "refused" }),
