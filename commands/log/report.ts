@@ -3,11 +3,14 @@
 import { writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { CommandError, type Output, UsageError } from "../output.ts";
+import { printable } from "../printable.ts";
 import { LogReader, type Reading } from "./analysis/read.ts";
 import { Statistics } from "./analysis/statistics.ts";
 import { csv } from "./report/csv.ts";
 import { page } from "./report/html.ts";
+import { classic, PROGRAMS } from "./report/qmailanalog.ts";
 import { makeTable, overall, TABLES, type Table } from "./report/tables.ts";
+import { zsendmail } from "./report/zsendmail.ts";
 import { findSources, type SourceOptions } from "./sources.ts";
 
 export interface ReportOptions extends SourceOptions {
@@ -23,38 +26,56 @@ export interface ReportOptions extends SourceOptions {
 
 /** Reports on the log. */
 export async function logReport(options: ReportOptions): Promise<void> {
-  const { output, html, top = 20 } = options;
-  const names = tableNames(options.what);
-  const { statistics, reading } = await analyse(options);
+  const { output, html, what } = options;
+  if (what.includes("zsendmail")) return sendmailReport(options);
+  const named = what.length > 0 ? what : ["overall", ...Object.keys(TABLES)];
+  const names = named.map(tableName);
+  const { statistics, reading } = await analyse(options, !what.includes("zsuccesses"));
   if (reading.lines === 0) throw new CommandError("there is no line in this log");
-  const all = html === undefined ? names : ["overall", ...Object.keys(TABLES)];
-  const tables = all
-    .filter((name) => name !== "overall")
-    .map((name) => makeTable(name, statistics, top));
   if (html !== undefined) {
+    const tables = makeTables(Object.keys(TABLES), statistics, options.top ?? 20);
     writePage(html, page(statistics, tables));
     output.line(`Written to ${html}: open it in a browser.`);
+    output.data({ reading, html, ...document(statistics, tables) });
+  } else if (options.csv || output.json) {
+    const tables = makeTables(names, statistics, options.top ?? 20);
+    output.data({ reading, ...document(statistics, tables) });
+    const figures = names.includes("overall") ? overall(statistics) : null;
+    if (options.csv) process.stdout.write(csv(figures, tables));
+  } else print(named, statistics, options);
+  tellUnknown(reading, output);
+}
+
+async function sendmailReport(options: ReportOptions): Promise<void> {
+  const { what, output, csv: asCsv, html } = options;
+  if (what.length > 1 || output.json || asCsv || html !== undefined) {
+    throw new UsageError(
+      "zsendmail is a log of its own: it goes with no other table and no other form",
+    );
   }
-  if (options.csv)
-    process.stdout.write(csv(names.includes("overall") ? overall(statistics) : null, tables));
-  else if (html === undefined) print(names, statistics, tables, output);
-  output.data({
-    reading,
-    overall: overall(statistics),
-    tables: tables.map(toDocument),
-    ...(html === undefined ? {} : { html }),
-  });
-  if (reading.unknown > 0) {
-    output.note(`${reading.unknown} of ${reading.lines} lines are in no form known, for example:`);
-    for (const line of reading.unknownLines.slice(0, 3)) output.note(`  ${line.slice(0, 100)}`);
-  }
+  await zsendmail(findSources(options), (text) => process.stdout.write(text, "latin1"));
+}
+
+function tellUnknown({ unknown, lines, unknownLines }: Reading, output: Output): void {
+  if (unknown === 0) return;
+  output.note(`${unknown} of ${lines} lines are in no form known, for example:`);
+  for (const line of unknownLines.slice(0, 3)) output.note(`  ${printable(line.slice(0, 100))}`);
+}
+
+function makeTables(names: readonly string[], statistics: Statistics, top: number): Table[] {
+  return names.filter((name) => name !== "overall").map((name) => makeTable(name, statistics, top));
+}
+
+function document(statistics: Statistics, tables: readonly Table[]) {
+  return { overall: overall(statistics), tables: tables.map(toDocument) };
 }
 
 /** Reads all that `options` name. */
 export async function analyse(
   options: SourceOptions,
+  foldSuccesses = true,
 ): Promise<{ statistics: Statistics; reading: Reading }> {
-  const statistics = new Statistics();
+  const statistics = new Statistics({ foldSuccesses });
   const reader = new LogReader(statistics, Date.now());
   for (const source of findSources(options)) {
     for await (const chunk of source.open()) reader.push(chunk);
@@ -63,16 +84,15 @@ export async function analyse(
   return { statistics, reading: reader.reading };
 }
 
-function tableNames(what: readonly string[]): string[] {
+/** The table that `word` names, also by the name of the program that prints it. */
+function tableName(word: string): string {
   const known = ["overall", ...Object.keys(TABLES)];
-  if (what.length === 0) return known;
-  return what.map((word) => {
-    const name = known.includes(word) ? word : word.replace(/^z/, "");
-    if (!known.includes(name)) {
-      throw new UsageError(`there is no table "${word}"`, [`there is: ${known.join(", ")}`]);
-    }
-    return name;
-  });
+  if (known.includes(word)) return word;
+  if (word === "zoverall" || word in PROGRAMS) return word.slice(1);
+  throw new UsageError(`there is no table "${word}"`, [
+    `there is: ${known.join(", ")}`,
+    `and as qmailanalog prints them: zoverall, zsendmail, ${Object.keys(PROGRAMS).join(", ")}`,
+  ]);
 }
 
 function writePage(path: string, text: string): void {
@@ -92,22 +112,28 @@ function toDocument({ name, columns, rows, total }: Table) {
   return { name, total, rows: named };
 }
 
-function print(
-  names: readonly string[],
-  statistics: Statistics,
-  tables: readonly Table[],
-  output: Output,
-): void {
-  if (names.includes("overall")) {
-    output.line("Basic statistics");
-    const rows = Object.entries(overall(statistics)).map(([name, value]) => [
-      name,
-      Number.isInteger(value) ? String(value) : value.toFixed(6),
-    ]);
-    output.table([{ title: "" }, { title: "", align: "right" }], rows);
+/** Each table as it was named. */
+function print(named: readonly string[], statistics: Statistics, options: ReportOptions): void {
+  const { output, top } = options;
+  for (const [at, name] of named.entries()) {
+    if (name.startsWith("z")) {
+      const text = classic(name, statistics, top ?? Number.POSITIVE_INFINITY);
+      process.stdout.write(at > 0 ? `\n${text}` : text, "latin1");
+    } else if (name === "overall") printOverall(statistics, output);
+    else {
+      const table = makeTable(name, statistics, top ?? 20);
+      if (table.rows.length > 0 || named.length < 5) printTable(table, output);
+    }
   }
-  for (const table of tables)
-    if (table.rows.length > 0 || names.length < 5) printTable(table, output);
+}
+
+function printOverall(statistics: Statistics, output: Output): void {
+  output.line("Basic statistics");
+  const rows = Object.entries(overall(statistics)).map(([name, value]) => [
+    name,
+    Number.isInteger(value) ? String(value) : value.toFixed(6),
+  ]);
+  output.table([{ title: "" }, { title: "", align: "right" }], rows);
 }
 
 const WIDTH = 80;
@@ -127,7 +153,7 @@ function printTable({ title, about, columns, rows, total }: Table, output: Outpu
       title: column,
       align: at < columns.length - 1 ? "right" : "left",
     })),
-    cells.map((row) => [...row.slice(0, -1), shorten(row.at(-1) ?? "", room)]),
+    cells.map((row) => [...row.slice(0, -1), shorten(printable(row.at(-1) ?? ""), room)]),
   );
 }
 

@@ -52,6 +52,25 @@ export class DelayHistogram {
     }
     return found;
   }
+
+  /** For every whole percentage that some delay completes, the least that does, as ddist has them. */
+  steps(): Share[] {
+    const found: Share[] = [];
+    let count = 0;
+    let sum = 0;
+    for (let bucket = 0; bucket < SIZE; bucket++) {
+      if (this.#counts[bucket] === 0) continue;
+      count += this.#counts[bucket] as number;
+      sum += this.#sums[bucket] as number;
+      const percent = Math.floor((count * 100) / this.count);
+      const average = sum / count;
+      const last = found.at(-1);
+      // The average is of all that complete this percentage.
+      if (last?.percent === percent) found[found.length - 1] = { ...last, average };
+      else found.push({ percent, doneBy: Math.min(upper(bucket), this.max), average });
+    }
+    return found;
+  }
 }
 
 function upper(bucket: number): number {

@@ -196,6 +196,27 @@ export class Matcher implements SendLines {
     this.attempted(delivery, ending);
   }
 
+  /** A message that came and has ended, its deliveries told apart from it. */
+  whole(message: OpenMessage, ms: number): void {
+    this.#listener.queued?.(message);
+    this.#listener.ended?.(message, ms);
+  }
+
+  /** The row of a sender's name. */
+  senderRow(name: string): number {
+    const bytes = Buffer.from(name, "latin1");
+    return this.senders.row(bytes, 0, bytes.length, FOLDED);
+  }
+
+  /** The rows of `channel.address`. */
+  recipientRows(name: string): { recipient: number; host: number } {
+    const bytes = Buffer.from(name, "latin1");
+    return {
+      recipient: this.recipients.row(bytes, 0, bytes.length, FOLDED),
+      host: this.hosts.row(bytes, lastAt(bytes, 0, bytes.length) + 1, bytes.length, FOLDED),
+    };
+  }
+
   /** Counts a delivery that is over. */
   attempted(delivery: OpenDelivery, ending: Ending): void {
     const { message, recipient, host, start } = delivery;

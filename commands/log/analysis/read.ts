@@ -4,6 +4,7 @@ import { classify, type OtherLine } from "../../../qmail/log/other-lines.ts";
 import { SendScanner } from "../../../qmail/log/send-scanner.ts";
 import { latin1, StampReader } from "../../../qmail/log/stamp.ts";
 import type { Matcher } from "./matcher.ts";
+import { mayBeMatchup, readMatchup } from "./matchup-lines.ts";
 
 const NEWLINE = 10;
 const RETURN = 13;
@@ -33,7 +34,7 @@ export class LineCutter {
       this.#line(chunk, at, end > at && chunk[end - 1] === RETURN ? end - 1 : end);
       at = end + 1;
     }
-    if (at < chunk.length) this.#keep(Buffer.from(chunk.subarray(at)));
+    if (at < chunk.length) this.#keep(chunk.subarray(at));
   }
 
   /** The last line, when it has no newline. */
@@ -46,7 +47,8 @@ export class LineCutter {
 
   #keep(bytes: Buffer): void {
     if (this.#restLength >= LINE_MAX) return;
-    this.#rest.push(bytes);
+    // The chunk is another's when the next comes.
+    this.#rest.push(Buffer.from(bytes.subarray(0, LINE_MAX)));
     this.#restLength += bytes.length;
   }
 }
@@ -100,9 +102,11 @@ export class LogReader {
     const stamp = this.#stamp;
     stamp.read(bytes, from, to);
     const { ms, at } = stamp;
-    if (Number.isNaN(ms)) this.reading.unstamped++;
-    else {
-      const { matcher } = this.#listener;
+    const { matcher } = this.#listener;
+    if (Number.isNaN(ms)) {
+      if (mayBeMatchup(bytes, from) && readMatchup(matcher, latin1(bytes, from, to))) return;
+      this.reading.unstamped++;
+    } else {
       matcher.ms = ms;
       matcher.bytes = bytes;
       if (this.#scanner.scan(bytes, at, to) || stamp.continued) return;

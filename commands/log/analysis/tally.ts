@@ -236,8 +236,10 @@ export class TallyTable {
   }
 
   #rebuild(size: number): void {
-    this.#slots = new Int32Array(size);
-    this.#hashes = new Int32Array(size);
+    if (size > this.#slots.length) {
+      this.#slots = new Int32Array(size);
+      this.#hashes = new Int32Array(size);
+    } else this.#slots.fill(0);
     for (let row = 1; row < this.#rows; row++) {
       this.#place(row, this.#rowHashes[row] as number);
     }
