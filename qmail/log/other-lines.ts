@@ -42,17 +42,17 @@ type Row = readonly [pattern: RegExp, program: string, event: Event];
 
 /** Groups named ip, from, to, reason, user and session become fields. */
 const ROWS: readonly Row[] = [
-  // ucspi-tcp's tcpserver, and ucspi-ssl's sslserver (tcpserver(1)).
+  // ucspi-tcp's tcpserver, and ucspi-ssl's sslserver (tcpserver(1)): ok PID HOST:IP:PORT HOST:IP:INFO:PORT.
   [/^(?:tcp|ssl)server: status: \d+\/\d+$/, "tcpserver", "note"],
   [/^(?:tcp|ssl)server: pid (?<session>\d+) from \[?(?<ip>[0-9a-fA-F.:]+)/, "tcpserver", "note"],
   [
-    /^(?:tcp|ssl)server: ok (?<session>\d+) .*?:(?<ip>\d+\.\d+\.\d+\.\d+):/,
+    /^(?:tcp|ssl)server: ok (?<session>\d+) \S+ [^: ]*:(?:::ffff:)?(?<ip>[0-9a-fA-F.:]+?):[^:]*:\d+$/,
     "tcpserver",
     "connected",
   ],
   [/^(?:tcp|ssl)server: ok (?<session>\d+)/, "tcpserver", "connected"],
   [
-    /^(?:tcp|ssl)server: deny (?<session>\d+) .*?:(?<ip>\d+\.\d+\.\d+\.\d+):/,
+    /^(?:tcp|ssl)server: deny (?<session>\d+) \S+ [^: ]*:(?:::ffff:)?(?<ip>[0-9a-fA-F.:]+?):[^:]*:\d+$/,
     "tcpserver",
     "denied",
   ],

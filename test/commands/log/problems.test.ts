@@ -4,6 +4,7 @@ import { generate } from "../../../bench/generate-log.ts";
 import { Lookout } from "../../../commands/log/analysis/lookout.ts";
 import { LogReader } from "../../../commands/log/analysis/read.ts";
 import { findProblems } from "../../../commands/log/problems.ts";
+import { login, NO_RCPTHOSTS, warning } from "../../../qmail/smtpd/log.ts";
 
 function problems(lines: readonly string[]): string[] {
   const lookout = new Lookout();
@@ -48,6 +49,15 @@ test("a healthy log has no problem", () => {
 });
 
 const T = "1700000000.000000";
+
+function logins(count: number, who: (n: number) => { ip: string; user: string }): string[] {
+  return Array.from({ length: count }, (_, n) => {
+    const { ip, user } = who(n);
+    const peer = { id: `1.${n}`, ip, tls: null, user: null };
+    return `${T} ${login(peer, { mechanism: "PLAIN", user, status: "refused" })}`.trim();
+  });
+}
+
 const CASES: Record<string, string[]> = {
   alerts: [`${T} alert: unable to append to bounce message; HELP! sleeping...`],
   queue: many(5, (n) =>
@@ -82,10 +92,14 @@ const CASES: Record<string, string[]> = {
     ...many(10, (n) => message(n, n * 3600, { sender: "ann@example.com" })),
     ...many(400, (n) => message(n + 10, 36_000 + n, { sender: "ann@example.com" })),
   ],
-  logins: Array.from(
-    { length: 60 },
+  rcpthosts: [`${T} ${warning(NO_RCPTHOSTS)}`.trim()],
+  doors: [`${T} ${warning("cannot put a message in: ENOSPC")}`.trim()],
+  guesses: logins(60, (n) => ({ ip: "192.0.2.1", user: `joe${n}` })),
+  account: logins(120, (n) => ({ ip: `198.51.100.${n}`, user: "ann" })),
+  refused: Array.from(
+    { length: 150 },
     (_, n) =>
-      `${T} smtpd: 1.${n} event=login ip=192.0.2.1 mechanism=PLAIN user=joe verdict=refused`,
+      `${T} smtpd: 1.${n} event=refused-recipient ip=192.0.2.1 from=<a@b> to=<c${n}@d> reply=553 sorry`,
   ),
   restarts: Array.from({ length: 6 }, (_, n) => [
     ...message(n + 1, n),

@@ -84,7 +84,10 @@ for (const [name, format] of Object.entries(FORMATS)) {
     );
     assert.equal(statistics.refusals.size, 6);
     const doors = Object.fromEntries(statistics.doors.doors.entries());
-    assert.deepEqual([doors.vchkpw?.logins, doors.vchkpw?.badLogins, doors.smtpd?.refused], [1, 1, 1]);
+    assert.deepEqual(
+      [doors.vchkpw?.logins, doors.vchkpw?.badLogins, doors.smtpd?.refused],
+      [1, 1, 1],
+    );
   });
 }
 
