@@ -3,7 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { CommandError, type Output, UsageError } from "../output.ts";
-import { printable } from "../printable.ts";
+import { clip, printable } from "../printable.ts";
 import { LogReader, type Reading } from "./analysis/read.ts";
 import { Statistics } from "./analysis/statistics.ts";
 import { csv } from "./report/csv.ts";
@@ -153,10 +153,6 @@ function printTable({ title, about, columns, rows, total }: Table, output: Outpu
       title: column,
       align: at < columns.length - 1 ? "right" : "left",
     })),
-    cells.map((row) => [...row.slice(0, -1), shorten(printable(row.at(-1) ?? ""), room)]),
+    cells.map((row) => [...row.slice(0, -1), clip(printable(row.at(-1) ?? ""), room)]),
   );
-}
-
-function shorten(text: string, room: number): string {
-  return text.length > room ? `${text.slice(0, room - 3)}...` : text;
 }
