@@ -6,6 +6,7 @@
 import { createReadStream, readdirSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { execa } from "execa";
 import { formatTai64n } from "../../qmail/multilog/tai64n.ts";
@@ -108,15 +109,16 @@ function fileSource(path: string, name: string): Source {
 function openFile(path: string): AsyncIterable<Buffer> {
   const type = /\.(gz|zst|xz|bz2|lz4)$/.exec(path)?.[1];
   if (type === undefined) return plain(path);
-  const stream = createReadStream(path, { highWaterMark: CHUNK });
-  if (type === "gz") return stream.pipe(createGunzip({ chunkSize: CHUNK }));
-  if (type === "zst") return stream.pipe(createZstdDecompress({ chunkSize: CHUNK }));
+  if (type === "gz") return inflated(createGunzip({ chunkSize: CHUNK }), path);
+  if (type === "zst") return inflated(createZstdDecompress({ chunkSize: CHUNK }), path);
   const program = UNPACKERS[type] as string;
   return unpacked(program, path);
 }
 
 async function* plain(path: string): AsyncGenerator<Buffer> {
-  const file = await open(path);
+  const file = await open(path).catch((error: Error) => {
+    throw new CommandError(`cannot read "${path}": ${error.message}`);
+  });
   const buffer = Buffer.allocUnsafeSlow(READ);
   try {
     for (;;) {
@@ -126,6 +128,16 @@ async function* plain(path: string): AsyncGenerator<Buffer> {
     }
   } finally {
     await file.close();
+  }
+}
+
+async function* inflated(unpacker: Transform, path: string): AsyncGenerator<Buffer> {
+  const input = createReadStream(path, { highWaterMark: CHUNK });
+  input.on("error", (error) => unpacker.destroy(error));
+  try {
+    yield* input.pipe(unpacker);
+  } catch (error) {
+    throw new CommandError(`cannot unpack "${path}": ${(error as Error).message}`);
   }
 }
 
