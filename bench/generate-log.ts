@@ -41,6 +41,7 @@ function dice(seed: number): () => number {
   };
 }
 
+const DELIVERY_LINE = /^(?:starting delivery (\d+): msg \d+ to|delivery (\d+):) (\w+)/;
 const START = Date.UTC(2026, 8, 1);
 const SUCCESS = "192.0.2.7_accepted_message./Remote_host_said:_250_ok_";
 const DEFERRALS = [
@@ -73,7 +74,8 @@ export function generate(count: number, write: (text: string) => void): Expected
   const pending: Timed[] = [];
   let clock = START;
   let delivery = 0;
-  let under = 0;
+  const underWay = new Map<string, boolean>();
+  const use = { local: 0, remote: 0 };
   const flush = (until: number) => {
     if (pending.length === 0) return;
     pending.sort((a, b) => a.ms - b.ms);
@@ -82,6 +84,13 @@ export function generate(count: number, write: (text: string) => void): Expected
     for (; at < pending.length && (pending[at] as Timed).ms < until; at++) {
       const { ms, text: line } = pending[at] as Timed;
       text += `${formatTai64n(ms)} ${line}\n`;
+      const [, starting, ended, to] = DELIVERY_LINE.exec(line) ?? [];
+      if (starting !== undefined) underWay.set(starting, to === "local");
+      const local = underWay.get(starting ?? ended ?? "");
+      if (local === undefined) continue;
+      if (ended !== undefined) underWay.delete(ended);
+      use[local ? "local" : "remote"] += starting === undefined ? -1 : 1;
+      text += `${formatTai64n(ms)} status: local ${use.local}/20 remote ${use.remote}/40\n`;
     }
     pending.splice(0, at);
     if (text !== "") write(text);
@@ -118,10 +127,7 @@ export function generate(count: number, write: (text: string) => void): Expected
         chance.tries++;
         sums.xdelay += took / 1000;
         say(at, `starting delivery ${number}: msg ${id} to ${local ? "local" : "remote"} ${to}`);
-        under = Math.min(20, under + 1);
-        say(at, `status: local ${local ? under : 0}/20 remote ${local ? 0 : under}/40`);
         const done = at + took;
-        under--;
         end = Math.max(end, done);
         if (local || luck < 0.93) {
           chance.successes++;
@@ -139,7 +145,6 @@ export function generate(count: number, write: (text: string) => void): Expected
           failed++;
           say(done, `delivery ${number}: failure: ${FAILURE}`);
         }
-        say(done, "status: local 0/20 remote 0/40");
         sums.tries++;
         if (local || luck < 0.93 || luck >= 0.98) break;
         at = done + 400_000;

@@ -1,9 +1,11 @@
 /**
- * What happened over time: equal buckets that double their width when there would be too many, and
- * the week by hour.
+ * What happened over time: equal buckets that become wider when there would be too many, and the week by
+ * hour.
  */
 
 const BUCKETS_MAX = 1200;
+/** Widths in seconds, each a multiple of the one before, and such as a person reads; then it doubles. */
+const WIDTHS = [10, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400];
 const QUARTER = 900_000;
 /** Bounds of delays kept per bucket: 2^-6 s to 2^21 s. */
 const DELAYS = 28;
@@ -15,7 +17,7 @@ export interface Bucket {
   failure: number;
   deferral: number;
   bounces: number;
-  connections: number;
+  accepted: number;
   refused: number;
   bytes: number;
   /** The largest number of messages in the queue; NaN when nothing was seen. */
@@ -35,7 +37,7 @@ type Sum =
   | "failure"
   | "deferral"
   | "bounces"
-  | "connections"
+  | "accepted"
   | "refused"
   | "bytes";
 const SUMS: readonly Sum[] = [
@@ -45,7 +47,7 @@ const SUMS: readonly Sum[] = [
   "failure",
   "deferral",
   "bounces",
-  "connections",
+  "accepted",
   "refused",
   "bytes",
 ];
@@ -53,7 +55,7 @@ const PEAKS = ["queue", "local", "remote", "localMax", "remoteMax"] as const;
 
 function emptyBucket(): Bucket {
   const sums = { new: 0, ended: 0, success: 0, failure: 0, deferral: 0, bounces: 0 };
-  const more = { connections: 0, refused: 0, bytes: 0, queue: 0 };
+  const more = { accepted: 0, refused: 0, bytes: 0, queue: 0 };
   return { ...sums, ...more, local: 0, remote: 0, localMax: 0, remoteMax: 0, delays: null };
 }
 
@@ -74,7 +76,7 @@ export class Series {
     if (key < this.#first) this.#extendBack(key);
     const index = key - this.#first;
     if (index >= BUCKETS_MAX || index < 0) {
-      this.#double();
+      this.#widen();
       return this.at(ms);
     }
     const bucket = this.#buckets[index];
@@ -100,9 +102,9 @@ export class Series {
     this.#first = key;
   }
 
-  #double(): void {
+  #widen(): void {
     const old = this.list();
-    this.width *= 2;
+    this.width = 1000 * (WIDTHS.find((seconds) => seconds * 1000 > this.width) ?? this.width / 500);
     this.#first = Math.floor((old[0]?.ms ?? 0) / this.width);
     const merged: Bucket[] = [];
     for (const { ms, bucket } of old) {

@@ -157,7 +157,8 @@ export class Statistics implements Matched {
     const { event, reason } = line;
     this.doors.add(line);
     const bucket = this.series.at(ms);
-    if (event === "connected" || event === "accepted") bucket.connections++;
+    if (event === "accepted") bucket.accepted++;
+    if (event === "login-failed") bucket.refused++;
     if (event !== "refused" && event !== "denied") return;
     bucket.refused++;
     // Addresses make every reason another.

@@ -40,6 +40,8 @@ export function pageData(statistics: Statistics, tables: readonly Table[]) {
     success: of(({ success }) => success),
     deferral: of(({ deferral }) => deferral),
     failure: of(({ failure }) => failure),
+    accepted: of(({ accepted }) => accepted),
+    refused: of(({ refused }) => refused),
     queue: carried(of(({ queue }) => queue)),
     local: of(({ local }) => local),
     remote: of(({ remote }) => remote),
