@@ -14,7 +14,8 @@ const MARK = "\0";
 export function protect(args: readonly string[]): string[] {
   return args.map((arg) => {
     const [, flag = "", value = ""] = /^(--[^=]+=)?(.*)$/s.exec(arg) ?? [];
-    return Number.isNaN(Number(value)) ? arg : `${flag}${MARK}${value}`;
+    // A lone "-" is standard input, and no option.
+    return Number.isNaN(Number(value)) && value !== "-" ? arg : `${flag}${MARK}${value}`;
   });
 }
 

@@ -47,3 +47,10 @@ test("wholeNumber() takes whole numbers above 0 alone", () => {
     });
   }
 });
+
+test("a lone - is a value, as of --file", () => {
+  const cli = cac("test");
+  cli.command("send [...words]").option("--file <path>", "x");
+  cli.parse(["node", "test", ...protect(["send", "--file", "-", "-"])], { run: false });
+  assert.deepEqual([texts(cli.options.file), texts(cli.args)], [["-"], ["-"]]);
+});

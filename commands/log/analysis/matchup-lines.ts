@@ -5,6 +5,7 @@ import type { Matcher, OpenMessage } from "./matcher.ts";
 
 const D = 100;
 const M = 109;
+const QUESTION = 63;
 const SPACE = 32;
 const OUTCOMES: Readonly<Record<string, number>> = { k: SUCCESS, z: DEFERRAL, d: FAILURE };
 /** d result birth dstart ddone bytes <sender> channel.recipient qp uid reason */
@@ -13,13 +14,18 @@ const DELIVERY =
 /** m birth done bytes successes failures deferrals <sender> qp uid */
 const MESSAGE = /^m ([\d.]+) ([\d.]+) (\d+) (\d+) (\d+) (\d+) <(\S*)> (\d+) (\d+)$/;
 
-/** True when the line may be one of matchup's: it begins with "d " or "m ". */
+/** True when the line may be one of matchup's: it begins with "d ", "m " or "? ". */
 export function mayBeMatchup(bytes: Uint8Array, from: number): boolean {
-  return (bytes[from] === D || bytes[from] === M) && bytes[from + 1] === SPACE;
+  return (
+    (bytes[from] === D || bytes[from] === M || bytes[from] === QUESTION) &&
+    bytes[from + 1] === SPACE
+  );
 }
 
 /** Tells `matcher` what the line says; false when it is none. */
 export function readMatchup(matcher: Matcher, line: string): boolean {
+  // What matchup does not count it passes on, as the lines of bounces.
+  if (line.startsWith("? ")) return true;
   const delivery = DELIVERY.exec(line);
   if (delivery) {
     readDelivery(matcher, delivery);

@@ -341,7 +341,7 @@ export const TEXTS: readonly Explanation[] = [
     /too many connections/i,
     "More clients at once than the service takes.",
     ["a burst, or one client that opens many", "slow DNS keeps sessions open"],
-    ["qmailctl log report connections"],
+    ["qmailctl log report clients"],
   ),
   row(
     /unable to append to bounce message|HELP! sleeping/i,

@@ -292,6 +292,14 @@ test("the text: title, what the columns are, an empty line, columns to the right
   assert.match(classic("zsuids", statistics, 9), /\n {3}1 {3}4000 .* 1000\n/);
 });
 
+test("what matchup passes on is known", () => {
+  const reader = new LogReader(new Statistics(), 0);
+  reader.push(Buffer.from("? 10.0 bounce msg 5 qp 7\n1700000010.5 warning: trouble in select\n"));
+  reader.cut();
+  const { unknown, unstamped } = reader.reading;
+  assert.deepEqual({ unknown, unstamped }, { unknown: 0, unstamped: 0 });
+});
+
 test("zsendmail's lines", () => {
   assert.equal(
     sendmailLine("d k 100.5 101.0 102.5 300 <ann@x> local.bob@y 77 1000 did_1+0+0/"),
