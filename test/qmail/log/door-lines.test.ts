@@ -44,7 +44,7 @@ const CASES: readonly (readonly [string, object])[] = [
     { ...DOOR, event: "login-failed", user: "joe", reason: "braked" },
   ],
   [
-    smtpd.ended(PEER, { why: "timeout", detail: null, messages: 0, seconds: 1 }),
+    smtpd.ended(PEER, { why: "timeout", detail: null, messages: 0, refusals: 0, seconds: 1 }),
     { ...DOOR, event: "ended", reason: "timeout" },
   ],
   [
