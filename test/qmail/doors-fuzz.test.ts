@@ -4,7 +4,8 @@
  */
 
 import assert from "node:assert/strict";
-import { connect } from "node:net";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import fc from "fast-check";
 import { formatNetstring } from "../../qmail/net/netstring.ts";
@@ -249,3 +250,26 @@ for (const [name, door] of Object.entries(DOORS)) {
     assert.doesNotMatch(service.output, /^ {4}at /m);
   });
 }
+
+test("2,000 idle connections: little memory, and the next is served at once", {
+  timeout: 300_000,
+}, async () => {
+  using home = new DoorHome();
+  const command = ["smtpd/qmail-smtpd", "--concurrency", "2100"];
+  await using service = await Service.start(command, home.env);
+  const [mail, queued] = (DOORS.smtpd as Door).good;
+  for (let warm = 0; warm < 20; warm++) await visit(service.port, Buffer.from(mail));
+  const before = service.memory;
+  const idle: Socket[] = [];
+  for (let hundred = 0; hundred < 20; hundred++) {
+    const some = Array.from({ length: 100 }, () => connect(service.port, "127.0.0.1"));
+    await Promise.all(some.map((socket) => once(socket, "data")));
+    idle.push(...some);
+  }
+  const each = (service.memory - before) / idle.length;
+  assert.match(await visit(service.port, Buffer.from(mail)), queued);
+  for (const socket of idle) assert.ok(!socket.destroyed && !socket.readableEnded);
+  for (const socket of idle) socket.destroy();
+  assert.ok(each < 40, `${each} kB each`);
+  assert.match(await visit(service.port, Buffer.from(mail)), queued);
+});
