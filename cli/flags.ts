@@ -10,7 +10,9 @@ export type Flags = Readonly<Record<string, unknown>>;
 
 /** What almost every command takes: the qmail home and where its output goes. */
 export async function common(flags: Flags) {
-  return { home: await loadHome(configFlags(flags)), output: makeOutput(flags.json === true) };
+  const lines = flags.jsonLines === true;
+  const output = makeOutput(flags.json === true || lines, { lines });
+  return { home: await loadHome(configFlags(flags)), output };
 }
 
 /** The flags that override the config file. */

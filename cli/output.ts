@@ -6,10 +6,14 @@ import type { Column, CommandError, Output } from "../commands/output.ts";
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what colours are made of
 const COLOURS = /\u001b\[[0-9;]*m/g;
 
-/** Output for a person, or, with `json`, only the documents that commands give to `data`. */
-export function makeOutput(json: boolean): Output {
+/**
+ * Output for a person, or, with `json`, only the documents that commands give to `data`; a list of
+ * unknown length with `lines` as a document a line.
+ */
+export function makeOutput(json: boolean, { lines = false } = {}): Output {
   return {
     json,
+    screen: { width: process.stdout.columns ?? null, colour: kleur.enabled },
     line(text = "") {
       if (!json) process.stdout.write(`${text}\n`);
     },
@@ -21,6 +25,12 @@ export function makeOutput(json: boolean): Output {
     },
     dataList(values) {
       if (json) for (const piece of formatList(values)) process.stdout.write(piece);
+    },
+    async dataLines(pieces) {
+      if (!json) return;
+      for await (const piece of lines ? endedLines(pieces) : formatLines(pieces)) {
+        process.stdout.write(piece);
+      }
     },
     note(text) {
       process.stderr.write(`${text}\n`);
@@ -65,6 +75,20 @@ export function* formatList(values: Iterable<unknown>): Generator<string> {
     text = "";
   }
   yield before === "" ? "[]\n" : `${text}\n]\n`;
+}
+
+/** A JSON array of what `pieces` have, a value a line. */
+async function* formatLines(pieces: AsyncIterable<string>): AsyncGenerator<string> {
+  let before = "[\n";
+  for await (const piece of pieces) {
+    yield before + piece.replaceAll("\n", ",\n");
+    before = ",\n";
+  }
+  yield before === "[\n" ? "[]\n" : "\n]\n";
+}
+
+async function* endedLines(pieces: AsyncIterable<string>): AsyncGenerator<string> {
+  for await (const piece of pieces) yield `${piece}\n`;
 }
 
 /** What went wrong, and the ways on. */

@@ -1,10 +1,15 @@
 /** queue: what waits, and what is to become of it. One row an action. */
 
 import type { Action, ActionTable, OptionGroup, OptionRow } from "./actions.ts";
-import { text, texts } from "./arguments.ts";
+import { text, texts, wholeNumber } from "./arguments.ts";
 import { confirmer } from "./confirm.ts";
 import { common, type Flags } from "./flags.ts";
 import { queueChanges } from "./queue-changes.ts";
+
+const LOG: OptionRow = {
+  flags: "--log <dir>",
+  what: "Where qmail-send's log is (usual: that of the home)",
+};
 
 /** The selection language: which messages are meant (commands/queue/selection.ts). */
 const SELECTION: OptionGroup = {
@@ -24,21 +29,109 @@ const SELECTION: OptionGroup = {
     { flags: "--error <text>", what: "With this in the last error (from the log)" },
     { flags: "--tries <range>", what: "Tried 3, 3- (or more), -3 (or less), 2-5 times" },
     { flags: "--id <id>", what: "1234, 1000-2000, 12*; or simply as arguments" },
-    { flags: "--log <dir>", what: "Where qmail-send's log is (default: that of the home)" },
+    LOG,
   ],
 };
 
 const YES: OptionRow = { flags: "--yes", what: "Do not ask" };
+
+const JSON_LINES: OptionRow = { flags: "--json-lines", what: "Print a JSON document a line" };
 
 const LIST: Action = {
   name: "list",
   words: "[ID...]",
   what: "Show what is in the queue",
   groups: [SELECTION],
-  options: [],
+  options: [
+    { flags: "--sort <column>", what: "By age (usual), size, sender, recipients, next or id" },
+    { flags: "--reverse", what: "The other way round" },
+    { flags: "--limit <n>", what: "Only the first so many" },
+    { flags: "--group <by>", what: "Count by domain, sender or error instead" },
+    JSON_LINES,
+  ],
   async run(words, flags) {
+    const options = await selected(words, flags);
+    const limit = flags.limit === undefined ? null : wholeNumber("limit", flags.limit, 0);
+    const { sort = null } = text("sort", flags.sort);
+    const { group } = text("group", flags.group);
+    if (group !== undefined) {
+      const { queueGroups } = await import("../commands/queue/groups.ts");
+      await queueGroups({ ...options, by: group, limit });
+      return;
+    }
     const { queueList } = await import("../commands/queue/list.ts");
-    await queueList({ ...(await selected(words, flags)) });
+    await queueList({ ...options, sort, reverse: flags.reverse === true, limit, text: null });
+  },
+};
+
+const SHOW: Action = {
+  name: "show",
+  words: "ID...",
+  what: "Show all there is to know of a message: envelope, header, history",
+  groups: [],
+  options: [LOG],
+  async run(ids, flags) {
+    const { queueShow } = await import("../commands/queue/show.ts");
+    queueShow({ ...(await common(flags)), ids, ...text("log", flags.log) });
+  },
+};
+
+const CAT: Action = {
+  name: "cat",
+  words: "ID...",
+  what: "Print a message as it lies in the queue",
+  groups: [],
+  options: [],
+  async run(ids, flags) {
+    const { queueCat } = await import("../commands/queue/cat.ts");
+    const { home } = await common(flags);
+    await queueCat({ home, ids, to: process.stdout });
+  },
+};
+
+const SEARCH: Action = {
+  name: "search",
+  words: "[TEXT]",
+  what: "Find messages by a text in envelope, header or body, or by the selection alone",
+  groups: [SELECTION],
+  options: [JSON_LINES],
+  async run(words, flags) {
+    const wanted = words.length > 0 ? words.join(" ") : null;
+    const options = await selected([], flags);
+    const { queueList } = await import("../commands/queue/list.ts");
+    await queueList({ ...options, sort: null, reverse: false, limit: null, text: wanted });
+  },
+};
+
+const STAT: Action = {
+  name: "stat",
+  words: "",
+  what: "Count messages, states and ages, with the top domains, senders and errors",
+  groups: [SELECTION],
+  options: [{ flags: "--top <n>", what: "So many of each (usual: 10)" }],
+  async run(_words, flags) {
+    const { queueStat } = await import("../commands/queue/stat.ts");
+    await queueStat({ ...(await selected([], flags)), top: wholeNumber("top", flags.top, 10) });
+  },
+};
+
+const EXPORT: Action = {
+  name: "export",
+  words: "[ID...]",
+  what: "Write messages to a file; they stay in the queue",
+  groups: [SELECTION],
+  options: [
+    {
+      flags: "--format <name>",
+      what: "mbox (usual), tar (all of it, for import) or eml (a file each)",
+    },
+    { flags: "--output <file>", what: "A new file, for eml a directory (usual: standard output)" },
+  ],
+  async run(ids, flags) {
+    const { queueExport } = await import("../commands/queue/export.ts");
+    const { format = "mbox" } = text("format", flags.format);
+    const { output: file = null } = text("output", flags.output);
+    await queueExport({ ...(await selected(ids, flags)), format, file });
   },
 };
 
@@ -71,11 +164,19 @@ const REPAIR: Action = {
 export const QUEUE: ActionTable = {
   command: "queue",
   what: "See and change what waits to be delivered",
-  actions: [LIST, ...queueChanges({ group: SELECTION, selected }), CHECK, REPAIR],
+  actions: [
+    ...[LIST, SHOW, CAT, SEARCH, STAT],
+    ...queueChanges({ group: SELECTION, selected }),
+    ...[EXPORT, CHECK, REPAIR],
+  ],
   usual: "list",
   examples: [
     "qmailctl queue list --domain example.org --older 2h",
     "qmailctl queue list --error 'connection refused' --tries 3-",
+    "qmailctl queue list --group error",
+    "qmailctl queue show 1234",
+    "qmailctl queue search invoice --from '*@example.org'",
+    "qmailctl queue export --older 3d --format tar --output old.tar",
   ],
 };
 

@@ -10,6 +10,8 @@ export interface Column {
 export interface Output {
   /** True when the user asked for JSON: then only `data` prints. */
   readonly json: boolean;
+  /** Where lines for a person go; no `width` where it is no screen. */
+  readonly screen: { readonly width: number | null; readonly colour: boolean };
   /** One line for a person on standard output. May hold kleur colours: they are removed where not wanted. */
   line(text?: string): void;
   /** A table for a person, with columns as wide as their cells. */
@@ -18,6 +20,8 @@ export interface Output {
   data(value: unknown): void;
   /** As `data` for an array of any length; `values` are only asked for when `json`. */
   dataList(values: Iterable<unknown>): void;
+  /** As `dataList` for values that are JSON already, a line each without newline at the end of a piece. */
+  dataLines(pieces: AsyncIterable<string>): Promise<void>;
   /** A line on standard error, for what is no result: progress, warnings. */
   note(text: string): void;
 }

@@ -1,90 +1,132 @@
-/** `qmailctl queue list`: every message in the queue, with who waits for it. */
+/** `qmailctl queue list` and `search`: what is in the queue, a message a line. */
 
-import { exceeds, type QueuedMessage, type QueuedRecipient } from "../../qmail/queue/queue-read.ts";
-import type { Output } from "../output.ts";
-import { duration } from "../time.ts";
-import { closed, selectMessages } from "./select.ts";
-import type { Selection } from "./selection.ts";
-
-/** So many messages are sorted by age. Of more, nobody reads all: they come as they lie, in blocks, the first one soon. */
-const SORTED = 5000;
-const FIRST = 200;
-const BLOCK = 5000;
+import { exceeds, type QueuedMessage } from "../../qmail/queue/queue-read.ts";
+import { CommandError, type Output } from "../output.ts";
+import type { AttemptSource } from "./attempts.ts";
+import { LIST_JOB, type Listing, type Piece } from "./list-job.ts";
+import { LogAttempts, QUICK, sendLog } from "./log-attempts.ts";
+import { comparing, Leading, type Order } from "./order.ts";
+import { inParts, SMALL } from "./parallel.ts";
+import { errorText } from "./readable.ts";
+import { formatRow, titles, toJson } from "./rows.ts";
+import { checkQueue, closed } from "./select.ts";
+import { compile, isEverything, type Selection } from "./selection.ts";
 
 export interface ListOptions {
   readonly home: string;
   readonly selection: Selection;
+  /** Null: by age as long as the queue is small. Of a large one nobody reads all: it comes as it lies, the first lines soon. */
+  readonly sort: string | null;
+  readonly reverse: boolean;
+  /** Null: all. */
+  readonly limit: number | null;
+  /** Only messages with this text in envelope, header or body; null: all. */
+  readonly text: string | null;
   readonly output: Output;
 }
 
 /** Shows the queue of the mail server in `home`. */
-export async function queueList({ home, selection, output }: ListOptions): Promise<void> {
-  const messages = selectMessages(home, selection, { now: Date.now() });
+export async function queueList(options: ListOptions): Promise<void> {
+  const { home, selection, output } = options;
+  const listing = listingOf(options, Date.now());
+  compile(selection, listing.style.now);
+  checkQueue(home);
   try {
-    const blocks = inBlocks(home, messages);
-    output.dataList(flat(blocks));
-    if (output.json) return;
-    let empty = true;
-    for (const block of blocks) {
-      print(block, output);
-      empty = false;
-    }
-    if (empty) output.line("The queue is empty.");
+    const pieces = inParts(`${home}/queue`, LIST_JOB, listing);
+    const lines = listing.leading ? inOrder(pieces, listing) : pieces;
+    if (output.json) await output.dataLines(texts(lines));
+    else await print(lines, options, listing);
   } catch (error) {
     throw closed(error);
   }
 }
 
-function* inBlocks(home: string, messages: Iterable<QueuedMessage>): Generator<QueuedMessage[]> {
-  const sorted = !exceeds(`${home}/queue`, SORTED);
-  let block: QueuedMessage[] = [];
-  let size = sorted ? Number.POSITIVE_INFINITY : FIRST;
-  for (const message of messages) {
-    block.push(message);
-    if (block.length < size) continue;
-    yield block;
-    block = [];
-    size = BLOCK;
+function listingOf(options: ListOptions, now: number): Listing {
+  const { home, selection, sort, reverse, limit, text, output } = options;
+  const order: Order = { by: sort ?? "age", reverse };
+  comparing(order);
+  const { width, colour } = output.screen;
+  const ordered = text === null && (sort !== null || reverse || limit !== null || isSmall(home));
+  return {
+    home,
+    selection,
+    style: { now, width, colour },
+    json: output.json,
+    leading: ordered ? { order, limit: limit ?? Number.POSITIVE_INFINITY } : null,
+    text,
+  };
+}
+
+function isSmall(home: string): boolean {
+  try {
+    return !exceeds(`${home}/queue`, SMALL);
+  } catch {
+    // What is wrong is said where the queue is read.
+    return true;
   }
-  if (sorted) block.sort((a, b) => a.birth - b.birth);
-  if (block.length > 0) yield block;
 }
 
-function* flat(blocks: Iterable<readonly QueuedMessage[]>) {
-  for (const block of blocks) yield* block.map(toJson);
+/** What the threads have put first, put in order, with last errors where there are few enough to look them up. */
+async function* inOrder(pieces: AsyncIterable<Piece>, listing: Listing): AsyncGenerator<Piece> {
+  const { leading, style, json } = listing;
+  if (!leading) return;
+  const all = new Leading(comparing(leading.order), leading.limit);
+  let count = 0;
+  for await (const piece of pieces) {
+    for (const message of piece.messages) all.add(message);
+    count += piece.count;
+  }
+  const messages = all.sorted();
+  const attempts = messages.length <= SMALL ? lastErrors(listing, messages) : null;
+  const lines = messages.map((message) => {
+    const tried = attempts?.of(message.id);
+    return json
+      ? JSON.stringify(toJson(message, style.now, tried))
+      : formatRow(message, style, errorText(tried?.error ?? ""));
+  });
+  if (count > 0) yield { count, text: lines.join("\n"), messages };
 }
 
-function toJson(message: QueuedMessage) {
-  const { id, size, birth, sender, state, bouncing, recipients } = message;
-  return { id, size, birth: new Date(birth).toISOString(), sender, state, bouncing, recipients };
+/** Null when there is no log, or none that we may read: the list is worth having without. */
+function lastErrors(
+  { home, selection, style }: Listing,
+  messages: readonly QueuedMessage[],
+): AttemptSource | null {
+  try {
+    const directory = sendLog(home, selection.log);
+    const [first] = messages;
+    if (directory === null || !first) return null;
+    const wanted = () => messages.map(({ id }) => id);
+    const attempts = new LogAttempts(directory, { wanted, limits: QUICK, now: style.now });
+    attempts.of(first.id);
+    return attempts;
+  } catch (error) {
+    if (selection.log === undefined && error instanceof CommandError) return null;
+    throw error;
+  }
 }
 
-function print(messages: readonly QueuedMessage[], output: Output): void {
-  const now = Date.now();
-  output.table(
-    [
-      { title: "id" },
-      { title: "age", align: "right" },
-      { title: "size", align: "right" },
-      { title: "from" },
-      { title: "to" },
-      { title: "state" },
-    ],
-    messages.flatMap((message) => {
-      const { id, size, birth, sender, recipients } = message;
-      const age = duration(Math.max(0, Math.floor((now - birth) / 1000)));
-      const first = [id, age, String(size), `<${sender}>`];
-      return (recipients.length > 0 ? recipients : [null]).map((recipient, at) => [
-        ...(at === 0 ? first : ["", "", "", ""]),
-        recipient?.address ?? "",
-        state(message, recipient),
-      ]);
-    }),
-  );
+async function* texts(pieces: AsyncIterable<Piece>): AsyncGenerator<string> {
+  for await (const { text } of pieces) yield text;
 }
 
-function state(message: QueuedMessage, recipient: QueuedRecipient | null): string {
-  if (message.state === "todo") return "new";
-  if (!recipient) return message.bouncing ? "bouncing" : "done";
-  return `${recipient.channel}, ${recipient.done ? "done" : "waiting"}`;
+async function print(
+  pieces: AsyncIterable<Piece>,
+  { selection, output, limit, text }: ListOptions,
+  { style }: Listing,
+): Promise<void> {
+  let count = 0;
+  for await (const piece of pieces) {
+    if (count === 0) output.line(titles(style));
+    output.line(piece.text);
+    count += piece.count;
+  }
+  if (count > 0) output.line(`\n${totalText(count, limit)}`);
+  else if (isEverything(selection) && text === null) output.line("The queue is empty.");
+  else output.line("Nothing in the queue is like that.");
+}
+
+function totalText(count: number, limit: number | null): string {
+  const all = count === 1 ? "1 message" : `${count} messages`;
+  return limit !== null && limit < count ? `${limit} of ${all}` : all;
 }

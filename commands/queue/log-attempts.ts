@@ -14,6 +14,9 @@ import { type AttemptSource, type Attempts, UNKNOWN } from "./attempts.ts";
 /** Enough for a selection to be right in all but huge logs. */
 export const THOROUGH: Limits = { bytes: 4 * 2 ** 30, time: 120_000 };
 
+/** For what is only shown beside other things. */
+export const QUICK: Limits = { bytes: 64 * 2 ** 20, time: 500 };
+
 /** Where other qmails' qmail-send is logged, below /var/log. */
 const ELSEWHERE = ["qmail/qmail-send", "qmail/send", "qmail-send", "qmail"];
 

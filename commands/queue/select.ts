@@ -7,6 +7,7 @@ import {
   queuedIds,
   readMessage,
   readQueue,
+  type Share,
 } from "../../qmail/queue/queue-read.ts";
 import { CommandError } from "../output.ts";
 import { checkInstalled } from "../supervisor.ts";
@@ -20,6 +21,8 @@ export interface SelectOptions {
   readonly now: number;
   /** Who is asked when the selection has errors or tries; the log, if nobody is named. */
   readonly attempts?: AttemptSource;
+  /** When several readers do it together. */
+  readonly share?: Share;
 }
 
 /**
@@ -30,21 +33,24 @@ export interface SelectOptions {
 export function selectMessages(
   home: string,
   selection: Selection,
-  { now, attempts }: SelectOptions,
+  { now, attempts, share }: SelectOptions,
 ): IterableIterator<QueuedMessage> {
   const criteria = compile(selection, now);
   checkQueue(home);
   const source = criteria.attempts && (attempts ?? theLog(home, selection, now));
-  return selected(`${home}/queue`, criteria, source);
+  return selected(candidates(`${home}/queue`, criteria, share), {
+    criteria,
+    source,
+    queue: `${home}/queue`,
+  });
 }
 
 function* selected(
-  queue: string,
-  criteria: Criteria,
-  source: AttemptSource | null,
+  messages: Iterable<QueuedMessage>,
+  { criteria, source, queue }: { criteria: Criteria; source: AttemptSource | null; queue: string },
 ): Generator<QueuedMessage> {
   try {
-    for (const message of candidates(queue, criteria)) {
+    for (const message of messages) {
       if (
         criteria.message(message) &&
         headerHolds(queue, message, criteria) &&
@@ -58,8 +64,8 @@ function* selected(
   }
 }
 
-/** The log, read when the first message is looked up, for all that are in the queue then. */
-function theLog(home: string, { log }: Selection, now: number): AttemptSource {
+/** What the log says, read when the first message is looked up, for all that are in the queue then. */
+export function theLog(home: string, { log }: Selection, now: number): AttemptSource {
   const directory = sendLog(home, log);
   if (directory === null) {
     throw new CommandError(
@@ -89,9 +95,9 @@ export function closed(error: unknown): unknown {
 }
 
 /** What is left by names, senders and ages. */
-function* candidates(queue: string, criteria: Criteria): Generator<QueuedMessage> {
+function* candidates(queue: string, criteria: Criteria, share?: Share): Generator<QueuedMessage> {
   if (criteria.ids === null) {
-    for (const message of readQueue(queue, criteria)) {
+    for (const message of readQueue(queue, criteria, share)) {
       if (message.state !== "vanished") yield message;
     }
     return;

@@ -54,34 +54,68 @@ export interface Sieve {
 
 const EVERYTHING: Sieve = { id: () => true, head: () => true };
 
+/** What one of several readers of the same queue reads. */
+export interface Share {
+  /** What was in todo when the reading began: the same for all, or a message that leaves it could be missed. */
+  readonly todo: ReadonlySet<MessId>;
+  /** Numbers of parts, each for one reader: SPLIT subdirectories, and todo behind them. */
+  readonly parts: Iterable<number>;
+}
+
+/** The number of parts. */
+export const PARTS = SPLIT + 1;
+
+/** The ids in todo. Throws when we may not read. */
+export function todoIds(queue: string): Set<MessId> {
+  return new Set(ids(`${queue}/todo`));
+}
+
 /** Every message in the queue directory `queue` that `sieve` lets through, one at a time. Throws when we may not read it. */
 export function* readQueue(
   queue: string,
   sieve: Sieve = EVERYTHING,
+  share: Share = { todo: todoIds(queue), parts: Array(PARTS).keys() },
 ): IterableIterator<QueuedMessage | Vanished> {
-  // What is in todo counts as that, whatever of info is being written meanwhile.
-  const todo = new Set(ids(`${queue}/todo`));
-  yield* readPreprocessed(queue, { head: sieve.head, id: (id) => !todo.has(id) && sieve.id(id) });
-  for (const id of todo) {
-    if (sieve.id(id)) yield* found(id, either(queue, id, sieve));
+  const { todo, parts } = share;
+  const bounce = new Set(ids(`${queue}/bounce`));
+  // What was in todo counts as that, whatever of info is being written meanwhile.
+  const settled = { head: sieve.head, id: (id: MessId) => !todo.has(id) && sieve.id(id) };
+  for (const part of parts) {
+    if (part < SPLIT) yield* readSplit(queue, part, { bounce, sieve: settled });
+    else yield* readTodo(queue, todo, sieve);
   }
 }
 
 /** As `readQueue`, without looking at todo. */
-export function* readPreprocessed(
-  queue: string,
-  sieve: Sieve = EVERYTHING,
-): Generator<QueuedMessage | Vanished> {
+export function* readPreprocessed(queue: string): Generator<QueuedMessage | Vanished> {
   const bounce = new Set(ids(`${queue}/bounce`));
   for (let split = 0; split < SPLIT; split++) {
-    const info = ids(`${queue}/info/${split}`);
-    // What is there is known from the directories: to ask for each name that is not would take longer.
-    const local = new Set(ids(`${queue}/local/${split}`));
-    const remote = new Set(ids(`${queue}/remote/${split}`));
-    const there = { local, remote, bounce };
-    for (const id of info) {
-      if (sieve.id(id)) yield* found(id, preprocessed(queue, id, { there, sieve }));
-    }
+    yield* readSplit(queue, split, { bounce, sieve: EVERYTHING });
+  }
+}
+
+function* readSplit(
+  queue: string,
+  split: number,
+  { bounce, sieve }: { bounce: ReadonlySet<MessId>; sieve: Sieve },
+): Generator<QueuedMessage | Vanished> {
+  const info = ids(`${queue}/info/${split}`);
+  // What is there is known from the directories: to ask for each name that is not would take longer.
+  const local = new Set(ids(`${queue}/local/${split}`));
+  const remote = new Set(ids(`${queue}/remote/${split}`));
+  const there = { local, remote, bounce };
+  for (const id of info) {
+    if (sieve.id(id)) yield* found(id, preprocessed(queue, id, { there, sieve }));
+  }
+}
+
+function* readTodo(
+  queue: string,
+  todo: ReadonlySet<MessId>,
+  sieve: Sieve,
+): Generator<QueuedMessage | Vanished> {
+  for (const id of todo) {
+    if (sieve.id(id)) yield* found(id, either(queue, id, sieve));
   }
 }
 
@@ -110,9 +144,9 @@ function* found(
   if (message !== PASSED) yield message ?? { id, state: "vanished" };
 }
 
-/** True when more than `count` messages are preprocessed; reads no more names than it must. */
+/** True when there are more than `count` messages; reads no more names than it must. */
 export function exceeds(queue: string, count: number): boolean {
-  let messages = 0;
+  let messages = readdirSync(`${queue}/todo`).length;
   for (let split = 0; split < SPLIT && messages <= count; split++) {
     messages += readdirSync(`${queue}/info/${split}`).length;
   }
@@ -198,7 +232,7 @@ function unprocessed(
   const path = `${queue}/${fmtqfn("todo", id)}`;
   const todo = read(path);
   if (!todo) return null;
-  const { sender, recipients } = parsed(todo.bytes);
+  const { sender, recipients } = todoEnvelope(todo.bytes);
   if (!sieve.head(sender, todo.mtimeMs)) return PASSED;
   const mess = messOf(queue, id, { path, ...todo });
   if (!mess) return null;
@@ -229,8 +263,8 @@ function messOf(
   return mess && after?.ctimeMs === before.ctimeMs ? mess : null;
 }
 
-/** A damaged envelope, which qmail-send complains about, is shown as what can be read of it. */
-function parsed(bytes: Buffer): Envelope {
+/** A todo file's envelope; of a damaged one, which qmail-send complains about, nothing. */
+export function todoEnvelope(bytes: Buffer): Envelope {
   try {
     return parseTodo(bytes);
   } catch (error) {

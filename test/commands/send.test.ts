@@ -16,6 +16,8 @@ async function run(options: Partial<SendOptions>, queue = new FakeQueue()) {
     line: (text = "") => lines.push(text),
     table: () => assert.fail(),
     data: (value) => data.push(value),
+    screen: { width: null, colour: false },
+    dataLines: async () => assert.fail(),
     dataList: () => assert.fail(),
     note: () => assert.fail(),
   };

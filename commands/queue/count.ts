@@ -1,0 +1,50 @@
+/** Taking the census of a queue, with the reasons for failure if they are wanted. */
+
+import type { AttemptSource } from "./attempts.ts";
+import { add, type Census, count, emptyCensus, merge, type Tallies, tallyOf } from "./census.ts";
+import { inParts, type Job } from "./parallel.ts";
+import { errorText } from "./readable.ts";
+import { selectMessages } from "./select.ts";
+import type { Selection } from "./selection.ts";
+
+interface Counting {
+  readonly home: string;
+  readonly selection: Selection;
+  readonly now: number;
+}
+
+/** One thread's share. */
+export const part: Job<Counting, Census>["part"] = function* ({ home, selection, now }, share) {
+  const census = emptyCensus();
+  for (const message of selectMessages(home, selection, { now, share })) {
+    count(census, message, now);
+  }
+  yield census;
+};
+
+/** The census of the messages that `counting` means. */
+export async function takeCensus(counting: Counting): Promise<Census> {
+  const job: Job<Counting, Census> = { module: import.meta.url, part };
+  const census = emptyCensus();
+  for await (const share of inParts(`${counting.home}/queue`, job, counting)) merge(census, share);
+  return census;
+}
+
+/** Messages by their last error, as `attempts` knows it; what changes from host to host is left out. */
+export function countErrors({ home, selection, now }: Counting, attempts: AttemptSource): Tallies {
+  const errors: Tallies = new Map();
+  for (const message of selectMessages(home, selection, { now, attempts })) {
+    const { error } = attempts.of(message.id);
+    if (error === null) continue;
+    const left = message.recipients.filter(({ done }) => !done).length;
+    add(tallyOf(errors, commonPart(error)), message, left);
+  }
+  return errors;
+}
+
+function commonPart(error: string): string {
+  return errorText(error).replace(
+    /\b\d{1,3}(\.\d{1,3}){3}\b|\b[0-9a-f]{1,4}(:[0-9a-f]{0,4}){2,7}/gi,
+    "(host)",
+  );
+}

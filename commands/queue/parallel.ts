@@ -1,0 +1,137 @@
+/**
+ * Reading a large queue with several threads. Most of the time goes into system calls, a dozen a
+ * message, so two processors read twice as fast as one.
+ *
+ * Each thread takes the next part of the queue (a subdirectory of info, or todo) until none is left,
+ * does the job on it and sends home what comes out, as plain data.
+ */
+
+import { availableParallelism } from "node:os";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import type { MessId } from "../../qmail/queue/fmtqfn.ts";
+import { exceeds, PARTS, type Share, todoIds } from "../../qmail/queue/queue-read.ts";
+
+/** Below so many messages one thread is done before another has started. */
+export const SMALL = 5000;
+const THREADS_MAX = 4;
+/** So many results of a thread may wait to be taken. */
+const AHEAD = 8;
+
+/** What is done with a share of the queue; `options` and results go from thread to thread. */
+export interface Job<O, R> {
+  /** `import.meta.url` of the module that exports `part`. */
+  readonly module: string;
+  readonly part: (options: O, share: Share) => Iterable<R>;
+}
+
+/** The next part to read; then, for each thread, how many of its results wait. */
+type Counters = Int32Array<SharedArrayBuffer>;
+
+interface Assignment {
+  readonly module: string;
+  readonly options: unknown;
+  readonly todo: ReadonlySet<MessId>;
+  readonly counters: Counters;
+  /** Where its counter is. */
+  readonly thread: number;
+}
+
+/** The results of `job` on the whole of `queue`, as they come: of a small one from here alone. */
+export async function* inParts<O, R>(
+  queue: string,
+  { module, part }: Job<O, R>,
+  options: O,
+): AsyncGenerator<R> {
+  const others = exceeds(queue, SMALL) ? Math.min(availableParallelism(), THREADS_MAX) - 1 : 0;
+  const counters = new Int32Array(new SharedArrayBuffer(4 * (others + 1)));
+  const todo = todoIds(queue);
+  const workers = new Workers<R>(others, { module, options, todo, counters });
+  try {
+    for (const value of part(options, { todo, parts: parts(counters) })) {
+      yield value;
+      await nextTurn();
+      yield* workers.take();
+    }
+    while (await workers.more()) yield* workers.take();
+  } finally {
+    await workers.end();
+  }
+}
+
+function* parts(counters: Counters): Generator<number> {
+  for (;;) {
+    const part = Atomics.add(counters, 0, 1);
+    if (part >= PARTS) return;
+    yield part;
+  }
+}
+
+class Workers<R> {
+  readonly #workers: Worker[] = [];
+  readonly #counters: Counters;
+  #running = 0;
+  #results: { thread: number; value: R }[] = [];
+  #error: unknown = null;
+  #wake: () => void = () => {};
+
+  constructor(count: number, assignment: Omit<Assignment, "thread">) {
+    this.#counters = assignment.counters;
+    for (let thread = 1; thread <= count; thread++) {
+      const worker = new Worker(new URL(import.meta.url), {
+        workerData: { ...assignment, thread } satisfies Assignment,
+      });
+      this.#running++;
+      worker.on("message", (value: R) => {
+        this.#results.push({ thread, value });
+        this.#wake();
+      });
+      worker.on("error", (error) => {
+        this.#error ??= error;
+      });
+      worker.on("exit", () => {
+        this.#running--;
+        this.#wake();
+      });
+      this.#workers.push(worker);
+    }
+  }
+
+  /** What has come so far. Throws what a thread threw. */
+  *take(): Generator<R> {
+    for (const { thread, value } of this.#results.splice(0)) {
+      Atomics.sub(this.#counters, thread, 1);
+      Atomics.notify(this.#counters, thread);
+      yield value;
+    }
+    if (this.#error) throw this.#error;
+  }
+
+  /** Resolves when something has come; with false when nothing will any more. */
+  async more(): Promise<boolean> {
+    while (this.#results.length === 0 && this.#running > 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#results.length > 0 || this.#error !== null;
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+}
+
+async function work({ module, options, todo, counters, thread }: Assignment): Promise<void> {
+  const { part } = (await import(module)) as Pick<Job<unknown, unknown>, "part">;
+  for (const value of part(options, { todo, parts: parts(counters) })) {
+    parentPort?.postMessage(value);
+    // Not further ahead than memory should hold.
+    for (let waiting = Atomics.add(counters, thread, 1) + 1; waiting > AHEAD; ) {
+      Atomics.wait(counters, thread, waiting);
+      waiting = Atomics.load(counters, thread);
+    }
+  }
+}
+
+if (!isMainThread && workerData?.counters) void work(workerData as Assignment);
