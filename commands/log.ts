@@ -6,6 +6,7 @@ import type { ShownLine } from "./log/lines.ts";
 import { CommandError, type Output, UsageError } from "./output.ts";
 import { printable } from "./printable.ts";
 import { checkInstalled } from "./supervisor.ts";
+import { dateTime } from "./time.ts";
 
 export interface LogOptions {
   readonly home: string;
@@ -56,9 +57,5 @@ function colour(text: string): string {
 
 function localTime(ms: number): string {
   if (Number.isNaN(ms)) return "no time";
-  const date = new Date(ms);
-  const two = (value: number) => String(value).padStart(2, "0");
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-  const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":");
-  return `${day} ${time}.${String(date.getMilliseconds()).padStart(3, "0")}`;
+  return `${dateTime(ms)}.${String(new Date(ms).getMilliseconds()).padStart(3, "0")}`;
 }

@@ -21,3 +21,11 @@ export function duration(seconds: number): string {
     .filter(Boolean)
     .join(" ");
 }
+
+/** Milliseconds since 1970 as local date and time: "2026-11-24 15:00:00". */
+export function dateTime(ms: number): string {
+  const date = new Date(ms);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${[date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":")}`;
+}

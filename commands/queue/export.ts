@@ -47,11 +47,11 @@ async function exportStream({ home, selection, format, file }: ExportOptions): P
   if (file === null) return stream(messages, format, writeStdout);
   const fd = create(file);
   try {
-    return await stream(messages, format, async (bytes) => writeAll(fd, bytes));
+    return await stream(messages, format, async (bytes) => writeAll(fd, bytes, file));
   } catch (error) {
     // Half an archive looks like a whole one.
     unlinkSync(file);
-    throw written(file, error);
+    throw error;
   } finally {
     closeSync(fd);
   }
@@ -84,10 +84,10 @@ async function exportFiles({ home, selection, file }: ExportOptions): Promise<nu
     const path = `${directory}/${message.id}.eml`;
     const fd = create(path);
     try {
-      for (const bytes of emlFile(message)) writeAll(fd, bytes);
+      for (const bytes of emlFile(message)) writeAll(fd, bytes, path);
     } catch (error) {
       unlinkSync(path);
-      throw written(path, error);
+      throw error;
     } finally {
       closeSync(fd);
     }
@@ -122,9 +122,8 @@ function create(path: string): number {
   }
 }
 
-function written(path: string, error: unknown): unknown {
+function written(path: string, error: unknown): CommandError {
   const { code } = error as NodeJS.ErrnoException;
-  if (error instanceof CommandError || code === undefined) return error;
   const hints = code === "EEXIST" ? ["nothing is overwritten: name another, or remove it"] : [];
   return new CommandError(`cannot write "${path}": ${systemReason(error)}`, {
     hints,
@@ -132,8 +131,12 @@ function written(path: string, error: unknown): unknown {
   });
 }
 
-function writeAll(fd: number, bytes: Buffer): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+function writeAll(fd: number, bytes: Buffer, path: string): void {
+  try {
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+  } catch (error) {
+    throw written(path, error);
+  }
 }
 
 function writeStdout(bytes: Buffer): Promise<void> {

@@ -5,7 +5,7 @@ import { fmtqfn } from "../../qmail/queue/fmtqfn.ts";
 import type { QueuedMessage, QueuedRecipient } from "../../qmail/queue/queue-read.ts";
 import { logSafe } from "../../qmail/send/log.ts";
 import { CommandError, type Output } from "../output.ts";
-import { duration } from "../time.ts";
+import { dateTime, duration } from "../time.ts";
 import type { Attempts } from "./attempts.ts";
 import { type Field, readHeader } from "./header.ts";
 import { type Event, history } from "./history.ts";
@@ -94,10 +94,7 @@ function print(
   output.line(kleur.bold(`Message ${id}`));
   row("state", states.map((state) => `${state} (${STATES[state]})`).join(", "));
   row("from", printable(sender) || "<> (nobody: a bounce or a notice)");
-  row(
-    "age",
-    `${duration(Math.floor((now - birth) / 1000))}, since ${new Date(birth).toLocaleString()}`,
-  );
+  row("age", `${duration(Math.floor((now - birth) / 1000))}, since ${dateTime(birth)}`);
   row("size", sizeText(size));
   if (attempts?.error) {
     row(
@@ -111,7 +108,7 @@ function print(
   for (const { name, value } of header) output.line(`  ${name}: ${printableText(value)}`);
   output.line(kleur.bold("\nHistory"));
   if (!whole) output.line("  (the log does not go back to its beginning)");
-  for (const { time, text } of events) output.line(`  ${new Date(time).toLocaleString()}  ${text}`);
+  for (const { time, text } of events) output.line(`  ${dateTime(time)}  ${text}`);
 }
 
 function printRecipients(
