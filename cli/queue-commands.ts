@@ -24,7 +24,7 @@ const SELECTION: OptionGroup = {
     { flags: "--younger <age>", what: "Younger than that" },
     { flags: "--larger <size>", what: "Larger than 500 (bytes), 20k, 1.5M" },
     { flags: "--smaller <size>", what: "Smaller than that" },
-    { flags: "--state <word>", what: "todo, due, waiting, bouncing, done" },
+    { flags: "--state <word>", what: "todo, due, waiting, held, bouncing, done" },
     { flags: "--channel <word>", what: "With a recipient left that is local, or remote" },
     { flags: "--error <text>", what: "With this in the last error (from the log)" },
     { flags: "--tries <range>", what: "Tried 3, 3- (or more), -3 (or less), 2-5 times" },

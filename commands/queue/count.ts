@@ -22,11 +22,16 @@ export const part: Job<Counting, Census>["part"] = function* ({ home, selection,
   yield census;
 };
 
+/** For `inParts`. */
+export const COUNT_JOB: Job<Counting, Census> = { module: import.meta.url, part };
+
 /** The census of the messages that `counting` means. */
 export async function takeCensus(counting: Counting): Promise<Census> {
-  const job: Job<Counting, Census> = { module: import.meta.url, part };
   const census = emptyCensus();
-  for await (const share of inParts(`${counting.home}/queue`, job, counting)) merge(census, share);
+  const queue = `${counting.home}/queue`;
+  for await (const share of inParts({ queue, job: COUNT_JOB, options: counting })) {
+    merge(census, share);
+  }
   return census;
 }
 

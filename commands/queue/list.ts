@@ -32,7 +32,7 @@ export async function queueList(options: ListOptions): Promise<void> {
   compile(selection, listing.style.now);
   checkQueue(home);
   try {
-    const pieces = inParts(`${home}/queue`, LIST_JOB, listing);
+    const pieces = inParts({ queue: `${home}/queue`, job: LIST_JOB, options: listing });
     const lines = listing.leading ? inOrder(pieces, listing) : pieces;
     if (output.json) await output.dataLines(texts(lines));
     else await print(lines, options, listing);

@@ -1,8 +1,9 @@
 /** Single messages of the queue, named by id. */
 
+import { readHeld } from "../../qmail/queue/held.ts";
 import { type QueuedMessage, readMessage } from "../../qmail/queue/queue-read.ts";
 import { CommandError, UsageError } from "../output.ts";
-import { checkQueue, closed } from "./select.ts";
+import { checkQueue, closed, withHeld } from "./select.ts";
 import { compile } from "./selection.ts";
 
 /** The messages with exactly these ids. Throws CommandError when one of them is not in the queue. */
@@ -25,7 +26,8 @@ export function namedMessages(home: string, ids: readonly string[]): QueuedMessa
 
 function look(home: string, id: string): QueuedMessage | null {
   try {
-    return readMessage(`${home}/queue`, id);
+    const message = readMessage(`${home}/queue`, id);
+    return message && withHeld(message, readHeld(home));
   } catch (error) {
     throw closed(error);
   }

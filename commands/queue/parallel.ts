@@ -37,13 +37,20 @@ interface Assignment {
   readonly thread: number;
 }
 
-/** The results of `job` on the whole of `queue`, as they come: of a small one from here alone. */
-export async function* inParts<O, R>(
-  queue: string,
-  { module, part }: Job<O, R>,
-  options: O,
-): AsyncGenerator<R> {
-  const others = exceeds(queue, SMALL) ? Math.min(availableParallelism(), THREADS_MAX) - 1 : 0;
+export interface Reading<O, R> {
+  /** The queue directory. */
+  readonly queue: string;
+  readonly job: Job<O, R>;
+  readonly options: O;
+  /** Up to so many messages are read from here alone. */
+  readonly small?: number;
+}
+
+/** The results of a job on the whole of a queue, as they come. */
+export async function* inParts<O, R>(reading: Reading<O, R>): AsyncGenerator<R> {
+  const { queue, job, options, small = SMALL } = reading;
+  const { module, part } = job;
+  const others = exceeds(queue, small) ? Math.min(availableParallelism(), THREADS_MAX) - 1 : 0;
   const counters = new Int32Array(new SharedArrayBuffer(4 * (others + 1)));
   const todo = todoIds(queue);
   const workers = new Workers<R>(others, { module, options, todo, counters });

@@ -32,6 +32,7 @@ const PAINT: Readonly<Record<State, (text: string) => string>> = {
   todo: kleur.cyan,
   due: kleur.green,
   waiting: (text) => text,
+  held: kleur.yellow,
   bouncing: kleur.magenta,
   done: kleur.grey,
 };
@@ -87,7 +88,7 @@ export function formatRow(message: QueuedMessage, style: RowStyle, remark?: stri
 
 function nextText(message: QueuedMessage, now: number): string {
   const next = nextTry(message);
-  if (next === Number.POSITIVE_INFINITY) return "-";
+  if (next === Number.POSITIVE_INFINITY || message.held) return "-";
   return next <= now ? "now" : spanText(next - now);
 }
 

@@ -2,6 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { fmtqfn } from "../../qmail/queue/fmtqfn.ts";
+import { type Held, readHeld } from "../../qmail/queue/held.ts";
 import {
   type QueuedMessage,
   queuedIds,
@@ -38,22 +39,20 @@ export function selectMessages(
   const criteria = compile(selection, now);
   checkQueue(home);
   const source = criteria.attempts && (attempts ?? theLog(home, selection, now));
-  return selected(candidates(`${home}/queue`, criteria, share), {
-    criteria,
-    source,
-    queue: `${home}/queue`,
-  });
+  return selected(candidates(`${home}/queue`, criteria, share), { criteria, source, home });
 }
 
 function* selected(
   messages: Iterable<QueuedMessage>,
-  { criteria, source, queue }: { criteria: Criteria; source: AttemptSource | null; queue: string },
+  { criteria, source, home }: { criteria: Criteria; source: AttemptSource | null; home: string },
 ): Generator<QueuedMessage> {
   try {
-    for (const message of messages) {
+    const held = readHeld(home);
+    for (const found of messages) {
+      const message = held.size > 0 ? withHeld(found, held) : found;
       if (
         criteria.message(message) &&
-        headerHolds(queue, message, criteria) &&
+        headerHolds(`${home}/queue`, message, criteria) &&
         (!source || criteria.attempts?.(source.of(message.id)))
       ) {
         yield message;
@@ -92,6 +91,11 @@ export function closed(error: unknown): unknown {
     hints: ["the queue is closed to others: run it as root"],
     cause: error,
   });
+}
+
+/** `message` with what `held` knows of it. */
+export function withHeld(message: QueuedMessage, held: Held): QueuedMessage {
+  return held.get(message.id) === message.made ? { ...message, held: true } : message;
 }
 
 /** What is left by names, senders and ages. */

@@ -38,6 +38,8 @@ export interface QueuedMessage {
   readonly recipients: readonly QueuedRecipient[];
   /** When each channel is tried next: milliseconds since 1970; null where it has no file. */
   readonly retry: Readonly<Record<Channel, number | null>>;
+  /** Not tried until it is released; told by who has looked (queue/held.ts). */
+  readonly held?: true;
 }
 
 /** A name in the queue directory whose message cannot be looked at: it has vanished since, as a rule. */

@@ -20,6 +20,7 @@ const MESSAGES: fc.Arbitrary<QueuedMessage[]> = fc.array(
     id: fc.integer({ min: 1 }).map(String),
     size: fc.nat(),
     birth: fc.integer({ min: NOW - 1_000_000_000, max: NOW + 5000 }),
+    made: fc.nat(),
     sender: NAMES,
     state: fc.constantFrom("preprocessed" as const, "todo" as const),
     bouncing: fc.boolean(),

@@ -57,6 +57,14 @@ test("what is in the files: senders, recipients, states, headers, the log", asyn
   assert.deepEqual(message?.recipients, [{ channel: "local", address: "x\xff@y", done: false }]);
   assert.deepEqual(message?.retry, { local: NOW - 60_000, remote: null });
 
+  const { made = 0 } = message ?? {};
+  const held = (time: number) => {
+    writeFileSync(join(rig.home, "held/messages"), `+${odd} ${time}\n`);
+    return select(rig, { state: ["held"] });
+  };
+  assert.deepEqual([held(made), select(rig, { state: ["due"] })], [[odd], []]);
+  assert.deepEqual(held(made + 1), [], "of another message that had this number");
+
   const log = join(rig.home, "log/qmail-send");
   assert.throws(() => select(rig, { error: ["*"] }), /there is no log of qmail-send in/);
   mkdirSync(log, { recursive: true });

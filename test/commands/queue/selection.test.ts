@@ -81,12 +81,13 @@ for (const [title, selection, expected] of CASES) {
 
 test("states: what is new, waits, is bounced, is done", () => {
   const states = (fields: Partial<QueuedMessage>) =>
-    ["todo", "due", "waiting", "bouncing", "done"].filter((state) =>
+    ["todo", "due", "waiting", "bouncing", "done", "held"].filter((state) =>
       selects({ state: [state] }, { ...MESSAGE, ...fields }),
     );
   const done = MESSAGE.recipients.map((each) => ({ ...each, done: true }));
   assert.deepEqual(states({ state: "todo" }), ["todo"]);
   assert.deepEqual(states({ retry: { local: NOW + 1, remote: NOW + HOUR } }), ["waiting"]);
+  assert.deepEqual(states({ held: true, bouncing: true }), ["bouncing", "held"]);
   assert.deepEqual(states({ bouncing: true }), ["due", "bouncing"]);
   assert.deepEqual(states({ recipients: done, bouncing: true }), ["bouncing"]);
   assert.deepEqual(states({ recipients: done }), ["done"]);
