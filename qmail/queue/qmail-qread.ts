@@ -1,8 +1,10 @@
 /** qmail-qread: the messages in the queue that have recipients left (qmail-qread(8)). */
 
+import { accessSync, constants } from "node:fs";
 import { date822 } from "../date822.ts";
 import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
+import { systemReason } from "../system-reason.ts";
 import type { MessId } from "./fmtqfn.ts";
 import { type QueuedMessage, readPreprocessed } from "./queue-read.ts";
 
@@ -31,6 +33,7 @@ const OUTPUT = 64 * 1024;
 export function* qread(home: string): Generator<string, number> {
   let text = "";
   try {
+    accessSync(`${home}/queue`, constants.X_OK);
     for (const message of readPreprocessed(`${home}/queue`)) {
       text += message.state === "vanished" ? formatTrouble(message.id) : formatQread(message);
       if (text.length < OUTPUT) continue;
@@ -40,13 +43,20 @@ export function* qread(home: string): Generator<string, number> {
     yield text;
     return EXIT.ok;
   } catch (error) {
-    yield `${text}fatal: ${(error as Error).message}\n`;
+    yield text + formatFatal(error, `${home}/queue`);
     return EXIT.soft;
   }
 }
 
+/** As C's, which goes into the queue and then opens one directory after the other. */
+function formatFatal(error: unknown, queue: string): string {
+  const { path = "", syscall } = error as NodeJS.ErrnoException;
+  const what = syscall === "access" ? "chdir" : `opendir ${path.slice(queue.length + 1)}`;
+  return `fatal: unable to ${what}: ${systemReason(error)}\n`;
+}
+
 function formatTrouble(id: MessId): string {
-  return `warning: trouble with #${id}: No such file or directory\n`;
+  return `warning: trouble with #${id}: file does not exist\n`;
 }
 
 if (import.meta.main) {
