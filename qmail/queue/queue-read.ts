@@ -11,7 +11,7 @@ import {
   statSync,
 } from "node:fs";
 import { type Envelope, EnvelopeError, parseTodo } from "./envelope.ts";
-import { fmtqfn, isMessId, type MessId, SPLIT } from "./fmtqfn.ts";
+import { fmtqfn, isMessId, type MessId, SPLIT, splitOf } from "./fmtqfn.ts";
 
 export const CHANNELS = ["local", "remote"] as const;
 export type Channel = (typeof CHANNELS)[number];
@@ -107,7 +107,9 @@ function* readSplit(
   const remote = new Set(ids(`${queue}/remote/${split}`));
   const there = { local, remote, bounce };
   for (const id of info) {
-    if (sieve.id(id)) yield* found(id, preprocessed(queue, id, { there, sieve }));
+    if (!sieve.id(id)) continue;
+    const message = preprocessed(queue, id, { there, sieve });
+    if (message !== PASSED) yield message ?? { id, state: "vanished" };
   }
 }
 
@@ -117,7 +119,9 @@ function* readTodo(
   sieve: Sieve,
 ): Generator<QueuedMessage | Vanished> {
   for (const id of todo) {
-    if (sieve.id(id)) yield* found(id, either(queue, id, sieve));
+    if (!sieve.id(id)) continue;
+    const message = either(queue, id, sieve);
+    if (message !== PASSED) yield message ?? { id, state: "vanished" };
   }
 }
 
@@ -138,13 +142,6 @@ function either(queue: string, id: MessId, sieve: Sieve): QueuedMessage | typeof
 
 /** A message that the sieve has held back. */
 const PASSED = Symbol("passed over");
-
-function* found(
-  id: MessId,
-  message: QueuedMessage | typeof PASSED | null,
-): Generator<QueuedMessage | Vanished> {
-  if (message !== PASSED) yield message ?? { id, state: "vanished" };
-}
 
 /** True when there are more than `count` messages; reads no more names than it must. */
 export function exceeds(queue: string, count: number): boolean {
@@ -182,20 +179,23 @@ function preprocessed(
   id: MessId,
   { there, sieve }: { there: There; sieve: Sieve },
 ): QueuedMessage | typeof PASSED | null {
-  const path = `${queue}/${fmtqfn("info", id)}`;
-  const info = read(path);
-  if (!info) return null;
-  const end = info.bytes.indexOf(0);
+  const place = `${splitOf(id)}/${id}`;
+  const path = `${queue}/info/${place}`;
+  if (!FILE.read(path)) return null;
+  const { mtimeMs: birth, ctimeMs } = FILE;
+  const end = FILE.end(0);
   if (end < 1) return null;
-  const sender = info.bytes.toString("latin1", 1, end);
-  const birth = info.mtimeMs;
+  const sender = FILE.text(1, end);
   if (!sieve.head(sender, birth)) return PASSED;
-  const mess = messOf(queue, id, { path, ...info });
+  const mess = messOf(queue, id, { path, ctimeMs });
   if (!mess) return null;
   const recipients: QueuedRecipient[] = [];
   const retry: Record<Channel, number | null> = { local: null, remote: null };
   for (const channel of CHANNELS) {
-    if (there[channel].has(id)) retry[channel] = readChannel(queue, id, { channel, recipients });
+    if (!there[channel].has(id)) continue;
+    if (!FILE.read(`${queue}/${channel}/${place}`)) continue;
+    retry[channel] = FILE.mtimeMs;
+    addRecipients(channel, recipients);
   }
   return {
     id,
@@ -210,20 +210,16 @@ function preprocessed(
   };
 }
 
-/** Adds the recipients of a channel; returns when they are tried next, null when the file has vanished. */
-function readChannel(
-  queue: string,
-  id: MessId,
-  { channel, recipients }: { channel: Channel; recipients: QueuedRecipient[] },
-): number | null {
-  const file = read(`${queue}/${fmtqfn(channel, id)}`);
-  if (!file) return null;
-  // An unfinished last record counts for C qmail as an end.
-  for (const record of file.bytes.toString("latin1").split("\0").slice(0, -1)) {
-    if (record[0] !== "T" && record[0] !== "D") continue;
-    recipients.push({ channel, address: record.slice(1), done: record[0] === "D" });
+/** The recipients in the file that was read last. An unfinished last record counts for C qmail as an end. */
+function addRecipients(channel: Channel, recipients: QueuedRecipient[]): void {
+  let at = 0;
+  for (let end = FILE.end(at); end >= 0; end = FILE.end(at)) {
+    const mark = FILE.bytes[at];
+    if (mark === TO || mark === DONE) {
+      recipients.push({ channel, address: FILE.text(at + 1, end), done: mark === DONE });
+    }
+    at = end + 1;
   }
-  return file.mtimeMs;
 }
 
 function unprocessed(
@@ -231,18 +227,18 @@ function unprocessed(
   id: MessId,
   sieve: Sieve,
 ): QueuedMessage | typeof PASSED | null {
-  const path = `${queue}/${fmtqfn("todo", id)}`;
-  const todo = read(path);
-  if (!todo) return null;
-  const { sender, recipients } = todoEnvelope(todo.bytes);
-  if (!sieve.head(sender, todo.mtimeMs)) return PASSED;
-  const mess = messOf(queue, id, { path, ...todo });
+  const path = `${queue}/todo/${id}`;
+  if (!FILE.read(path)) return null;
+  const { mtimeMs: birth, ctimeMs } = FILE;
+  const { sender, recipients } = todoEnvelope(FILE.bytes.subarray(0, FILE.length));
+  if (!sieve.head(sender, birth)) return PASSED;
+  const mess = messOf(queue, id, { path, ctimeMs });
   if (!mess) return null;
   return {
     id,
     size: mess.size,
     made: Math.floor(mess.mtimeMs),
-    birth: todo.mtimeMs,
+    birth,
     sender,
     state: "todo",
     bouncing: false,
@@ -275,26 +271,53 @@ export function todoEnvelope(bytes: Buffer): Envelope {
   }
 }
 
-/** Most files fit: one buffer for all, and no question how long a file is. */
-const BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
+const TO = 84;
+const DONE = 68;
 
-/** What is in a file, valid until the next call, and its times; null when it is not there. */
-function read(path: string): { bytes: Buffer; mtimeMs: number; ctimeMs: number } | null {
-  let fd: number;
-  try {
-    fd = openSync(path, "r");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
+/** Most files fit: one buffer for all, and no question how long a file is. */
+const USUAL = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** What was read last. It is in the fields, so that a file costs no object. */
+class ReadFile {
+  bytes: Buffer = USUAL;
+  length = 0;
+  /** When the file was changed, and anything about it. */
+  mtimeMs = 0;
+  ctimeMs = 0;
+
+  /** False when there is no such file. */
+  read(path: string): boolean {
+    let fd: number;
+    try {
+      fd = openSync(path, "r");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw error;
+    }
+    try {
+      const { mtimeMs, ctimeMs } = fstatSync(fd);
+      this.mtimeMs = mtimeMs;
+      this.ctimeMs = ctimeMs;
+      this.bytes = USUAL;
+      this.length = readSync(fd, USUAL, 0, USUAL.length, 0);
+      if (this.length < USUAL.length) return true;
+      this.bytes = Buffer.allocUnsafe(fstatSync(fd).size);
+      this.length = readSync(fd, this.bytes, 0, this.bytes.length, 0);
+      return true;
+    } finally {
+      closeSync(fd);
+    }
   }
-  try {
-    const { mtimeMs, ctimeMs } = fstatSync(fd);
-    const count = readSync(fd, BUFFER, 0, BUFFER.length, 0);
-    if (count < BUFFER.length) return { bytes: BUFFER.subarray(0, count), mtimeMs, ctimeMs };
-    const { size } = fstatSync(fd);
-    const bytes = Buffer.allocUnsafe(size);
-    return { bytes: bytes.subarray(0, readSync(fd, bytes, 0, size, 0)), mtimeMs, ctimeMs };
-  } finally {
-    closeSync(fd);
+
+  /** Where the record at `at` ends; -1 when it does not. */
+  end(at: number): number {
+    const end = this.bytes.indexOf(0, at);
+    return end < this.length ? end : -1;
+  }
+
+  text(from: number, to: number): string {
+    return this.bytes.toString("latin1", from, to);
   }
 }
+
+const FILE = new ReadFile();
