@@ -303,7 +303,8 @@ export class Pass {
     if (job.hitEof && job.left.size > 0 && !aside) this.#park(job);
     else {
       const early = job.cut || (aside && job.left.size > 0);
-      schedule.insert(this.#channel, job.id, early ? now() : job.retry);
+      if (early) schedule.insert(this.#channel, job.id, now());
+      else schedule.later(this.#channel, job.id, job.retry);
     }
   }
 
@@ -315,7 +316,7 @@ export class Pass {
       holds.park(id, first);
       return;
     }
-    schedule.insert(this.#channel, id, retry);
+    schedule.later(this.#channel, id, retry);
     holds.list(id, retry, left);
   }
 

@@ -127,7 +127,9 @@ export class Schedule {
   /** A message that has just left todo. */
   settled({ id, records, retry }: Settlement, now: number): void {
     for (const channel of CHANNELS) {
-      if (records[channel]) this.insert(channel, id, retry[channel]);
+      if (!records[channel]) continue;
+      if (retry[channel] > now) this.later(channel, id, retry[channel]);
+      else this.insert(channel, id, retry[channel]);
     }
     if (CHANNELS.every((channel) => records[channel] === "")) this.finished(id, now);
   }
@@ -137,6 +139,21 @@ export class Schedule {
     const place = this.#reserved.get(id);
     if (place) place.due[channel] = { time, saved };
     else (this.#holding.has(id) ? this.held : this.channel)[channel].insert(id, time, saved);
+  }
+
+  /**
+   * As `insert` for a message that was deferred. Its file says so at once (C qmail: at exit): so a start
+   * after a crash keeps the time, and who looks into the queue sees it.
+   */
+  later(channel: Channel, id: MessId, time: number): void {
+    let saved = true;
+    try {
+      this.#files.setRetry(channel, id, time);
+    } catch {
+      // Tried again at exit, with a warning.
+      saved = false;
+    }
+    this.insert(channel, id, time, saved);
   }
 
   /** Nothing is left to be delivered of the message: it is to be ended at `time`. */
