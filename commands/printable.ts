@@ -51,3 +51,10 @@ export function clip(text: string, width: number): string {
   }
   return `${clipped}…`;
 }
+
+/** `text` in exactly `width` columns. */
+export function fit(text: string, width: number, align: "left" | "right" = "left"): string {
+  const clipped = clip(text, width);
+  const space = " ".repeat(Math.max(0, width - columns(clipped)));
+  return align === "right" ? space + clipped : clipped + space;
+}
