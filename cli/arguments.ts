@@ -45,3 +45,12 @@ export function wholeNumber(name: string, value: unknown, fallback: number): num
   if (/^\d+$/.test(written) && Number.isSafeInteger(number) && number > 0) return number;
   throw new UsageError(`--${name} needs a whole number above 0, not "${written}"`);
 }
+
+/** The flag `name` as seconds, perhaps with a fraction: from a tenth to a day; `fallback` when it was not given. */
+export function seconds(name: string, value: unknown, fallback: number): number {
+  const { [name]: written } = text(name, value);
+  if (written === undefined) return fallback;
+  const number = Number(written);
+  if (/^\d+(\.\d+)?$/.test(written) && number >= 0.1 && number <= 86_400) return number;
+  throw new UsageError(`--${name} needs seconds from 0.1 to 86400, not "${written}"`);
+}

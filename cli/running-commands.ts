@@ -1,6 +1,7 @@
 /** start, stop and the other verbs of a running mail server. */
 
 import type { CAC } from "cac";
+import { seconds, texts } from "./arguments.ts";
 import { common, type Flags } from "./flags.ts";
 
 /** Adds the commands that start, stop and steer the daemons. */
@@ -28,6 +29,23 @@ export function runningCommands(cli: CAC): void {
     .action(async (flags: Flags) => {
       const { status } = await import("../commands/status.ts");
       await status(await common(flags));
+    });
+  cli
+    .command("top", "Watch what the mail server is doing, live; --once: one look as text")
+    .option("--once", "Show it once and end; with --json one document")
+    .option("--interval <seconds>", "Look again after so many seconds (default: 2)")
+    .option(
+      "--file <path>",
+      "This log instead of the installation's: a file or directory (may be repeated)",
+    )
+    .action(async (flags: Flags) => {
+      const { top } = await import("../commands/top.ts");
+      await top({
+        ...(await common(flags)),
+        once: flags.once === true,
+        interval: seconds("interval", flags.interval, 2) * 1000,
+        files: texts(flags.file),
+      });
     });
   cli
     .command("flush", "Try everything in the queue now")

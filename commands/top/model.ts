@@ -3,9 +3,15 @@
  * their times; asks no clock and opens no file. Everything it holds is bounded.
  */
 
-import { parseSmtpdLine } from "../../qmail/smtpd/log.ts";
 import { classify, type OtherLine } from "../../qmail/log/other-lines.ts";
-import { type Channel, type LogLine, type Outcome, parseLogLine, type Use } from "../../qmail/send/log.ts";
+import {
+  type Channel,
+  type LogLine,
+  type Outcome,
+  parseLogLine,
+  type Use,
+} from "../../qmail/send/log.ts";
+import { parseSmtpdLine } from "../../qmail/smtpd/log.ts";
 import { Rate } from "./rates.ts";
 import { groupOf, readable } from "./reason.ts";
 import { OTHERS, Slices } from "./slices.ts";

@@ -16,7 +16,10 @@ const REPORT_MAX = 1000;
 
 /** A report of qmail-send's log, where blanks are underscores and newlines slashes. */
 export function readable(report: string): string {
-  return report.slice(0, REPORT_MAX).replaceAll("_", " ").replace(/[/ ]+$/, "");
+  return report
+    .slice(0, REPORT_MAX)
+    .replaceAll("_", " ")
+    .replace(/[/ ]+$/, "");
 }
 
 /** The group that a readable text belongs to. */

@@ -1,0 +1,50 @@
+/** A snapshot as the document that scripts read. */
+
+import type { Snapshot } from "./snapshot.ts";
+
+/** The document; addresses as text, times as ISO 8601, durations in seconds, rates per second. */
+export function toJson(snapshot: Snapshot) {
+  const { time, home, me, seen, rates, queue, use, services } = snapshot;
+  return {
+    time: iso(time),
+    home,
+    me: text(me),
+    since: iso(seen ?? time - 300_000),
+    rates,
+    queue: queue && { messages: queue.todo + queue.info, ...queue },
+    busy: use,
+    deliveries: snapshot.underWay.map(({ id, channel, sender, recipient, since, age }) => ({
+      id,
+      channel,
+      sender: sender === null ? null : text(sender),
+      recipient: text(recipient),
+      since: iso(since),
+      seconds: age / 1000,
+    })),
+    destinations: snapshot.destinations.map(({ name, took, longest, mean, error, ...counts }) => ({
+      name: text(name),
+      ...counts,
+      meanSeconds: mean === null ? null : mean / 1000,
+      longestSeconds: longest / 1000,
+      lastError: text(error),
+    })),
+    errors: snapshot.errors.map(({ kind, count, last, example, whom, id }) => ({
+      kind,
+      count,
+      last: iso(last),
+      text: text(example),
+      whom: text(whom),
+      id: id === "" ? null : id,
+    })),
+    doors: snapshot.doors,
+    services,
+  };
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function text(bytes: string): string {
+  return Buffer.from(bytes, "latin1").toString();
+}
