@@ -26,14 +26,14 @@ type Piece = readonly [text: string, paint?: (text: string) => string];
 export function head(snapshot: Snapshot, ui: Ui, size: Size): string[] {
   const { width, height } = size;
   const title = titleLine(snapshot, ui, width);
-  const facts = factLines(snapshot);
   if (width < FULL.width || height < FULL.height) {
     const rates = RATES.flatMap((name): Piece[] => [
       [` ${name.slice(0, width < 56 ? 3 : 9)} `],
       [rate(snapshot.rates[name]["1m"]), COLOURS[name]],
     ]);
-    return [title, line([["/s"], ...rates], width), line(facts[0] as Piece[], width)];
+    return [title, line([["/s"], ...rates], width), line(shortFacts(snapshot), width)];
   }
+  const facts = factLines(snapshot);
   const names = ["", ...RATES];
   const rows = names.map((name) => rateCells(snapshot, name as RateName | ""));
   const right = width - LEFT - 3;
@@ -69,11 +69,17 @@ function rateCells({ rates }: Snapshot, name: RateName | ""): string {
 function factLines(snapshot: Snapshot): Piece[][] {
   return [
     queueLine(snapshot),
-    stateLine(snapshot),
+    waitLine(snapshot),
     useLine(snapshot),
     doorLine(snapshot),
     serviceLine(snapshot),
   ];
+}
+
+function shortFacts(snapshot: Snapshot): Piece[] {
+  const { queue } = snapshot;
+  const waiting = queue ? count(queue.todo + queue.info) : "?";
+  return [["queue "], [waiting, kleur.bold], ["  "], ...useLine(snapshot).slice(1)];
 }
 
 function queueLine({ queue }: Snapshot): Piece[] {
@@ -88,12 +94,12 @@ function queueLine({ queue }: Snapshot): Piece[] {
   return pieces;
 }
 
-function stateLine({ queue, underWay }: Snapshot): Piece[] {
+/** By what they wait for: to be looked at, and for local and remote recipients. */
+function waitLine({ queue }: Snapshot): Piece[] {
   if (!queue) return [];
-  const trying = new Set(underWay.map(({ id }) => id)).size;
-  const states = { new: queue.todo, trying, local: queue.local, remote: queue.remote };
-  return Object.entries(states).flatMap(([name, number], at): Piece[] => [
-    [`${at === 0 ? "       " : "  "}${name} `],
+  const { todo, local, remote } = queue;
+  return Object.entries({ new: todo, local, remote }).flatMap(([name, number], at): Piece[] => [
+    [`${at === 0 ? "waits  " : "  "}${name} `],
     [count(number), number > 0 ? kleur.bold : kleur.dim],
   ]);
 }

@@ -10,8 +10,9 @@ export function rate(perSecond: number): string {
   return perSecond < 100 ? perSecond.toFixed(1) : perSecond.toFixed(0);
 }
 
-/** How long: "0.3s" below ten seconds, then in at most two units: "45s", "3m 20s". */
+/** How long: "24ms", "1.2s", from ten seconds on in at most two units: "45s", "3m 20s". */
 export function time(ms: number): string {
+  if (ms < 999.5) return `${Math.round(ms)}ms`;
   return ms < 9950 ? `${(ms / 1000).toFixed(1)}s` : duration(Math.round(ms / 1000));
 }
 

@@ -2,7 +2,7 @@
 
 import { printable } from "../printable.ts";
 import { clock, count, size, time } from "./numbers.ts";
-import { readable } from "./reason.ts";
+import { gist, readable } from "./reason.ts";
 import type { ClientRow, DoorRow, MessageRow, Snapshot } from "./snapshot.ts";
 import type { Cell, Colour, Column, Row } from "./table.ts";
 
@@ -104,7 +104,7 @@ export function messageRow(message: MessageRow): Row {
       cell(message.state, STATE_COLOURS[message.state]),
       cell(address(message.sender)),
       cell(recipientsOf(message)),
-      cell(printable(message.trouble?.text ?? ""), "yellow"),
+      cell(printable(gist(message.trouble?.text ?? "")), "yellow"),
     ],
     more: [],
   };
@@ -143,7 +143,7 @@ const destinations: Panel = {
         amount(row.delivered, "green"),
         amount(row.deferred, "yellow"),
         amount(row.failed, "red"),
-        cell(printable(row.error), "yellow"),
+        cell(printable(gist(row.error)), "yellow"),
       ],
       more: [
         `${row.underWay} under way now`,
@@ -182,7 +182,7 @@ const errors: Panel = {
         amount(times),
         { text: clock(last), order: last },
         cell(kind, KIND_COLOURS[kind]),
-        cell(printable(example)),
+        cell(printable(gist(example))),
         cell(printable(whom)),
       ],
       more: [
@@ -202,7 +202,7 @@ const doors: Panel = {
     { title: "door", width: 10 },
     { title: "client", width: 9, flex: 2 },
     { title: "open", width: 7, align: "right" },
-    { title: "accepted", width: 9, align: "right" },
+    { title: "accepted", width: 9, align: "right", from: 46 },
     { title: "refused", width: 8, align: "right", from: 50 },
     { title: "denied", width: 7, align: "right", from: 70 },
     { title: "logins", width: 7, align: "right", from: 60 },

@@ -12,6 +12,7 @@ const SHARE = 20;
 
 export class QueueMessages {
   readonly #queue: string;
+  readonly #most: number;
   #next = 0;
   #reading: Promise<void> | null = null;
   #key = "";
@@ -21,8 +22,10 @@ export class QueueMessages {
   /** Why there are none; null when we could read. */
   trouble: string | null = null;
 
-  constructor(queue: string) {
+  /** At most `most` messages are kept. */
+  constructor(queue: string, most = SHOWN_MAX) {
     this.#queue = queue;
+    this.#most = most;
   }
 
   /**
@@ -53,7 +56,7 @@ export class QueueMessages {
     try {
       for (const message of readQueue(this.#queue)) {
         if (message.state !== "vanished" && wanted(message)) {
-          more = found.length >= SHOWN_MAX;
+          more = found.length >= this.#most;
           if (more) break;
           found.push(message);
         }

@@ -22,6 +22,12 @@ export function readable(report: string): string {
     .replace(/[/ ]+$/, "");
 }
 
+/** What matters of a readable text: the words of the other host, where it said some. */
+export function gist(text: string): string {
+  const said = /Remote host said: (.+)$/.exec(text)?.[1];
+  return said?.replace(/\/Giving up on .*/, "") ?? text;
+}
+
 /** The group that a readable text belongs to. */
 export function groupOf(text: string): string {
   return VARYING.reduce((group, pattern) => group.replace(pattern, "*"), text.slice(0, GROUP_MAX));

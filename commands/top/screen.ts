@@ -14,6 +14,7 @@ const ESC = "\x1b[";
 const ENTER = `${ESC}?1049h${ESC}?25l${ESC}?7l`;
 const LEAVE = `${ESC}0m${ESC}?7h${ESC}?25h${ESC}?1049l`;
 const CLEAR = `${ESC}2J`;
+/** Before a line and not behind it: at the edge the cursor stands on the last character. */
 const CLEAR_LINE = `${ESC}0m${ESC}K`;
 
 /** As of a terminal that does not tell. */
@@ -139,7 +140,7 @@ export class Screen {
 export function changes(before: readonly string[], lines: readonly string[]): string {
   let text = before.length === 0 ? CLEAR : "";
   for (const [at, line] of lines.entries()) {
-    if (before[at] !== line) text += `${ESC}${at + 1};1H${line}${CLEAR_LINE}`;
+    if (before[at] !== line) text += `${ESC}${at + 1};1H${CLEAR_LINE}${line}`;
   }
   for (let at = lines.length; at < before.length; at++) text += `${ESC}${at + 1};1H${CLEAR_LINE}`;
   return text;

@@ -37,14 +37,23 @@ const GAP = 2;
 
 /** The width of each column in a terminal of `width`; 0: not shown. */
 export function layout(columns: readonly Column[], width: number): number[] {
-  const shown = columns.map(({ from = 0 }) => width >= from);
-  const least = columns.map((column, at) => (shown[at] ? column.width : 0));
-  const gaps = GAP * Math.max(0, shown.filter(Boolean).length - 1);
-  const left = width - gaps - least.reduce((sum, each) => sum + each, 0);
-  const shares = columns.map(({ flex = 0 }, at) => (shown[at] ? flex : 0));
-  const all = shares.reduce((sum, share) => sum + share, 0);
-  if (all === 0 || left <= 0) return least;
-  return least.map((each, at) => each + Math.floor((left * (shares[at] as number)) / all));
+  const widths = columns.map((column) => ((column.from ?? 0) <= width ? column.width : 0));
+  while (lineWidth(widths) > width && widths.filter(Boolean).length > 1) {
+    widths[widths.findLastIndex(Boolean)] = 0;
+  }
+  const left = width - lineWidth(widths);
+  if (left < 0) return widths.map((each) => Math.min(each, width));
+  const shares = columns.map(({ flex = 0 }, at) => (widths[at] === 0 ? 0 : flex));
+  const all = Math.max(1, sum(shares));
+  return widths.map((each, at) => each + Math.floor((left * (shares[at] as number)) / all));
+}
+
+function lineWidth(widths: readonly number[]): number {
+  return sum(widths) + GAP * Math.max(0, widths.filter(Boolean).length - 1);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((all, each) => all + each, 0);
 }
 
 /** The titles; the one that is sorted by tells which way. */

@@ -78,26 +78,27 @@ function pageLines(
 }
 
 function tabs(snapshot: Snapshot, ui: Ui, width: number): string {
-  const counts: Readonly<Record<View, number | null>> = {
-    overview: null,
-    deliveries: snapshot.underWay.length,
-    messages: null,
-    destinations: snapshot.destinations.length,
-    errors: snapshot.errors.length,
-    doors: null,
+  const { underWay, messages, moreMessages, destinations, errors } = snapshot;
+  const counts: Partial<Record<View, string>> = {
+    deliveries: count(underWay.length),
+    ...(ui.view === "messages" && {
+      messages: `${count(messages.length)}${moreMessages ? "+" : ""}`,
+    }),
+    destinations: count(destinations.length),
+    errors: count(errors.length),
   };
   // Narrow screens show the names of others cut off.
   const wide = width >= 76;
   let text = "";
   let left = width;
   for (const [at, name] of VIEWS.entries()) {
-    const number = counts[name] === null || !wide ? "" : ` ${count(counts[name])}`;
-    const short = wide || name === ui.view ? name : name.slice(0, 3);
-    const tab = clip(` ${at + 1} ${short}${number} `, left);
+    const title = wide ? [name, counts[name]].filter(Boolean).join(" ") : name.slice(0, 3);
+    const tab = clip(` ${at + 1} ${name === ui.view && !wide ? name : title}`, left);
     left -= columns(tab);
-    text += name === ui.view ? kleur.inverse(tab) : kleur.dim(tab);
+    text += name === ui.view ? kleur.bold(kleur.cyan(tab)) : kleur.dim(tab);
   }
-  return text + kleur.dim(clip(ui.filter === "" ? "" : ` has "${harmless(ui.filter)}"`, left));
+  const filter = ui.filter === "" ? "" : `  with "${harmless(ui.filter)}"`;
+  return text + kleur.dim(clip(filter, left));
 }
 
 function footer(ui: Ui, rows: readonly Row[], width: number): string {

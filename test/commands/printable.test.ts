@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { clip, columns, fit, harmless, printable } from "../../commands/printable.ts";
+
+const bytes = fc
+  .uint8Array({ maxLength: 60 })
+  .map((array) => Buffer.from(array).toString("latin1"));
+const anything = fc.oneof(fc.string({ unit: "binary" }), bytes, fc.string({ unit: "grapheme" }));
+
+test("nothing that steers a terminal passes, whatever the bytes", () => {
+  fc.assert(
+    fc.property(bytes, (text) => {
+      assert.doesNotMatch(printable(text), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u);
+    }),
+  );
+  assert.equal(printable("a\x1b]0;title\x07b"), "a?]0;title?b");
+  assert.equal(printable("\x9b2J"), "�2J");
+  const utf8 = (text: string) => Buffer.from(text).toString("latin1");
+  assert.equal(printable(utf8("\u009b2J")), "?2J");
+  assert.equal(printable(utf8("evil\u202egnp.exe")), "evil?gnp.exe");
+  assert.equal(printable(utf8("\u2066x\u2069 zero\u200bwidth")), "?x? zero?width");
+});
+
+test("what people write stays as it is", () => {
+  const utf8 = (text: string) => Buffer.from(text).toString("latin1");
+  for (const text of ["ann@example.org", "jürgen@bücher.example", "用户@例子.广告", "Ωμέγα"]) {
+    assert.equal(printable(utf8(text)), text);
+    assert.equal(harmless(text), text);
+  }
+});
+
+test("columns: wide characters take two, combining ones none", () => {
+  assert.equal(columns("abc"), 3);
+  assert.equal(columns("用户"), 4);
+  assert.equal(columns("ｱｲｳ"), 3);
+  assert.equal(columns("ＡＢ"), 4);
+  assert.equal(columns("한국"), 4);
+  assert.equal(columns("🎉"), 2);
+  assert.equal(columns("e\u0300x"), 2);
+  assert.equal(columns("│·…▾"), 4);
+});
+
+test("what is clipped fits, and what is fitted is exactly as wide", () => {
+  fc.assert(
+    fc.property(anything, fc.integer({ min: 0, max: 30 }), (text, width) => {
+      const safe = harmless(text);
+      assert.ok(columns(clip(safe, width)) <= width);
+      assert.equal(columns(fit(safe, width)), width);
+      assert.equal(columns(fit(safe, width, "right")), width);
+      if (columns(safe) <= width) assert.equal(clip(safe, width), safe);
+    }),
+  );
+  assert.equal(clip("用户例子", 6), "用户…");
+  assert.equal(fit("用户例子", 6), "用户… ");
+});
