@@ -1,7 +1,7 @@
 /** The lines above the table: who, how fast, how much waits, who is at the doors. */
 
 import kleur from "kleur";
-import { clip, columns, fit, printable } from "../printable.ts";
+import { clip, columns, fit, harmless, printable } from "../printable.ts";
 import type { Size } from "./arrange.ts";
 import { clock, count, rate, time } from "./numbers.ts";
 import { RATES, type RateName, type Snapshot } from "./snapshot.ts";
@@ -47,8 +47,9 @@ function titleLine({ me, home, time: now, seen }: Snapshot, ui: Ui, width: numbe
   const state = ui.paused ? "paused" : `every ${time(ui.interval).replace(".0s", "s")}`;
   const behind = seen === null ? "" : `log of ${time(now - seen)}  `;
   const right = `${behind}${state}  ${clock(now)}`;
+  const filter = ui.filter === "" ? "" : `  only "${harmless(ui.filter)}"`;
   const left = fit(
-    ` qmailctl top  ${printable(me === "" ? home : me)}`,
+    ` qmailctl top  ${printable(me === "" ? home : me)}${filter}`,
     Math.max(0, width - columns(right) - 2),
   );
   const text = fit(`${left} ${right} `, width);

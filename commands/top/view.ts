@@ -97,8 +97,7 @@ function tabs(snapshot: Snapshot, ui: Ui, width: number): string {
     left -= columns(tab);
     text += name === ui.view ? kleur.bold(kleur.cyan(tab)) : kleur.dim(tab);
   }
-  const filter = ui.filter === "" ? "" : `  with "${harmless(ui.filter)}"`;
-  return text + kleur.dim(clip(filter, left));
+  return text;
 }
 
 function footer(ui: Ui, rows: readonly Row[], width: number): string {
