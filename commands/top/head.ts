@@ -99,7 +99,7 @@ function queueLine({ queue }: Snapshot): Piece[] {
 function waitLine({ queue }: Snapshot): Piece[] {
   if (!queue) return [];
   const { todo, local, remote } = queue;
-  return Object.entries({ new: todo, local, remote }).flatMap(([name, number], at): Piece[] => [
+  return Object.entries({ todo, local, remote }).flatMap(([name, number], at): Piece[] => [
     [`${at === 0 ? "waits  " : "  "}${name} `],
     [count(number), number > 0 ? kleur.bold : kleur.dim],
   ]);

@@ -70,7 +70,8 @@ const deliveries: Panel = {
 };
 
 const STATE_COLOURS: Partial<Record<MessageRow["state"], Colour>> = {
-  new: "green",
+  todo: "green",
+  due: "green",
   trying: "cyan",
   bouncing: "red",
   done: "dim",
@@ -81,8 +82,9 @@ const messages: Panel = {
   columns: [
     { title: "message", width: 9, align: "right" },
     { title: "age", width: 7, align: "right" },
-    { title: "size", width: 5, align: "right", from: 60 },
+    { title: "size", width: 5, align: "right", from: 76 },
     { title: "state", width: 8, from: 50 },
+    { title: "next", width: 7, align: "right", from: 60 },
     { title: "sender", width: 8, flex: 2, from: 70 },
     { title: "for", width: 10, flex: 3 },
     { title: "last error", width: 12, flex: 4, from: 100 },
@@ -102,6 +104,7 @@ export function messageRow(message: MessageRow): Row {
       lasting(message.age),
       { text: size(message.size), order: message.size },
       cell(message.state, STATE_COLOURS[message.state]),
+      message.state === "waiting" ? lasting(message.next) : lasting(null),
       cell(address(message.sender)),
       cell(recipientsOf(message)),
       cell(printable(gist(message.trouble?.text ?? "")), "yellow"),

@@ -3,6 +3,7 @@
 import type { QueuedMessage } from "../../qmail/queue/queue-read.ts";
 import type { Channel, Use } from "../../qmail/send/log.ts";
 import type { ServiceStatus } from "../../qmail/supervise/control.ts";
+import { nextTry, type State, statesOf } from "../queue/states.ts";
 import type { DoorConnections } from "./connections.ts";
 import {
   addDestination,
@@ -60,7 +61,9 @@ export interface MessageRow {
   readonly size: number;
   /** Milliseconds. */
   readonly age: number;
-  readonly state: "new" | "trying" | "waiting" | "bouncing" | "done";
+  readonly state: State | "trying";
+  /** Milliseconds until the next try; null when nobody knows, or nobody is left. */
+  readonly next: number | null;
   readonly recipients: readonly string[];
   readonly done: number;
   readonly trouble: Trouble | null;
@@ -153,18 +156,17 @@ export function messageRows(model: TopModel, now: number): (message: QueuedMessa
     sender: message.sender,
     size: message.size,
     age: Math.max(0, now - message.birth),
-    state: stateOf(message, trying),
+    state: trying.has(message.id) ? "trying" : (statesOf(message, now)[0] ?? "done"),
+    next: untilNext(message, now),
     recipients: message.recipients.filter(({ done }) => !done).map(({ address }) => address),
     done: message.recipients.filter(({ done }) => done).length,
     trouble: model.troubles.get(message.id) ?? null,
   });
 }
 
-function stateOf(message: QueuedMessage, trying: ReadonlySet<string>): MessageRow["state"] {
-  if (trying.has(message.id)) return "trying";
-  if (message.state === "todo") return "new";
-  if (message.recipients.some(({ done }) => !done)) return "waiting";
-  return message.bouncing ? "bouncing" : "done";
+function untilNext(message: QueuedMessage, now: number): number | null {
+  const time = nextTry(message);
+  return Number.isFinite(time) ? Math.max(0, time - now) : null;
 }
 
 function destinations(

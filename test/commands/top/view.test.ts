@@ -51,6 +51,7 @@ function busy(evil = ""): Snapshot {
       sender: `ann${n}${evil}@a.test`,
       state: "preprocessed",
       bouncing: false,
+      retry: { local: null, remote: NOW + 125_000 },
       recipients: [{ channel: "remote", address: `bob${n}${evil}@b.test`, done: false }],
     }),
   );
@@ -126,7 +127,7 @@ function text(ui: Partial<Ui>, { width, height } = { width: 80, height: 24 }): s
 test("80 columns by 24 lines: who, how fast, how much, what is slow, what fails, which keys", () => {
   const shown = text({});
   assert.match(shown, /^ qmailctl top {2}mail\.example\.test +every 2s {2}21:03:17 $/m);
-  assert.match(shown, /^ in +0 +1\.0 +0\.20 │ waits {2}new 12 {2}local 3 {2}remote 1,219$/m);
+  assert.match(shown, /^ in +0 +1\.0 +0\.20 │ waits {2}todo 12 {2}local 3 {2}remote 1,219$/m);
   assert.match(shown, /^ per second +1 s +1 min +5 min │ queue {2}1,234 messages {2}bouncing 2$/m);
   assert.match(shown, /│ busy {3}local 0\/10 {2}remote 20\/20$/m);
   assert.match(shown, /│ doors {2}smtpd 3$/m);
