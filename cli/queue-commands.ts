@@ -135,6 +135,21 @@ const EXPORT: Action = {
   },
 };
 
+const WATCH: Action = {
+  name: "watch",
+  words: "[ID...]",
+  what: "Show messages that come, are tried and leave, as it happens; --json: a document a line",
+  groups: [SELECTION],
+  options: [{ flags: "--lines <n>", what: "So many of the last lines first (default: 10)" }],
+  async run(words, flags) {
+    const { queueWatch } = await import("../commands/queue/watch.ts");
+    await queueWatch({
+      ...(await selected(words, flags)),
+      lines: flags.lines === "0" ? 0 : wholeNumber("lines", flags.lines, 10),
+    });
+  },
+};
+
 const CHECK: Action = {
   name: "check",
   words: "",
@@ -165,7 +180,7 @@ export const QUEUE: ActionTable = {
   command: "queue",
   what: "See and change what waits to be delivered",
   actions: [
-    ...[LIST, SHOW, CAT, SEARCH, STAT],
+    ...[LIST, SHOW, CAT, SEARCH, STAT, WATCH],
     ...queueChanges({ group: SELECTION, selected }),
     ...[EXPORT, CHECK, REPAIR],
   ],

@@ -27,5 +27,18 @@ export function dateTime(ms: number): string {
   const date = new Date(ms);
   const two = (value: number) => String(value).padStart(2, "0");
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-  return `${day} ${[date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":")}`;
+  return `${day} ${clock(ms)}`;
+}
+
+/** Milliseconds, to the point where they matter: "24ms", "1.2s", from ten seconds on as `duration`. */
+export function brief(ms: number): string {
+  if (ms < 999.5) return `${Math.round(ms)}ms`;
+  return ms < 9950 ? `${(ms / 1000).toFixed(1)}s` : duration(Math.round(ms / 1000));
+}
+
+/** The time of the day, in local time. */
+export function clock(ms: number): string {
+  const date = new Date(ms);
+  const parts = [date.getHours(), date.getMinutes(), date.getSeconds()];
+  return parts.map((part) => String(part).padStart(2, "0")).join(":");
 }

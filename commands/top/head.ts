@@ -2,8 +2,9 @@
 
 import kleur from "kleur";
 import { clip, columns, fit, harmless, printable } from "../printable.ts";
+import { brief, clock } from "../time.ts";
 import type { Size } from "./arrange.ts";
-import { clock, count, rate, time } from "./numbers.ts";
+import { count, rate } from "./numbers.ts";
 import { RATES, type RateName, type Snapshot } from "./snapshot.ts";
 import type { Ui } from "./ui.ts";
 
@@ -44,8 +45,8 @@ export function head(snapshot: Snapshot, ui: Ui, size: Size): string[] {
 }
 
 function titleLine({ me, home, time: now, seen }: Snapshot, ui: Ui, width: number): string {
-  const state = ui.paused ? "paused" : `every ${time(ui.interval).replace(".0s", "s")}`;
-  const behind = seen === null ? "" : `log of ${time(now - seen)}  `;
+  const state = ui.paused ? "paused" : `every ${brief(ui.interval).replace(".0s", "s")}`;
+  const behind = seen === null ? "" : `log of ${brief(now - seen)}  `;
   const right = `${behind}${state}  ${clock(now)}`;
   const filter = ui.filter === "" ? "" : `  only "${harmless(ui.filter)}"`;
   const left = fit(

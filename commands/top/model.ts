@@ -12,8 +12,8 @@ import {
   type Use,
 } from "../../qmail/send/log.ts";
 import { parseSmtpdLine } from "../../qmail/smtpd/log.ts";
+import { groupOf, readable } from "../log/reason.ts";
 import { Rate } from "./rates.ts";
-import { groupOf, readable } from "./reason.ts";
 import { OTHERS, Slices } from "./slices.ts";
 
 /** Messages that are remembered; the oldest are forgotten first. */

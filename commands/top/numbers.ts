@@ -1,19 +1,11 @@
 /** Numbers as they fit into narrow columns. */
 
-import { duration } from "../time.ts";
-
 /** A rate: "0", "0.02", "9.5", "1234". */
 export function rate(perSecond: number): string {
   if (perSecond === 0) return "0";
   if (perSecond < 0.005) return "<.01";
   if (perSecond < 1) return perSecond.toFixed(2);
   return perSecond < 100 ? perSecond.toFixed(1) : perSecond.toFixed(0);
-}
-
-/** How long: "24ms", "1.2s", from ten seconds on in at most two units: "45s", "3m 20s". */
-export function time(ms: number): string {
-  if (ms < 999.5) return `${Math.round(ms)}ms`;
-  return ms < 9950 ? `${(ms / 1000).toFixed(1)}s` : duration(Math.round(ms / 1000));
 }
 
 /** How many, in groups of three digits. */
@@ -32,11 +24,4 @@ export function size(bytes: number): string {
     amount /= 1024;
   }
   return `${amount.toFixed(1)}G`;
-}
-
-/** The time of the day, in local time. */
-export function clock(ms: number): string {
-  const date = new Date(ms);
-  const parts = [date.getHours(), date.getMinutes(), date.getSeconds()];
-  return parts.map((part) => String(part).padStart(2, "0")).join(":");
 }

@@ -1,8 +1,9 @@
 /** What the screen can show below its head: a table each, made of a snapshot. */
 
+import { gist, readable } from "../log/reason.ts";
 import { printable } from "../printable.ts";
-import { clock, count, size, time } from "./numbers.ts";
-import { gist, readable } from "./reason.ts";
+import { brief, clock } from "../time.ts";
+import { count, size } from "./numbers.ts";
 import type { ClientRow, DoorRow, MessageRow, Snapshot } from "./snapshot.ts";
 import type { Cell, Colour, Column, Row } from "./table.ts";
 
@@ -30,7 +31,7 @@ function amount(number: number, colour?: Colour): Cell {
 
 function lasting(ms: number | null, slow = Number.POSITIVE_INFINITY): Cell {
   if (ms === null) return { text: "", order: -1 };
-  return { text: time(ms), order: ms, ...(ms >= slow && { colour: "yellow" as const }) };
+  return { text: brief(ms), order: ms, ...(ms >= slow && { colour: "yellow" as const }) };
 }
 
 function address(bytes: string): string {
@@ -151,7 +152,7 @@ const destinations: Panel = {
       more: [
         `${row.underWay} under way now`,
         `last five minutes: ${row.delivered} delivered, ${row.deferred} deferred, ${row.failed} failed`,
-        `a try took ${row.mean === null ? "-" : time(row.mean)} on average, the longest ${time(row.longest)}`,
+        `a try took ${row.mean === null ? "-" : brief(row.mean)} on average, the longest ${brief(row.longest)}`,
         ...(row.error === "" ? [] : ["", `last error: ${printable(row.error)}`]),
       ],
     })),

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { generate } from "../../../bench/generate-log.ts";
+import { groupOf, readable } from "../../../commands/log/reason.ts";
 import { TopModel } from "../../../commands/top/model.ts";
-import { groupOf, readable } from "../../../commands/top/reason.ts";
 import { type Snapshot, type Surroundings, snapshot } from "../../../commands/top/snapshot.ts";
 import { parseTai64n, STAMP_LENGTH } from "../../../qmail/multilog/tai64n.ts";
 
