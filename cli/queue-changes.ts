@@ -2,7 +2,7 @@
 
 import { UsageError } from "../commands/output.ts";
 import type { ActOptions } from "../commands/queue/act.ts";
-import type { Action as QueueAction } from "../qmail/send/action.ts";
+import { type Action as QueueAction, RETURNED } from "../qmail/send/action.ts";
 import type { Action, OptionGroup, OptionRow } from "./actions.ts";
 import { text, wholeNumber } from "./arguments.ts";
 import { confirmer } from "./confirm.ts";
@@ -30,9 +30,6 @@ const TEXT: OptionRow = {
   flags: "--text <text>",
   what: "What the sender is told instead of the usual sentence",
 };
-
-/** What a sender is told unless told otherwise. */
-const RETURNED = "This message was returned by the administrator of this mail system.";
 
 type Selected = Pick<ActOptions, "home" | "output" | "selection">;
 

@@ -1,7 +1,8 @@
 /** `qmailctl top`: what the mail server is doing, live. */
 
 import { CommandError, type Output } from "./output.ts";
-import { type ActionName, type Actor, NO_ACTOR } from "./top/actions.ts";
+import { actOn } from "./top/act.ts";
+import type { ActionName } from "./top/actions.ts";
 import { toJson } from "./top/json.ts";
 import { pageOf } from "./top/message-page.ts";
 import { noScreen, Screen, type Terminal } from "./top/screen.ts";
@@ -63,7 +64,6 @@ class Top {
   readonly #watch: Watch;
   readonly #home: string;
   readonly #screen: Screen;
-  readonly #actor: Actor = NO_ACTOR;
   #ui: Ui;
   #snapshot: Snapshot;
   #picture: Picture = { lines: [], rows: [], page: 0 };
@@ -123,11 +123,7 @@ class Top {
   #press(key: string): void {
     const { rows, page } = this.#picture;
     const before = this.#ui;
-    const pressed = press(before, key, {
-      rows,
-      page,
-      unavailable: (action) => this.#actor.unavailable(action),
-    });
+    const pressed = press(before, key, { rows, page });
     this.#ui = pressed.ui;
     this.#paint();
     const { view: shown, filter, interval } = this.#ui;
@@ -166,14 +162,18 @@ class Top {
   }
 
   async #act(action: ActionName, id: string): Promise<void> {
-    let notice: string;
+    this.#say(`${action}: message ${id} ...`);
     try {
-      notice = await this.#actor.act(action, id);
+      this.#say(await actOn(this.#home, action, id));
     } catch (error) {
-      notice = `${action}: ${(error as Error).message}`;
+      this.#say(`${action}: ${(error as Error).message}`);
     }
-    this.#ui = { ...this.#ui, notice };
     this.#watch.messages.changed();
+    await this.#look().catch(this.#finish);
+  }
+
+  #say(notice: string): void {
+    this.#ui = { ...this.#ui, notice };
     this.#paint();
   }
 }

@@ -37,7 +37,7 @@ export class EventChoice {
   /** What is to be shown now that `event` has come: nothing, it, or before it how its message came in. */
   choose(event: QueueEvent): QueueEvent[] {
     const { message, name } = event;
-    const closing = name === "left" || name === "bounce";
+    const closing = name === "left" || name === "bounce" || name === "action";
     if (!this.#holds(event) && !(closing && this.#shown.has(message))) {
       if (name === "new") this.#waiting.set(message, event);
       return [];
@@ -92,6 +92,7 @@ function asQueued(
     size,
     sender: sender ?? "?",
     birth,
+    made: birth,
     state: name === "new" ? "todo" : "preprocessed",
     bouncing: name === "bounce",
     recipients:

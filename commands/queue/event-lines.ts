@@ -14,6 +14,7 @@ const PAINT: Readonly<Record<EventName, (text: string) => string>> = {
   failed: kleur.red,
   bounce: kleur.red,
   left: kleur.dim,
+  action: kleur.magenta,
 };
 
 /** The line: when, which message, what has happened, to whom, what was said. */
@@ -30,6 +31,8 @@ function details({ name, message, recipient, seconds, text }: QueueEvent): strin
       return `from <${printable(message.sender ?? "?")}>, ${message.size} bytes`;
     case "bounce":
       return `to <${printable(message.sender ?? "?")}>: ${text}`;
+    case "action":
+      return printable(recipient ? `${recipient.address}: ${text}` : text);
     case "left":
       return [
         seconds === null ? "" : `after ${brief(seconds * 1000)}: `,

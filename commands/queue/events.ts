@@ -22,7 +22,10 @@ export interface Followed {
   tries: Map<string, number> | null;
 }
 
-export type EventName = "new" | "try" | "delivered" | "deferred" | "failed" | "bounce" | "left";
+export type EventName =
+  | ("new" | "try" | "delivered" | "deferred" | "failed" | "bounce" | "left")
+  /** Somebody has asked for something to be done to it (`qmailctl queue`). */
+  | "action";
 
 export interface QueueEvent {
   /** Milliseconds since 1970. */
@@ -32,7 +35,7 @@ export interface QueueEvent {
   readonly recipient: { readonly channel: Channel; readonly address: string } | null;
   /** How long the delivery took, or the message stayed; null for what takes no time, and when nobody knows. */
   readonly seconds: number | null;
-  /** What was said, as the log has it; of a bounce the qp that its message has in the log. */
+  /** What was said, as the log has it; of a bounce the qp that its message has in the log; which action. */
   readonly text: string;
 }
 
@@ -94,6 +97,15 @@ export class QueueEvents {
         this.#messages.delete(line.id);
         const seconds = Number.isNaN(message.birth) ? null : (time - message.birth) / 1000;
         return { time, name: "left", message, recipient: null, seconds, text: "" };
+      }
+      case "action": {
+        const message = this.#message(line.id, time);
+        return { time, name: "action", message, recipient: null, seconds: null, text: line.name };
+      }
+      case "redirect": {
+        const message = this.#message(line.id, time);
+        const text = `redirect to ${line.to.address}`;
+        return { time, name: "action", message, recipient: line.from, seconds: null, text };
       }
       case "exiting":
         this.#deliveries.clear();

@@ -97,22 +97,30 @@ function queueLine({ queue }: Snapshot): Piece[] {
 }
 
 /** By what they wait for: to be looked at, and for local and remote recipients. */
-function waitLine({ queue }: Snapshot): Piece[] {
+function waitLine({ queue, send }: Snapshot): Piece[] {
   if (!queue) return [];
   const { todo, local, remote } = queue;
-  return Object.entries({ todo, local, remote }).flatMap(([name, number], at): Piece[] => [
+  const pieces = Object.entries({ todo, local, remote }).flatMap(([name, number], at): Piece[] => [
     [`${at === 0 ? "waits  " : "  "}${name} `],
     [count(number), number > 0 ? kleur.bold : kleur.dim],
   ]);
+  return [...pieces, ...heldPieces(send)];
+}
+
+/** A message with local and remote recipients is held in both channels. */
+function heldPieces(send: Snapshot["send"]): Piece[] {
+  const held = send ? [send.channels.local.held, send.channels.remote.held].filter(Boolean) : [];
+  return held.length === 0 ? [] : [["  held "], [held.map(count).join("+"), kleur.yellow]];
 }
 
 /** A channel at its limit is what makes others wait. */
-function useLine({ use, underWay }: Snapshot): Piece[] {
+function useLine({ use, underWay, send }: Snapshot): Piece[] {
   const of = (channel: "local" | "remote"): Piece[] => {
-    const { used, limit } = use?.[channel] ?? {
-      used: underWay.filter((each) => each.channel === channel).length,
-      limit: 0,
-    };
+    const { used, limit } = send?.channels[channel] ??
+      use?.[channel] ?? {
+        used: underWay.filter((each) => each.channel === channel).length,
+        limit: 0,
+      };
     const full = limit > 0 && used >= limit;
     return [
       [`${channel} `],
@@ -122,7 +130,12 @@ function useLine({ use, underWay }: Snapshot): Piece[] {
       ],
     ];
   };
-  return [["busy   "], ...of("local"), ["  "], ...of("remote")];
+  const full = send?.channels.remote.heldDomains.count ?? 0;
+  const domains: Piece = [
+    full === 1 ? "  1 domain full" : `  ${count(full)} domains full`,
+    kleur.yellow,
+  ];
+  return [["busy   "], ...of("local"), ["  "], ...of("remote"), ...(full > 0 ? [domains] : [])];
 }
 
 function doorLine({ doors }: Snapshot): Piece[] {

@@ -4,7 +4,7 @@ import type { Snapshot } from "./snapshot.ts";
 
 /** The document; addresses as text, times as ISO 8601, durations in seconds, rates per second. */
 export function toJson(snapshot: Snapshot) {
-  const { time, home, me, seen, rates, queue, use, services } = snapshot;
+  const { time, home, me, seen, rates, queue, use, services, send } = snapshot;
   return {
     time: iso(time),
     home,
@@ -12,7 +12,7 @@ export function toJson(snapshot: Snapshot) {
     since: iso(seen ?? time - 300_000),
     rates,
     queue: queue && { messages: queue.todo + queue.info, ...queue },
-    busy: use,
+    busy: send ? mapChannels(send) : use,
     deliveries: snapshot.underWay.map(({ id, channel, sender, recipient, since, age }) => ({
       id,
       channel,
@@ -38,6 +38,15 @@ export function toJson(snapshot: Snapshot) {
     })),
     doors: snapshot.doors,
     services,
+  };
+}
+
+function mapChannels({ channels }: NonNullable<Snapshot["send"]>) {
+  const { local, remote } = channels;
+  const { heldDomains } = remote;
+  return {
+    local,
+    remote: { ...remote, heldDomains: { ...heldDomains, names: heldDomains.names.map(text) } },
   };
 }
 

@@ -74,6 +74,7 @@ const STATE_COLOURS: Partial<Record<MessageRow["state"], Colour>> = {
   todo: "green",
   due: "green",
   trying: "cyan",
+  held: "yellow",
   bouncing: "red",
   done: "dim",
 };
@@ -140,7 +141,7 @@ const destinations: Panel = {
       key: `destination ${row.name}`,
       id: null,
       cells: [
-        cell(address(row.name)),
+        cell(address(row.name), row.full ? "yellow" : undefined),
         amount(row.underWay),
         lasting(row.mean, SLOW_MS),
         lasting(row.longest, SLOW_MS),
@@ -150,7 +151,7 @@ const destinations: Panel = {
         cell(printable(gist(row.error)), "yellow"),
       ],
       more: [
-        `${row.underWay} under way now`,
+        `${row.underWay} under way now${row.full ? ", as many as there may be: others wait" : ""}`,
         `last five minutes: ${row.delivered} delivered, ${row.deferred} deferred, ${row.failed} failed`,
         `a try took ${row.mean === null ? "-" : brief(row.mean)} on average, the longest ${brief(row.longest)}`,
         ...(row.error === "" ? [] : ["", `last error: ${printable(row.error)}`]),

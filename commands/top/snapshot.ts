@@ -1,6 +1,8 @@
 /** Everything that is shown, at one moment: what the log, the queue, the kernel and the supervisor say, put together. Pure. */
 
+import type { Held } from "../../qmail/queue/held.ts";
 import type { QueuedMessage } from "../../qmail/queue/queue-read.ts";
+import type { Status } from "../../qmail/send/action-protocol.ts";
 import type { Channel, Use } from "../../qmail/send/log.ts";
 import type { ServiceStatus } from "../../qmail/supervise/control.ts";
 import { nextTry, type State, statesOf } from "../queue/states.ts";
@@ -33,6 +35,8 @@ export interface DeliveryRow extends UnderWay {
 
 export interface DestinationRow extends Destination {
   readonly name: string;
+  /** It has as many deliveries as it is to have: others wait. */
+  readonly full: boolean;
   readonly underWay: number;
   /** Milliseconds a try took, and takes when it is still under way; null without any. */
   readonly mean: number | null;
@@ -61,7 +65,7 @@ export interface MessageRow {
   readonly size: number;
   /** Milliseconds. */
   readonly age: number;
-  readonly state: State | "trying";
+  readonly state: State | "trying" | "held";
   /** Milliseconds until the next try; null when nobody knows, or nobody is left. */
   readonly next: number | null;
   readonly recipients: readonly string[];
@@ -90,6 +94,8 @@ export interface Snapshot {
   readonly doors: readonly DoorRow[];
   /** Null when no supervisor answers. */
   readonly services: readonly ServiceStatus[] | null;
+  /** What qmail-send says itself; null when it does not answer. */
+  readonly send: Status | null;
 }
 
 /** What the snapshot is made of, beside the log. */
@@ -101,12 +107,14 @@ export interface Surroundings {
   readonly moreMessages: boolean;
   readonly connections: ReadonlyMap<string, DoorConnections>;
   readonly services: readonly ServiceStatus[] | null;
+  readonly send: Status | null;
+  readonly held: Held;
 }
 
 /** What there is to show at `now`. */
 export function snapshot(model: TopModel, around: Surroundings, now: number): Snapshot {
-  const { home, me, queue, services, moreMessages } = around;
-  const underWay = deliveries(model, around.messages, now);
+  const { home, me, queue, services, send, moreMessages } = around;
+  const underWay = deliveries(model, around, now);
   return {
     time: now,
     home,
@@ -116,12 +124,13 @@ export function snapshot(model: TopModel, around: Surroundings, now: number): Sn
     queue,
     use: model.use,
     underWay,
-    messages: around.messages.map(messageRows(model, now)),
+    messages: around.messages.map(messageRows(model, around.held, now)),
     moreMessages,
-    destinations: destinations(model, underWay, now),
+    destinations: destinations(model, { underWay, send }, now),
     errors: errors(model, now),
     doors: doors(model, around, now),
     services,
+    send,
   };
 }
 
@@ -139,24 +148,42 @@ function mapRates(model: TopModel, now: number): Snapshot["rates"] {
   };
 }
 
-function deliveries(model: TopModel, queued: readonly QueuedMessage[], now: number): DeliveryRow[] {
-  const senders = new Map(queued.map(({ id, sender }) => [id, sender]));
-  return [...model.underWay.values()].map((each) => ({
+function deliveries(model: TopModel, { messages, send }: Surroundings, now: number): DeliveryRow[] {
+  const senders = new Map(messages.map(({ id, sender }) => [id, sender]));
+  return underWayNow(model, send).map((each) => ({
     ...each,
     sender: model.messages.get(each.id)?.sender ?? senders.get(each.id) ?? null,
     age: Math.max(0, now - each.since),
   }));
 }
 
+/** qmail-send knows them all, but does not tell of more than so many; the log does not go back for ever. */
+function underWayNow(model: TopModel, send: Status | null): readonly UnderWay[] {
+  if (send) {
+    const { local, remote } = send.channels;
+    if (send.deliveries.length >= local.used + remote.used) return send.deliveries;
+  }
+  return [...model.underWay.values()];
+}
+
 /** What makes a row of a queued message, by what the log knows of it. */
-export function messageRows(model: TopModel, now: number): (message: QueuedMessage) => MessageRow {
+export function messageRows(
+  model: TopModel,
+  held: Held,
+  now: number,
+): (message: QueuedMessage) => MessageRow {
   const trying = new Set([...model.underWay.values()].map(({ id }) => id));
+  const stateOf = (message: QueuedMessage): MessageRow["state"] => {
+    if (trying.has(message.id)) return "trying";
+    if (held.get(message.id) === message.made) return "held";
+    return statesOf(message, now)[0] ?? "done";
+  };
   return (message) => ({
     id: message.id,
     sender: message.sender,
     size: message.size,
     age: Math.max(0, now - message.birth),
-    state: trying.has(message.id) ? "trying" : (statesOf(message, now)[0] ?? "done"),
+    state: stateOf(message),
     next: untilNext(message, now),
     recipients: message.recipients.filter(({ done }) => !done).map(({ address }) => address),
     done: message.recipients.filter(({ done }) => done).length,
@@ -171,7 +198,7 @@ function untilNext(message: QueuedMessage, now: number): number | null {
 
 function destinations(
   model: TopModel,
-  underWay: readonly DeliveryRow[],
+  { underWay, send }: { underWay: readonly DeliveryRow[]; send: Status | null },
   now: number,
 ): DestinationRow[] {
   const sums = model.destinations.sum(now, addDestination);
@@ -182,6 +209,7 @@ function destinations(
     const sum = { count: count + 1, took: took + age, longest: Math.max(longest, age) };
     waiting.set(name, sum);
   }
+  const full = new Set(send?.channels.remote.heldDomains.names);
   return [...new Set([...sums.keys(), ...waiting.keys()])].map((name) => {
     const none = { delivered: 0, deferred: 0, failed: 0, took: 0, longest: 0, error: "" };
     const known = sums.get(name) ?? none;
@@ -190,6 +218,7 @@ function destinations(
     return {
       ...known,
       name,
+      full: full.has(name),
       underWay: open.count,
       // A host that hangs shows before it has let go.
       longest: Math.max(known.longest, open.longest),

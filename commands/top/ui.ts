@@ -60,8 +60,6 @@ export interface Around {
   readonly rows: readonly Row[];
   /** How many of them fit. */
   readonly page: number;
-  /** Why an action cannot be done; null when it can. */
-  unavailable(action: ActionName): string | null;
 }
 
 export interface Pressed {
@@ -193,9 +191,7 @@ function move(ui: Ui, key: Key, { rows, page }: Around): Ui | null {
 function act(ui: Ui, key: ActionKey, around: Around): Pressed {
   const { name, ask, what } = ACTIONS[key];
   const id = chosenRow(ui, around.rows)?.id ?? null;
-  if (id === null) return { ui: { ...ui, notice: `${name}: no message is chosen` } };
-  const why = around.unavailable(name);
-  if (why !== null) return { ui: { ...ui, notice: why } };
+  if (id === null) return { ui: { ...ui, notice: `${name}: the chosen row is about no message` } };
   if (!ask) return { ui, command: { type: "act", action: name, id } };
   const question = what.replace("ID", id);
   return { ui: { ...ui, mode: { type: "confirm", action: name, id, what: question } } };

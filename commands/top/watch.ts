@@ -1,6 +1,7 @@
 /** Looks at everything that there is to see: the log, the queue, the processes, who is connected. */
 
 import { readFileSync } from "node:fs";
+import { type Held, readHeld } from "../../qmail/queue/held.ts";
 import { ask, type ServiceStatus } from "../../qmail/supervise/control.ts";
 import { type FedLine, LogFeed } from "../log/feed.ts";
 import { livePaths } from "../log/live.ts";
@@ -11,6 +12,7 @@ import { messageRow } from "./panels.ts";
 import { QueueCounter } from "./queue-counts.ts";
 import { QueueMessages } from "./queue-messages.ts";
 import { WINDOWS } from "./rates.ts";
+import { SendStatus } from "./send-status.ts";
 import { messageRows, type Snapshot, snapshot } from "./snapshot.ts";
 
 /** What is read back of each log at the start, at most: two seconds' work. */
@@ -26,6 +28,8 @@ export class Watch {
   readonly #connections = new Connections();
   readonly #counter: QueueCounter;
   readonly messages: QueueMessages;
+  readonly #send: SendStatus;
+  #held: Held = new Map();
   #services: readonly ServiceStatus[] | null = null;
   #servicesAsked = Number.NEGATIVE_INFINITY;
   #first = Number.POSITIVE_INFINITY;
@@ -39,6 +43,7 @@ export class Watch {
     this.#feed = new LogFeed(paths, { since, bytes: BACK_BYTES }, (line) => this.#take(line));
     this.#counter = new QueueCounter(`${home}/queue`);
     this.messages = new QueueMessages(`${home}/queue`);
+    this.#send = new SendStatus(home);
   }
 
   /** Takes in what is new; with `patient` everything is as new as it gets when this resolves. */
@@ -48,12 +53,13 @@ export class Watch {
     if (!this.#feed.whole) this.#model.seen = Math.max(this.#model.seen, this.#first);
     const counted = this.#counter.count(Date.now);
     if (patient) await counted;
-    await this.#askServices();
+    await Promise.all([this.#askServices(), this.#send.ask(Date.now())]);
   }
 
   /** Reads the messages that have the words of `filter`. */
   async readMessages(filter: string): Promise<void> {
-    const rowOf = messageRows(this.#model, Date.now());
+    this.#held = heldIn(this.#home);
+    const rowOf = messageRows(this.#model, this.#held, Date.now());
     const wanted = filterOf(filter);
     await this.messages.read(Date.now, filter, (message) => wanted(messageRow(rowOf(message))));
   }
@@ -73,12 +79,15 @@ export class Watch {
       moreMessages: more,
       connections: this.#connections.read(doors),
       services,
+      send: this.#send.status,
+      held: this.#held,
     };
     return snapshot(this.#model, around, Date.now());
   }
 
   close(): void {
     this.#feed.close();
+    this.#send.close();
   }
 
   #take({ ms, text, service, tag }: FedLine): void {
@@ -95,6 +104,15 @@ export class Watch {
       // None of ours, stopped, or not for us to ask: there is enough to see without.
       this.#services = null;
     }
+  }
+}
+
+function heldIn(home: string): Held {
+  try {
+    return readHeld(home);
+  } catch {
+    // Not for us to read.
+    return new Map();
   }
 }
 

@@ -45,6 +45,9 @@ export interface Verdict {
   readonly untold?: number;
 }
 
+/** What the sender of a bounced message is told, unless something else is. */
+export const RETURNED = "This message was returned by the administrator of this mail system.";
+
 /** Bytes of the text of a bounce. */
 const TEXT_MAX = 10_000;
 

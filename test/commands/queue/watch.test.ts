@@ -113,6 +113,20 @@ test("states, errors and tries are those of the moment", () => {
   assert.deepEqual(chosen({ tries: ["2-"] }).slice(0, 2), ["7 new", "7 failed carol"]);
 });
 
+test("what was done by hand is told", () => {
+  const lines = eventsOf([
+    "info msg 7: bytes 400 from <ann@a.test> qp 4711 uid 0",
+    "action hold: msg 7 recipients 2",
+    "action redirect: msg 7 from remote bob@old.test to local bob@here.test",
+    "action delete: msg 7 recipients 2",
+  ]).map((event) => eventLine(event).slice(25));
+  assert.deepEqual(lines.slice(1), [
+    "action     hold",
+    "action     bob@old.test: redirect to bob@here.test",
+    "action     delete",
+  ]);
+});
+
 test("headers are read when the message comes in", () => {
   let asked = 0;
   const files: QueueFiles = {

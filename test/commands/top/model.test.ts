@@ -16,6 +16,8 @@ const AROUND: Surroundings = {
   moreMessages: false,
   connections: new Map(),
   services: null,
+  send: null,
+  held: new Map(),
 };
 
 /** A snapshot at `NOW` of a log of `lines`, each so many milliseconds before. */

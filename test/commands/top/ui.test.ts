@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ActionName } from "../../../commands/top/actions.ts";
 import { changes, keyName } from "../../../commands/top/screen.ts";
 import type { Row } from "../../../commands/top/table.ts";
 import { type Command, newUi, press, type Ui } from "../../../commands/top/ui.ts";
@@ -14,17 +13,12 @@ const ROWS = Array.from({ length: 20 }, (_, at) => row(at));
 /** What a person comes to who presses `keys` one after the other. */
 function pressed(
   keys: readonly string[],
-  { rows = ROWS, why = null }: { rows?: readonly Row[]; why?: string | null } = {},
+  { rows = ROWS }: { rows?: readonly Row[] } = {},
 ): { ui: Ui; commands: Command[] } {
   let ui = newUi(2000);
   const commands: Command[] = [];
-  const asked: ActionName[] = [];
   for (const key of keys) {
-    const unavailable = (action: ActionName) => {
-      asked.push(action);
-      return why;
-    };
-    const next = press(ui, key, { rows, page: 5, unavailable });
+    const next = press(ui, key, { rows, page: 5 });
     ui = next.ui;
     if (next.command) commands.push(next.command);
   }
@@ -46,11 +40,7 @@ test("the cursor moves by rows and pages, and not beyond the ends", () => {
 
 test("the cursor stays on its row when the rows are sorted anew", () => {
   const { ui } = pressed(["down", "down"]);
-  const moved = press(ui, "down", {
-    rows: ROWS.toReversed(),
-    page: 5,
-    unavailable: () => null,
-  });
+  const moved = press(ui, "down", { rows: ROWS.toReversed(), page: 5 });
   assert.equal(moved.ui.chosen, "row 1");
 });
 
@@ -91,7 +81,7 @@ test("what destroys asks first, and only y is yes", () => {
     type: "confirm",
     action: "delete",
     id: "1",
-    what: "delete message 1 for good",
+    what: "delete message 1, without a word to anybody",
   });
   const yes = [{ type: "act", action: "delete", id: "1" }];
   assert.deepEqual(pressed(["down", "d", "y"]).commands, yes);
@@ -101,12 +91,11 @@ test("what destroys asks first, and only y is yes", () => {
   }
 });
 
-test("an action on no message, or one that cannot be done, says so", () => {
-  const none = pressed(["d"], { rows: [row(1, null)] });
-  assert.match(none.ui.notice, /no message is chosen/);
-  const unable = pressed(["d"], { why: "delete: not here" });
-  assert.deepEqual([unable.ui.notice, unable.ui.mode.type], ["delete: not here", "table"]);
-  assert.equal(pressed(["d", "x"], { why: "delete: not here" }).ui.notice, "");
+test("an action on a row without a message says so, until the next key", () => {
+  const rows = [row(1, null)];
+  assert.match(pressed(["d"], { rows }).ui.notice, /about no message/);
+  assert.equal(pressed(["d"], { rows }).ui.mode.type, "table");
+  assert.equal(pressed(["d", "x"], { rows }).ui.notice, "");
 });
 
 test("leaving works from everywhere", () => {

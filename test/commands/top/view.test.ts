@@ -48,6 +48,7 @@ function busy(evil = ""): Snapshot {
       id: String(n + 1),
       size: 1000 * n,
       birth: NOW - n * 60_000,
+      made: NOW - n * 60_000,
       sender: `ann${n}${evil}@a.test`,
       state: "preprocessed",
       bouncing: false,
@@ -64,6 +65,8 @@ function busy(evil = ""): Snapshot {
       messages: queued,
       moreMessages: true,
       connections: new Map([["smtpd", { open: 3, clients: new Map([["192.0.2.1", 3]]) }]]),
+      send: null,
+      held: new Map(),
       services: [
         { name: "qmail-send", state: "up", pid: 1, paused: false, restarts: 0, failures: 0 },
         {
