@@ -130,12 +130,7 @@ function useLine({ use, underWay, send }: Snapshot): Piece[] {
       ],
     ];
   };
-  const full = send?.channels.remote.heldDomains.count ?? 0;
-  const domains: Piece = [
-    full === 1 ? "  1 domain full" : `  ${count(full)} domains full`,
-    kleur.yellow,
-  ];
-  return [["busy   "], ...of("local"), ["  "], ...of("remote"), ...(full > 0 ? [domains] : [])];
+  return [["busy   "], ...of("local"), ["  "], ...of("remote")];
 }
 
 function doorLine({ doors }: Snapshot): Piece[] {
@@ -150,16 +145,23 @@ function doorLine({ doors }: Snapshot): Piece[] {
   ];
 }
 
-function serviceLine({ services }: Snapshot): Piece[] {
-  if (!services) return [["runs   "], ["no supervisor answers", kleur.dim]];
-  const bad = services.filter(({ state, paused }) => state !== "up" || paused);
-  if (bad.length === 0) return [["runs   "], [`all ${services.length} services`, kleur.green]];
-  return [
-    ["runs   "],
-    ...bad.flatMap(({ name, state, paused }): Piece[] => [
-      [`${printable(name)} ${paused ? "paused" : state}  `, kleur.red],
-    ]),
+function serviceLine({ services, send }: Snapshot): Piece[] {
+  const full = send?.channels.remote.heldDomains.count ?? 0;
+  const domains: Piece = [
+    full === 1 ? "  1 domain full" : `  ${count(full)} domains full`,
+    kleur.yellow,
   ];
+  return [["runs   "], ...serviceStates(services), ...(full > 0 ? [domains] : [])];
+}
+
+function serviceStates(services: Snapshot["services"]): Piece[] {
+  if (!services) return [["no supervisor answers", kleur.dim]];
+  const bad = services.filter(({ state, paused }) => state !== "up" || paused);
+  if (bad.length === 0) return [[`all ${services.length} services`, kleur.green]];
+  return bad.map(({ name, state, paused }, at): Piece => {
+    const text = `${printable(name)} ${paused ? "paused" : state}`;
+    return [at === 0 ? text : `  ${text}`, kleur.red];
+  });
 }
 
 /** Pieces put together, cut off at `width`. */

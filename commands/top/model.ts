@@ -33,6 +33,9 @@ export interface SeenMessage {
 export interface Trouble {
   deferrals: number;
   text: string;
+  channel: Channel;
+  /** Milliseconds since 1970. */
+  time: number;
 }
 
 export interface UnderWay {
@@ -162,10 +165,9 @@ export class TopModel {
     if (outcome === "success") return;
     const { id = "", recipient = "" } = begun ?? {};
     this.#error(ms, { kind: outcome, text, whom: recipient, id });
-    const trouble = this.troubles.get(id) ?? { deferrals: 0, text };
-    trouble.text = text;
-    if (outcome === "deferral") trouble.deferrals++;
-    if (id !== "") remember(this.troubles, id, trouble);
+    if (!begun) return;
+    const deferrals = (this.troubles.get(id)?.deferrals ?? 0) + Number(outcome === "deferral");
+    remember(this.troubles, id, { deferrals, text, channel: begun.channel, time: ms });
   }
 
   #arrived(ms: number, { channel, recipient, since }: UnderWay, outcome: Outcome, text: string) {

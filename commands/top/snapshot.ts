@@ -4,6 +4,7 @@ import type { Held } from "../../qmail/queue/held.ts";
 import type { QueuedMessage } from "../../qmail/queue/queue-read.ts";
 import type { Status } from "../../qmail/send/action-protocol.ts";
 import type { Channel, Use } from "../../qmail/send/log.ts";
+import { nextRetry } from "../../qmail/send/retry.ts";
 import type { ServiceStatus } from "../../qmail/supervise/control.ts";
 import { nextTry, type State, statesOf } from "../queue/states.ts";
 import type { DoorConnections } from "./connections.ts";
@@ -109,6 +110,8 @@ export interface Surroundings {
   readonly services: readonly ServiceStatus[] | null;
   readonly send: Status | null;
   readonly held: Held;
+  /** Of messages whose coming in the log does not tell: null when nobody knows. */
+  readonly senders: ReadonlyMap<string, string | null>;
 }
 
 /** What there is to show at `now`. */
@@ -148,8 +151,7 @@ function mapRates(model: TopModel, now: number): Snapshot["rates"] {
   };
 }
 
-function deliveries(model: TopModel, { messages, send }: Surroundings, now: number): DeliveryRow[] {
-  const senders = new Map(messages.map(({ id, sender }) => [id, sender]));
+function deliveries(model: TopModel, { senders, send }: Surroundings, now: number): DeliveryRow[] {
   return underWayNow(model, send).map((each) => ({
     ...each,
     sender: model.messages.get(each.id)?.sender ?? senders.get(each.id) ?? null,
@@ -158,7 +160,7 @@ function deliveries(model: TopModel, { messages, send }: Surroundings, now: numb
 }
 
 /** qmail-send knows them all, but does not tell of more than so many; the log does not go back for ever. */
-function underWayNow(model: TopModel, send: Status | null): readonly UnderWay[] {
+export function underWayNow(model: TopModel, send: Status | null): readonly UnderWay[] {
   if (send) {
     const { local, remote } = send.channels;
     if (send.deliveries.length >= local.used + remote.used) return send.deliveries;
@@ -173,27 +175,37 @@ export function messageRows(
   now: number,
 ): (message: QueuedMessage) => MessageRow {
   const trying = new Set([...model.underWay.values()].map(({ id }) => id));
-  const stateOf = (message: QueuedMessage): MessageRow["state"] => {
+  return (message) => {
+    const trouble = model.troubles.get(message.id) ?? null;
+    const next = Math.max(0, nextOf(message, trouble) - now);
+    const left = message.recipients.filter(({ done }) => !done);
+    return {
+      id: message.id,
+      sender: message.sender,
+      size: message.size,
+      age: Math.max(0, now - message.birth),
+      state: stateOf(message, next),
+      next: Number.isFinite(next) ? next : null,
+      recipients: left.map(({ address }) => address),
+      done: message.recipients.length - left.length,
+      trouble,
+    };
+  };
+
+  function stateOf(message: QueuedMessage, next: number): MessageRow["state"] {
     if (trying.has(message.id)) return "trying";
     if (held.get(message.id) === message.made) return "held";
-    return statesOf(message, now)[0] ?? "done";
-  };
-  return (message) => ({
-    id: message.id,
-    sender: message.sender,
-    size: message.size,
-    age: Math.max(0, now - message.birth),
-    state: stateOf(message),
-    next: untilNext(message, now),
-    recipients: message.recipients.filter(({ done }) => !done).map(({ address }) => address),
-    done: message.recipients.filter(({ done }) => done).length,
-    trouble: model.troubles.get(message.id) ?? null,
-  });
+    const [state = "done"] = statesOf(message, now);
+    return state === "due" && next > 0 ? "waiting" : state;
+  }
 }
 
-function untilNext(message: QueuedMessage, now: number): number | null {
-  const time = nextTry(message);
-  return Number.isFinite(time) ? Math.max(0, time - now) : null;
+/** While qmail-send runs its files do not tell when it tries them next: what is tried is tried again by the schedule. */
+function nextOf(message: QueuedMessage, trouble: Trouble | null): number {
+  const told = nextTry(message);
+  if (!trouble || !Number.isFinite(told)) return told;
+  const [birth, tried] = [message.birth, trouble.time].map((ms) => Math.floor(ms / 1000));
+  return Math.max(told, nextRetry(birth as number, trouble.channel, tried as number) * 1000);
 }
 
 function destinations(

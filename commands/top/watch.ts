@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { type Held, readHeld } from "../../qmail/queue/held.ts";
+import { readMessage } from "../../qmail/queue/queue-read.ts";
 import { ask, type ServiceStatus } from "../../qmail/supervise/control.ts";
 import { type FedLine, LogFeed } from "../log/feed.ts";
 import { livePaths } from "../log/live.ts";
@@ -13,12 +14,15 @@ import { QueueCounter } from "./queue-counts.ts";
 import { QueueMessages } from "./queue-messages.ts";
 import { WINDOWS } from "./rates.ts";
 import { SendStatus } from "./send-status.ts";
-import { messageRows, type Snapshot, snapshot } from "./snapshot.ts";
+import { messageRows, type Snapshot, snapshot, underWayNow } from "./snapshot.ts";
 
 /** What is read back of each log at the start, at most: two seconds' work. */
 const BACK_BYTES = 32 * 1024 * 1024;
 /** Services come and go seldom. */
 const SERVICES_MS = 5000;
+
+/** More of them wait for the next look. */
+const SENDERS_AT_ONCE = 100;
 
 export class Watch {
   readonly #home: string;
@@ -30,6 +34,7 @@ export class Watch {
   readonly messages: QueueMessages;
   readonly #send: SendStatus;
   #held: Held = new Map();
+  readonly #senders = new Map<string, string | null>();
   #services: readonly ServiceStatus[] | null = null;
   #servicesAsked = Number.NEGATIVE_INFINITY;
   #first = Number.POSITIVE_INFINITY;
@@ -66,6 +71,7 @@ export class Watch {
 
   /** What there is to show now. */
   snapshot(): Snapshot {
+    this.#findSenders();
     const services = this.#services;
     const doors = (services ?? []).flatMap(({ name, pid }) =>
       pid === null || name === "qmail-send" ? [] : [{ name: doorName(name, name), pid }],
@@ -81,6 +87,7 @@ export class Watch {
       services,
       send: this.#send.status,
       held: this.#held,
+      senders: this.#senders,
     };
     return snapshot(this.#model, around, Date.now());
   }
@@ -88,6 +95,18 @@ export class Watch {
   close(): void {
     this.#feed.close();
     this.#send.close();
+  }
+
+  /** The log begins after the message, often: its files know the sender still. */
+  #findSenders(): void {
+    const underWay = new Set(underWayNow(this.#model, this.#send.status).map(({ id }) => id));
+    for (const id of this.#senders.keys()) if (!underWay.has(id)) this.#senders.delete(id);
+    const unknown = [...underWay].filter(
+      (id) => !this.#senders.has(id) && !this.#model.messages.has(id),
+    );
+    for (const id of unknown.slice(0, SENDERS_AT_ONCE)) {
+      this.#senders.set(id, senderOf(`${this.#home}/queue`, id));
+    }
   }
 
   #take({ ms, text, service, tag }: FedLine): void {
@@ -104,6 +123,15 @@ export class Watch {
       // None of ours, stopped, or not for us to ask: there is enough to see without.
       this.#services = null;
     }
+  }
+}
+
+function senderOf(queue: string, id: string): string | null {
+  try {
+    return readMessage(queue, id)?.sender ?? null;
+  } catch {
+    // Not for us to read.
+    return null;
   }
 }
 

@@ -18,6 +18,7 @@ const AROUND: Surroundings = {
   services: null,
   send: null,
   held: new Map(),
+  senders: new Map(),
 };
 
 /** A snapshot at `NOW` of a log of `lines`, each so many milliseconds before. */

@@ -67,6 +67,7 @@ function busy(evil = ""): Snapshot {
       connections: new Map([["smtpd", { open: 3, clients: new Map([["192.0.2.1", 3]]) }]]),
       send: null,
       held: new Map(),
+      senders: new Map(),
       services: [
         { name: "qmail-send", state: "up", pid: 1, paused: false, restarts: 0, failures: 0 },
         {
