@@ -62,6 +62,27 @@ function overview(cli: CAC, sections: Sections): Sections {
   ];
 }
 
+/** In the width of the terminal, if it is one; without blanks at the ends of lines. */
 function trimmed(section: Sections[number]): Sections[number] {
-  return { ...section, body: section.body.replace(/ +$/gm, "") };
+  const { columns = Number.POSITIVE_INFINITY } = process.stdout;
+  const lines = section.body.split("\n").flatMap((line) => wrapRow(line.trimEnd(), columns));
+  return { ...section, body: lines.join("\n") };
+}
+
+/** A terminal with less room for the texts than this is left to break them itself. */
+const ROOM_MIN = 20;
+
+/** A row, "  name  text", in lines of at most `width`, the text below itself. */
+export function wrapRow(line: string, width: number): string[] {
+  const [, name, text = ""] = /^( {2}\S.*? {2,})(\S.*)$/.exec(line) ?? [];
+  if (name === undefined || line.length <= width || width - name.length < ROOM_MIN) return [line];
+  const lines: string[] = [];
+  let rest = "";
+  for (const word of text.split(" ")) {
+    if (rest !== "" && name.length + rest.length + 1 + word.length > width) {
+      lines.push(rest);
+      rest = word;
+    } else rest = rest === "" ? word : `${rest} ${word}`;
+  }
+  return [...lines, rest].map((each, at) => (at === 0 ? name : " ".repeat(name.length)) + each);
 }

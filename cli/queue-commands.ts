@@ -143,10 +143,9 @@ const WATCH: Action = {
   options: [{ flags: "--lines <n>", what: "So many of the last lines first (default: 10)" }],
   async run(words, flags) {
     const { queueWatch } = await import("../commands/queue/watch.ts");
-    await queueWatch({
-      ...(await selected(words, flags)),
-      lines: flags.lines === "0" ? 0 : wholeNumber("lines", flags.lines, 10),
-    });
+    const none = text("lines", flags.lines).lines === "0";
+    const lines = none ? 0 : wholeNumber("lines", flags.lines, 10);
+    await queueWatch({ ...(await selected(words, flags)), lines });
   },
 };
 

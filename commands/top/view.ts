@@ -160,16 +160,18 @@ const HELP = [
   "yellow wants a look: a channel at its limit, a delivery of 30 seconds or more.",
 ];
 
-/** Everything as text, for scripts and files: the head, and `most` rows of each table. */
+/** All but the single messages, as text for scripts and files: the head, and `most` rows of each table. */
 export function plainView(
   snapshot: Snapshot,
   ui: Ui,
   { width, most }: { width: number; most: number },
 ): string[] {
-  const tables = Object.values(PANELS).flatMap((panel) => {
-    const [section] = arrange(snapshot, { ...ui, view: panel.name }, most + 1);
-    if (!section) return [];
-    return ["", ...tableLines({ ...ui, view: panel.name }, section, { width, chosen: null })];
+  // Of a long queue only some messages were read: `queue list` has them all.
+  const panels = Object.values(PANELS).filter(({ name }) => name !== "messages");
+  const tables = panels.flatMap((panel) => {
+    const there: Ui = { ...ui, view: panel.name };
+    const [section] = arrange(snapshot, there, most + 1);
+    return section ? ["", ...tableLines(there, section, { width, chosen: null })] : [];
   });
   return [...head(snapshot, ui, { width, height: Number.POSITIVE_INFINITY }), ...tables];
 }
