@@ -1,6 +1,7 @@
 /** `qmailctl top`: what the mail server is doing, live. */
 
 import { CommandError, type Output } from "./output.ts";
+import { checkQueue } from "./queue/select.ts";
 import { actOn } from "./top/act.ts";
 import type { ActionName } from "./top/actions.ts";
 import { toJson } from "./top/json.ts";
@@ -41,6 +42,7 @@ export async function top(options: TopOptions): Promise<void> {
       hints: ["one look: qmailctl top --once --json", "line by line: qmailctl queue watch --json"],
     });
   }
+  if (files.length === 0) checkQueue(home);
   const watch = new Watch(home, files);
   try {
     await watch.look(true);

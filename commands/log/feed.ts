@@ -3,6 +3,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { latin1, StampReader } from "../../qmail/log/stamp.ts";
 import { LineCutter } from "./analysis/read.ts";
+import { cannotRead } from "./live.ts";
 import { LogTail, type TailOptions } from "./tail.ts";
 
 /** A line without its stamp; `tag`: syslog's name of the program. */
@@ -44,7 +45,7 @@ export class LogFeed {
     return [...this.#logs.values()].every(({ tail }) => tail.whole);
   }
 
-  /** Gives what has come since the last call. Throws when a log cannot be read. */
+  /** Gives what has come since the last call. Throws CommandError when a log cannot be read. */
   async read(now: number): Promise<void> {
     if (now - this.#searched >= SEARCH_MS) {
       this.#searched = now;
@@ -61,7 +62,8 @@ export class LogFeed {
   }
 
   #follow(path: string, now: number): void {
-    const tail = new LogTail(path, this.#options);
+    const tail = this.#open(path);
+    if (tail === null) return;
     const stamps = new StampReader(now);
     const cutter = new LineCutter((bytes, from, to) => {
       stamps.read(bytes, from, to);
@@ -70,5 +72,16 @@ export class LogFeed {
       this.#line({ ms, text: latin1(bytes, at, to), service: tail.name, tag });
     });
     this.#logs.set(path, { tail, cutter });
+  }
+
+  /** Null when it is gone, as for a moment while it is turned over. */
+  #open(path: string): LogTail | null {
+    try {
+      return new LogTail(path, this.#options);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT") return null;
+      throw cannotRead(message);
+    }
   }
 }

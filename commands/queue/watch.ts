@@ -10,6 +10,7 @@ import { EventChoice, type QueueFiles } from "./event-choice.ts";
 import { eventJson, eventLine } from "./event-lines.ts";
 import { type Finder, type QueueEvent, QueueEvents } from "./events.ts";
 import { readHeader } from "./header.ts";
+import { checkQueue } from "./select.ts";
 import { compile, type Selection } from "./selection.ts";
 
 export interface WatchOptions {
@@ -30,6 +31,7 @@ const LOOK_MS = 200;
 export async function queueWatch(options: WatchOptions): Promise<void> {
   const { home, selection, lines, output } = options;
   const logs = selection.log === undefined ? [] : [selection.log];
+  if (logs.length === 0) checkQueue(home);
   const now = Date.now();
   const queue = `${home}/queue`;
   const events = new QueueEvents(finder(queue));

@@ -17,6 +17,8 @@ const CLEAR = `${ESC}2J`;
 /** Before a line and not behind it: at the edge the cursor stands on the last character. */
 const CLEAR_LINE = `${ESC}0m${ESC}K`;
 
+/** Within this time a signal has stopped us. */
+const STOPPED_MS = 100;
 /** As of a terminal that does not tell. */
 const USUAL: Size = { width: 80, height: 24 };
 
@@ -47,6 +49,7 @@ export class Screen {
   readonly #watcher: Watcher;
   #shown: readonly string[] = [];
   #open = false;
+  #closed = false;
   readonly #keypress = (text: string | undefined, key: KeyPress) => {
     const name = keyName(text, key);
     if (name !== null) this.#watcher.key(name);
@@ -87,6 +90,7 @@ export class Screen {
   /** Gives it back. */
   close(): void {
     const { input, output } = this.#terminal;
+    this.#closed = true;
     this.#restore();
     input.off("keypress", this.#keypress);
     input.pause();
@@ -113,13 +117,20 @@ export class Screen {
   suspend(): void {
     this.#restore();
     process.kill(0, "SIGTSTP");
+    // Where no shell could let us go on, the kernel does not stop us.
+    setTimeout(() => {
+      if (!this.#open && !this.#closed) this.#continued();
+    }, STOPPED_MS);
   }
 
   #enter(): void {
+    const { input, output } = this.#terminal;
     this.#open = true;
-    this.#terminal.input.setRawMode(true);
-    this.#terminal.input.resume();
-    this.#terminal.output.write(ENTER + CLEAR);
+    // Who stopped us may have changed the mode behind our back: what Node thinks is set it does not set again.
+    input.setRawMode(false);
+    input.setRawMode(true);
+    input.resume();
+    output.write(ENTER + CLEAR);
     this.repaint();
   }
 

@@ -248,6 +248,24 @@ test("Ctrl-Z gives the terminal back until it goes on", needs, async () => {
   }
 });
 
+test("where nobody could let it go on, Ctrl-Z does not end it", needs, async () => {
+  using home = new Home();
+  const terminal = start(home);
+  try {
+    await terminal.shows(/per second/);
+    const before = terminal.written.length;
+    terminal.type("\x1a");
+    await terminal.until(
+      ({ written }) => /1049l.*1049h.*per second/s.test(written.slice(before)),
+      "it does not come back",
+    );
+    terminal.type("q");
+    assertRestored(terminal, await terminal.left());
+  } finally {
+    await terminal.end();
+  }
+});
+
 test("without a terminal that can place text it says what to do instead", needs, async () => {
   using home = new Home();
   const piped = await qmailctl(["--home", home.path, "top"]);
@@ -320,6 +338,9 @@ test("a log elsewhere, and none", async () => {
   ]);
   assert.equal(none.code, 111);
   assert.match(none.stderr, /cannot read the log: .*\n[\s\S]*--file/);
+  const nobody = await qmailctl(["--home", join(home.path, "nowhere"), "top", "--once"]);
+  assert.equal(nobody.code, 111);
+  assert.match(nobody.stderr, /no mail server is installed in/);
   const wrong = await qmailctl(["--home", home.path, "top", "--interval", "never"]);
   assert.equal(wrong.code, 100);
   assert.match(wrong.stderr, /--interval needs seconds/);
