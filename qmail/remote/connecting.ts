@@ -4,6 +4,7 @@ import { connect, type Socket } from "node:net";
 import type { Report } from "../spawn/report.ts";
 import { choosePolicy, type PolicyContext, type Published } from "./choose-policy.ts";
 import { type Exchanger, lookupHost, lookupMx } from "./mx.ts";
+import type { Patience } from "./patience.ts";
 import type { Plan } from "./plan.ts";
 import { QmtpSession } from "./qmtp-session.ts";
 import { isSession, type MailSession, type NotOpened, SmtpSession } from "./session.ts";
@@ -26,6 +27,8 @@ export interface ConnectContext extends PolicyContext {
   readonly tcpto: Tcpto;
   /** Told how TLS went, for reports to those who published a policy. */
   readonly tlsReports?: Pick<TlsReports, "note">;
+  /** Ends what takes too long when many wait; absent: nobody else waits. */
+  readonly patience?: Pick<Patience, "begin">;
   /** True for addresses of this machine. */
   readonly isOwn: (ip: string) => boolean;
   /** From 0 to 1. */
@@ -133,14 +136,16 @@ async function quick(
   { ip }: Exchanger,
 ): Promise<MailSession | null> {
   context.trace?.("*", `connecting to ${ip} port ${port} for QMTP`);
-  const socket = await connectTo(context, { ip, port, bind: options.bind });
-  return (
-    socket &&
-    new QmtpSession(socket, {
-      timeout: context.timeoutRemote * 1000,
-      total: context.timeoutTotal * 1000,
-    })
-  );
+  return patiently(context, async (signal) => {
+    const socket = await connectTo(context, { ip, port, bind: options.bind, signal });
+    return (
+      socket &&
+      new QmtpSession(socket, {
+        timeout: context.timeoutRemote * 1000,
+        total: context.timeoutTotal * 1000,
+      })
+    );
+  });
 }
 
 async function greet(
@@ -148,26 +153,55 @@ async function greet(
   { options, port, credentials, secureContext }: Plan,
   { exchanger, policy, onTls }: { exchanger: Exchanger; policy: TlsPolicy; onTls: NoteTls },
 ): Promise<MailSession | NotOpened | null> {
-  const socket = await connectTo(context, { ip: exchanger.ip, port, bind: options.bind });
-  if (!socket) return null;
-  return SmtpSession.open(socket, {
-    helohost: options.helo ?? context.helohost,
-    timeout: context.timeoutRemote * 1000,
-    total: context.timeoutTotal * 1000,
-    name: options.name ?? exchanger.name,
-    tls: policy,
-    onTls: (fault) => onTls(fault, socket.localAddress),
-    credentials,
-    secureContext,
-    now: context.now,
-    ...(context.trace ? { trace: context.trace } : {}),
+  return patiently(context, async (signal) => {
+    const { ip } = exchanger;
+    const socket = await connectTo(context, { ip, port, bind: options.bind, signal });
+    if (!socket) return null;
+    return SmtpSession.open(socket, {
+      helohost: options.helo ?? context.helohost,
+      timeout: context.timeoutRemote * 1000,
+      total: context.timeoutTotal * 1000,
+      name: options.name ?? exchanger.name,
+      tls: policy,
+      onTls: (fault) => onTls(fault, socket.localAddress),
+      credentials,
+      secureContext,
+      now: context.now,
+      ...(context.trace ? { trace: context.trace } : {}),
+    });
   });
+}
+
+/** `open` for as long as there is patience with it. */
+async function patiently<T>(
+  { patience }: ConnectContext,
+  open: (signal: AbortSignal | undefined) => Promise<T>,
+): Promise<T> {
+  if (!patience) return open(undefined);
+  const controller = new AbortController();
+  const ended = patience.begin(() => controller.abort());
+  try {
+    return await open(controller.signal);
+  } finally {
+    ended();
+  }
+}
+
+/** By the kernel's patience, or by ours. */
+const TIMED_OUT: readonly string[] = ["ETIMEDOUT", "ABORT_ERR"];
+
+interface Target {
+  readonly ip: string;
+  readonly port: number;
+  readonly bind: string | undefined;
+  /** Ends the connection, whatever it has come to. */
+  readonly signal: AbortSignal | undefined;
 }
 
 /** A connection; null when there is none, which tcpto remembers. */
 function connectTo(
   context: ConnectContext,
-  { ip, port, bind }: { ip: string; port: number; bind: string | undefined },
+  { ip, port, bind, signal }: Target,
 ): Promise<Socket | null> {
   return new Promise((resolve) => {
     const socket = connect({
@@ -177,6 +211,7 @@ function connectTo(
       // acknowledged costs 40 ms a message where the server acknowledges late.
       noDelay: true,
       ...(bind === undefined ? {} : { localAddress: bind }),
+      ...(signal ? { signal } : {}),
     });
     const done = (result: Socket | null, timedOut: boolean) => {
       clearTimeout(timer);
@@ -187,7 +222,7 @@ function connectTo(
       resolve(result);
     };
     const connected = () => done(socket, false);
-    const failed = (error: NodeJS.ErrnoException) => done(null, error.code === "ETIMEDOUT");
+    const failed = ({ code = "" }: NodeJS.ErrnoException) => done(null, TIMED_OUT.includes(code));
     const timer = setTimeout(() => done(null, true), context.timeoutConnect * 1000);
     socket.on("connect", connected);
     socket.on("error", failed);

@@ -23,7 +23,7 @@ export interface GateLimits {
   readonly rate: { readonly count: number; readonly ms: number } | null;
 }
 
-/** A destination that has not answered yet gets no more than this at once. */
+/** How wide the window is before the first answer; until then one finds out whether there is one. */
 const WINDOW_FIRST = 2;
 const SHUT_FIRST_MS = 60_000;
 const SHUT_MAX_MS = 3_600_000;
@@ -37,6 +37,8 @@ export class Gate {
   readonly #waiting: ((admission: Admission) => void)[] = [];
   #inside = 0;
   #window = WINDOW_FIRST;
+  /** It has answered, and not failed since. */
+  #answered = false;
   #failures = 0;
   #failed = Number.NEGATIVE_INFINITY;
   #shutUntil = 0;
@@ -55,8 +57,12 @@ export class Gate {
     return this.#inside === 0 && this.#waiting.length === 0 && this.#failures === 0;
   }
 
-  /** True when as many wait as there are places: more would only hold slots that others could use. */
+  /**
+   * True when as many wait as there are places: more would only hold slots that others could use. Before
+   * the first answer nobody need wait: so a dead destination holds one slot.
+   */
   get full(): boolean {
+    if (!this.#answered) return this.#inside > 0;
     return this.#waiting.length >= Math.max(1, this.#most - 1);
   }
 
@@ -81,6 +87,7 @@ export class Gate {
   /** The destination has answered. */
   succeeded(): void {
     this.#window = Math.min(this.#window + 1, this.#limits.concurrency);
+    this.#answered = true;
     this.#failures = 0;
     this.#shutUntil = 0;
     this.#admit();
@@ -95,6 +102,7 @@ export class Gate {
     this.#shutUntil = now + Math.min(SHUT_FIRST_MS * 2 ** this.#failures, SHUT_MAX_MS);
     this.#failures++;
     this.#window = WINDOW_FIRST;
+    this.#answered = false;
     for (const resolve of this.#waiting.splice(0)) resolve("down");
   }
 
@@ -113,7 +121,7 @@ export class Gate {
   }
 
   get #most(): number {
-    return this.#failures > 0 ? 1 : Math.min(this.#window, this.#limits.concurrency);
+    return this.#answered ? Math.min(this.#window, this.#limits.concurrency) : 1;
   }
 
   #admit(): void {

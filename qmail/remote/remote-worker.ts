@@ -7,8 +7,9 @@
 import type { Message } from "../spawn/message.ts";
 import type { Flow } from "../spawn/protocol.ts";
 import type { Report } from "../spawn/report.ts";
-import { openSession } from "./connecting.ts";
+import { type NotConnected, openSession } from "./connecting.ts";
 import { Gate, type GateClock } from "./gate.ts";
+import { Patience } from "./patience.ts";
 import type { Plan } from "./plan.ts";
 import { deliveryReport, findPlan, type RemoteConfig } from "./remote.ts";
 import { isSession, type MailSession } from "./session.ts";
@@ -119,12 +120,14 @@ export class RemoteWorker {
   readonly #destinations = new Map<string, Destination>();
   readonly #batches = new Map<string, Batch>();
   readonly #flushes = new Flushes();
+  readonly #patience: Patience;
 
   /** `config` is asked for each message. */
   constructor(config: () => RemoteConfig, clock: GateClock, flow: Flow) {
     this.#config = config;
     this.#clock = clock;
     this.#flow = flow;
+    this.#patience = new Patience(() => config().concurrency, clock);
   }
 
   /** Delivers to one recipient. */
@@ -179,6 +182,8 @@ export class RemoteWorker {
       const sender = this.#config().senderFor(order.sender);
       const { eightBit, reuse } = plan.options;
       const session = await this.#session(plan, destination, flushed);
+      // Who has answered may have more at once.
+      destination.regulate(order.host, this.#flow);
       const transfer = { sender, recipients: recipients(), message, eightBit };
       if (!isSession(session)) return words.outcome(session);
       const outcome = await session.transfer(transfer);
@@ -203,7 +208,7 @@ export class RemoteWorker {
       destination.gate.succeeded();
       return known;
     }
-    const session = await openSession(this.#config(), plan, flushed);
+    const session = await this.#open(plan, flushed);
     if (isSession(session)) {
       destination.gate.succeeded();
       return session;
@@ -215,8 +220,12 @@ export class RemoteWorker {
     return session.report;
   }
 
+  #open(plan: Plan, flushed?: number): Promise<MailSession | NotConnected> {
+    return openSession({ ...this.#config(), patience: this.#patience }, plan, flushed);
+  }
+
   async #again(plan: Plan, transfer: Transfer): Promise<Outcome> {
-    const session = await openSession(this.#config(), plan);
+    const session = await this.#open(plan);
     if (!isSession(session)) return words.outcome(session.report);
     const outcome = await session.transfer(transfer);
     session.close();

@@ -26,6 +26,8 @@ const TIMEOUT_MAX = 2_000_000;
 
 export interface RemoteConfig extends ConnectContext {
   readonly plans: Plans;
+  /** Deliveries at once, of all hosts. */
+  readonly concurrency: number;
   /** The envelope sender to send with: of strangers, whose mail is only passing through, an SRS address. */
   readonly senderFor: (sender: string) => string;
 }
@@ -40,6 +42,7 @@ export function readRemoteConfig(home: string, world = readWorld(home)): RemoteC
     timeoutConnect: timeout(control, "timeoutconnect", 60),
     timeoutRemote: timeout(control, "timeoutremote", 1200),
     timeoutTotal: timeout(control, "timeouttotal", 3600),
+    concurrency: control.int("concurrencyremote", 20),
     plans: new Plans(home, control),
     senderFor: readSenderFor(home, control),
     tcpto: new Tcpto(join(home, TCPTO_FILE)),

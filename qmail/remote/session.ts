@@ -15,6 +15,8 @@ import { Transaction, type Transfer } from "./transaction.ts";
 import type { Outcome } from "./words.ts";
 import * as words from "./words.ts";
 
+/** A server that has not greeted by then will not (RFC 5321 section 4.5.3.2.1). */
+const GREETING_MS = 300_000;
 /** What a trace shows in place of passwords. */
 const SECRET = "(secret)";
 
@@ -121,7 +123,7 @@ export class SmtpSession implements MailSession {
   }
 
   async #open(): Promise<NotOpened | null> {
-    const greeting = await this.#smtp.reply();
+    const greeting = await this.#smtp.within(GREETING_MS, this.#smtp.reply());
     if (greeting.code !== 220) return this.#notOpened(" but greeting failed", greeting);
     return (await this.#hello()) ?? (await this.#startTls()) ?? (await this.#authenticate());
   }

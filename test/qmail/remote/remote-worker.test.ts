@@ -91,10 +91,8 @@ test("a domain is held while it has all that it can take, and freed when it can 
   };
   const worker = new RemoteWorker(() => here.config, CLOCK, flow);
   const all = ["1", "2"].map((messid) => worker.deliver(order({ messid })));
-  assert.deepEqual(told, []);
-  all.push(worker.deliver(order({ messid: "3" })));
   assert.deepEqual(told, ["hold far.test"]);
-  all.push(worker.deliver(order({ messid: "4", host: "also.test" })));
+  all.push(worker.deliver(order({ messid: "3", host: "also.test" })));
   assert.deepEqual(told, ["hold far.test", "hold also.test"]);
   const timer = setInterval(() => answers.shift()?.(), 5);
   await Promise.all(all);
@@ -228,6 +226,56 @@ test("a domain that was let go by a flush is held again while its servers have e
   await Promise.all(all);
   clearInterval(timer);
   assert.deepEqual(told, ["free far.test"]);
+});
+
+test("a domain that has answered is free before its first message is through", async () => {
+  const told: string[] = [];
+  const freed = Promise.withResolvers<void>();
+  let answer = () => {};
+  await using far = await farServer({
+    end: (socket) => {
+      answer = () => void socket.write("250 taken\r\n");
+    },
+  });
+  using here = near({ smtproutes: `:127.0.0.1:${far.port}` });
+  const worker = new RemoteWorker(() => here.config, CLOCK, {
+    hold: () => void told.push("hold"),
+    free: () => freed.resolve(),
+  });
+  const first = worker.deliver(order());
+  await freed.promise;
+  assert.deepEqual(told, ["hold"]);
+  while (far.messages.length === 0) await new Promise(setImmediate);
+  answer();
+  assert.equal((await first).status, "K");
+});
+
+test("of servers that say nothing no more are waited for than leaves half of the slots", async () => {
+  const silent = { greeting: () => {} };
+  await using far = await farServer(silent);
+  // Each domain has its own name, and so is a destination of its own.
+  const routes = ["a", "b"].map((name) => `${name}.test:${name}.far.test:${far.port}`);
+  using apart = near(
+    { smtproutes: routes.join("\n"), concurrencyremote: "2", timeoutremote: "30" },
+    { zone: { "A a.far.test": ["127.0.0.1"], "A b.far.test": ["127.0.0.1"] } },
+  );
+  const timers: (() => void)[] = [];
+  let time = 0;
+  const clock = {
+    now: () => time,
+    after: (_: number, action: () => void) => void timers.push(action),
+  };
+  const worker = new RemoteWorker(() => apart.config, clock, NO_FLOW);
+  const first = worker.deliver(order({ host: "a.test", recipient: "x@a.test" }));
+  const second = worker.deliver(order({ host: "b.test", recipient: "x@b.test" }));
+  while (far.connections < 2) await new Promise(setImmediate);
+  assert.equal(timers.length, 1);
+  time = 10_000;
+  for (const action of timers.splice(0)) action();
+  assert.match((await first).text, /^Connected to 127\.0\.0\.1 but connection died/);
+  assert.deepEqual(timers, []);
+  await far[Symbol.asyncDispose]();
+  await second;
 });
 
 test("a control file that cannot be used defers the mail, and says nothing to the sender", async () => {
