@@ -4,7 +4,6 @@ import { connect, type Socket } from "node:net";
 import type { Report } from "../spawn/report.ts";
 import { choosePolicy, type PolicyContext, type Published } from "./choose-policy.ts";
 import { type Exchanger, lookupHost, lookupMx } from "./mx.ts";
-import type { Patience } from "./patience.ts";
 import type { Plan } from "./plan.ts";
 import { QmtpSession } from "./qmtp-session.ts";
 import { isSession, type MailSession, type NotOpened, SmtpSession } from "./session.ts";
@@ -27,8 +26,8 @@ export interface ConnectContext extends PolicyContext {
   readonly tcpto: Tcpto;
   /** Told how TLS went, for reports to those who published a policy. */
   readonly tlsReports?: Pick<TlsReports, "note">;
-  /** Ends what takes too long when many wait; absent: nobody else waits. */
-  readonly patience?: Pick<Patience, "begin">;
+  /** Patience.begin, for the servers of a plan; absent: nobody else waits. */
+  readonly patience?: (giveUp: () => void) => () => void;
   /** True for addresses of this machine. */
   readonly isOwn: (ip: string) => boolean;
   /** From 0 to 1. */
@@ -179,7 +178,7 @@ async function patiently<T>(
 ): Promise<T> {
   if (!patience) return open(undefined);
   const controller = new AbortController();
-  const ended = patience.begin(() => controller.abort());
+  const ended = patience(() => controller.abort());
   try {
     return await open(controller.signal);
   } finally {

@@ -66,6 +66,11 @@ export class Gate {
     return this.#waiting.length >= Math.max(1, this.#most - 1);
   }
 
+  /** Nobody there could be reached the last time. */
+  get failing(): boolean {
+    return this.#failures > 0;
+  }
+
   set limits(limits: GateLimits) {
     this.#limits = limits;
   }

@@ -221,7 +221,9 @@ export class RemoteWorker {
   }
 
   #open(plan: Plan, flushed?: number): Promise<MailSession | NotConnected> {
-    return openSession({ ...this.#config(), patience: this.#patience }, plan, flushed);
+    const { gate } = this.#destination(plan);
+    const patience = (giveUp: () => void) => this.#patience.begin(giveUp, gate.failing);
+    return openSession({ ...this.#config(), patience }, plan, flushed);
   }
 
   async #again(plan: Plan, transfer: Transfer): Promise<Outcome> {

@@ -12,7 +12,7 @@ function patience(slots: number) {
   });
   const gone: string[] = [];
   return {
-    begin: (name: string) => it.begin(() => void gone.push(name)),
+    begin: (name: string, again = false) => it.begin(() => void gone.push(name), again),
     /** Lets time pass; returns who was given up. */
     pass: (ms: number) => {
       now += ms;
@@ -55,4 +55,23 @@ test("who was answered in time does not count", () => {
   assert.deepEqual(pass(100_000), []);
   begin("c");
   assert.deepEqual(pass(0), ["b"]);
+});
+
+test("who could not be reached the last time goes first, after a second", () => {
+  const { begin, pass } = patience(4);
+  begin("a");
+  begin("b");
+  begin("c", true);
+  assert.deepEqual(pass(999), []);
+  assert.deepEqual(pass(1), ["c"]);
+  assert.deepEqual(pass(100_000), []);
+});
+
+test("who comes later and goes earlier is not kept by the others", () => {
+  const { begin, pass } = patience(2);
+  begin("a");
+  begin("b");
+  begin("c", true);
+  assert.deepEqual(pass(1000), ["c"]);
+  assert.deepEqual(pass(9000), ["a"]);
 });
