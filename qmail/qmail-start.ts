@@ -8,12 +8,12 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { writeSync } from "node:fs";
 import type { Socket } from "node:net";
 import { resolve } from "node:path";
 import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT } from "./exit.ts";
+import { writeAll } from "./files/write-all.ts";
 import { qmailHome } from "./home.ts";
 import { type Ids, readIds } from "./ids.ts";
 import { programPath } from "./programs.ts";
@@ -146,9 +146,9 @@ class StdoutSink implements LogSink {
   }
 
   #flush(): void {
-    const bytes = Buffer.from(this.#text, "latin1");
+    const text = this.#text;
     this.#text = "";
-    for (let at = 0; at < bytes.length; ) at += writeSync(1, bytes, at);
+    writeAll(1, Buffer.from(text, "latin1"));
   }
 }
 

@@ -7,9 +7,10 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, writeSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { isatty } from "node:tty";
 import { EXIT } from "../exit.ts";
+import { writeAll } from "../files/write-all.ts";
 
 /** syslog cuts, or breaks at, longer lines. */
 const LINE_MAX = 800;
@@ -50,7 +51,7 @@ function main(args: readonly string[]): void {
   const pass = !isatty(2);
   let rest = "";
   process.stdin.on("data", (chunk: Buffer) => {
-    if (pass) for (let at = 0; at < chunk.length; ) at += writeSync(2, chunk, at);
+    if (pass) writeAll(2, chunk);
     if (!logger) return;
     const lines = (rest + chunk.toString("latin1")).split("\n");
     rest = lines.pop() ?? "";
