@@ -1,5 +1,6 @@
 /** queue: what waits, and what is to become of it. One row an action. */
 
+import { UsageError } from "../commands/output.ts";
 import type { Action, ActionTable, OptionGroup, OptionRow } from "./actions.ts";
 import { text, texts, wholeNumber } from "./arguments.ts";
 import { confirmer } from "./confirm.ts";
@@ -149,6 +150,28 @@ const WATCH: Action = {
   },
 };
 
+const IMPORT: Action = {
+  name: "import",
+  words: "[FILE]",
+  what: "Queue again what export wrote as tar or mbox (without FILE: standard input)",
+  groups: [],
+  options: [
+    { flags: "--dry-run", what: "Only say what there is" },
+    { flags: "--skip <n>", what: "Leave out so many at the beginning, done before" },
+  ],
+  async run([file = null, ...more], flags) {
+    if (more.length > 0) throw new UsageError("queue import takes one file");
+    const { queueImport } = await import("../commands/queue/import.ts");
+    await queueImport({
+      ...(await common(flags)),
+      file: file === "-" ? null : file,
+      input: process.stdin,
+      skip: wholeNumber("skip", flags.skip, 0),
+      dryRun: flags.dryRun === true,
+    });
+  },
+};
+
 const CHECK: Action = {
   name: "check",
   words: "",
@@ -181,7 +204,7 @@ export const QUEUE: ActionTable = {
   actions: [
     ...[LIST, SHOW, CAT, SEARCH, STAT, WATCH],
     ...queueChanges({ group: SELECTION, selected }),
-    ...[EXPORT, CHECK, REPAIR],
+    ...[EXPORT, IMPORT, CHECK, REPAIR],
   ],
   usual: "list",
   examples: [

@@ -216,7 +216,8 @@ export class TopModel {
     if (line.event === "login-failed") {
       this.#error(ms, { kind: "refusal", text: `${door}: login failed`, whom: who(line), id: "" });
     } else if (line.event === "refused" || line.event === "denied") {
-      const why = `${door}: ${reasonOf(line, text)}`;
+      // Who was denied by a rule is told below: the rules are many.
+      const why = `${door}: ${line.event === "denied" ? "denied" : reasonOf(line, text)}`;
       this.#error(ms, { kind: "refusal", text: why, whom: who(line), id: "" });
     } else if (line.event === "trouble") {
       this.#error(ms, { kind: "trouble", text: reasonOf(line, text), whom: ip, id: "" });
