@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 
 export interface SourceOptions {
   readonly sessions: number;
@@ -10,6 +11,8 @@ export interface SourceOptions {
   /** Bytes of a message. */
   readonly size: number;
   readonly sender: string;
+  /** Messages a second; as many as the server takes when absent. */
+  readonly rate?: number;
   /** Recipient of message number `at`. */
   recipient(at: number): string;
 }
@@ -17,7 +20,14 @@ export interface SourceOptions {
 /** Sends them all; resolves when the last one is answered with 250, rejects when one is not. */
 export async function sendAll(port: number, options: SourceOptions): Promise<void> {
   let next = 0;
-  const take = () => (next < options.messages ? next++ : null);
+  const started = performance.now();
+  const take = async () => {
+    if (next >= options.messages) return null;
+    const at = next++;
+    const early = options.rate ? started + (at * 1000) / options.rate - performance.now() : 0;
+    if (early > 0) await sleep(early);
+    return at;
+  };
   const body = message(options.size);
   const sessions = Array.from({ length: options.sessions }, () =>
     session(port, options, { take, body }),
@@ -28,7 +38,7 @@ export async function sendAll(port: number, options: SourceOptions): Promise<voi
 async function session(
   port: number,
   { sender, recipient }: SourceOptions,
-  { take, body }: { take: () => number | null; body: string },
+  { take, body }: { take: () => Promise<number | null>; body: string },
 ): Promise<void> {
   const socket = connect({ host: "127.0.0.1", port, noDelay: true });
   const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
@@ -43,7 +53,7 @@ async function session(
   await expect("220");
   socket.write("EHLO source.test\r\n");
   await expect("250");
-  for (let at = take(); at !== null; at = take()) {
+  for (let at = await take(); at !== null; at = await take()) {
     socket.write(`MAIL FROM:<${sender}>\r\nRCPT TO:<${recipient(at)}>\r\nDATA\r\n`);
     await expect("250", "250", "354");
     socket.write(body);

@@ -3,8 +3,10 @@
  * all alive; how many messages for the other four fifths have arrived, every 5 seconds.
  *
  *   unshare -n sh -c 'ip link set lo up; node bench/dead-domains.ts'
- *     [--messages 100000] [--domains 1000] [--dead 200] [--concurrency 500] [--sessions 20] [--dir DIRECTORY]
+ *     [--messages 100000] [--domains 1000] [--dead 200] [--concurrency 500] [--sessions 20] [--rate 0] [--dir DIRECTORY]
  *
+ * With --rate so many messages come in a second: below what the machine can do, the living must keep up with it. Without,
+ * the machine is full, and what a dead domain's message costs (its files, its bounce) is taken from the others.
  * Messages come in turn for all domains. Dead are, in equal parts, domains that do not exist; whose server refuses
  * connections, drops every packet, says 421 instead of a greeting, or takes connections and says nothing. All are looked up
  * in a real name server. Needs root, port 25 of loopback addresses, ip(8), and Debian's packages postfix (for smtp-sink), nsd,
@@ -40,16 +42,18 @@ const { values } = parseArgs({
     dead: { type: "string", default: "200" },
     concurrency: { type: "string", default: "500" },
     sessions: { type: "string", default: "20" },
+    rate: { type: "string", default: "0" },
     dir: { type: "string", default: tmpdir() },
   },
 });
-const [messages, domains, dead, concurrency, sessions] = [
+const [messages, domains, dead, concurrency, sessions, rate] = [
   values.messages,
   values.domains,
   values.dead,
   values.concurrency,
   values.sessions,
-].map(Number) as [number, number, number, number, number];
+  values.rate,
+].map(Number) as [number, number, number, number, number, number];
 
 /** The ways to be dead: the address that is no use, null for no such domain. */
 const WAYS: readonly ((at: number) => string | null)[] = [
@@ -122,6 +126,7 @@ async function run(directory: string, allAlive: boolean): Promise<Run> {
     const started = performance.now();
     const sent = sendAll(port, {
       sessions,
+      rate,
       messages,
       size: SIZE,
       sender: server.recipient,
@@ -179,7 +184,7 @@ async function main(): Promise<void> {
     const servers = [await listen(SURLY_IP, "421 not now\r\n"), await listen(SILENT_IP, "")];
     process.stdout.write(
       `${describeMachine(directory)}${messages} messages of ${SIZE} bytes to ${domains} domains of which ${dead} are dead, or alive; ` +
-        `${sessions} sessions, ${concurrency} deliveries at once, load ${loadavg()[0]?.toFixed(1)}\n`,
+        `${sessions} sessions, ${rate || "as many as it takes"} a second, ${concurrency} deliveries at once, load ${loadavg()[0]?.toFixed(1)}\n`,
     );
     const withDead = await run(directory, false);
     await sleep(STEP_MS);
