@@ -12,7 +12,7 @@ import type { Selection } from "./selection.ts";
 
 /** A person sees something after so many; then come larger pieces. */
 const FIRST = 200;
-const PIECE = 2000;
+const PIECE = 1000;
 
 export interface Listing {
   readonly home: string;

@@ -15,6 +15,8 @@ import { exceeds, PARTS, type Share, todoIds } from "../../qmail/queue/queue-rea
 /** Below so many messages one thread is done before another has started. */
 export const SMALL = 5000;
 const THREADS_MAX = 4;
+/** What is read is soon forgotten: with more room a thread would only keep it longer. */
+const YOUNG_MB = 16;
 /** So many results of a thread may wait to be taken. */
 const AHEAD = 8;
 
@@ -87,6 +89,7 @@ class Workers<R> {
     for (let thread = 1; thread <= count; thread++) {
       const worker = new Worker(new URL(import.meta.url), {
         workerData: { ...assignment, thread } satisfies Assignment,
+        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
       });
       this.#running++;
       worker.on("message", (value: R) => {
