@@ -1,5 +1,6 @@
 /** How results reach a person or a script. */
 
+import { once } from "node:events";
 import kleur from "kleur";
 import type { Column, CommandError, Output } from "../commands/output.ts";
 
@@ -30,12 +31,18 @@ export function makeOutput(json: boolean, { lines = false } = {}): Output {
       if (!json) return;
       for await (const piece of lines ? endedLines(pieces) : formatLines(pieces)) {
         process.stdout.write(piece);
+        await drained();
       }
     },
+    drained,
     note(text) {
       process.stderr.write(`${text}\n`);
     },
   };
+}
+
+async function drained(): Promise<void> {
+  if (process.stdout.writableNeedDrain) await once(process.stdout, "drain");
 }
 
 /** The rows under their titles, columns as wide as their widest cell. */

@@ -22,6 +22,8 @@ export interface Output {
   dataList(values: Iterable<unknown>): void;
   /** As `dataList` for values that are JSON already, a line each without newline at the end of a piece. */
   dataLines(pieces: AsyncIterable<string>): Promise<void>;
+  /** Resolves when the reader has taken enough for more: without it all that a slow one leaves stays in memory. */
+  drained(): Promise<void>;
   /** A line on standard error, for what is no result: progress, warnings. */
   note(text: string): void;
 }

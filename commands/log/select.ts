@@ -3,6 +3,7 @@
 import { classify } from "../../qmail/log/other-lines.ts";
 import { parseLogLine } from "../../qmail/send/log.ts";
 import { UsageError } from "../output.ts";
+import { moment, type Test, whole } from "../patterns.ts";
 
 /** Addresses and domains may have * and ?; all that are given must hold. */
 export interface Selection {
@@ -31,12 +32,12 @@ interface Message {
 /** Decides on one line after the other: a delivery's two lines are of one message, though only one names it. */
 export class Selector {
   readonly #selection: Selection;
-  readonly #from: RegExp | null;
-  readonly #to: RegExp | null;
-  readonly #domain: RegExp | null;
-  readonly #client: RegExp | null;
-  readonly #user: RegExp | null;
-  readonly #grep: RegExp | null;
+  readonly #from: Test<string> | null;
+  readonly #to: Test<string> | null;
+  readonly #domain: Test<string> | null;
+  readonly #client: Test<string> | null;
+  readonly #user: Test<string> | null;
+  readonly #grep: Test<string> | null;
   readonly #since: number;
   readonly #until: number;
   readonly #messages = new Map<string, Message>();
@@ -50,14 +51,16 @@ export class Selector {
 
   constructor(selection: Selection, now: number) {
     this.#selection = selection;
-    this.#from = glob(selection.from);
-    this.#to = glob(selection.to);
-    this.#domain = glob(selection.domain === undefined ? undefined : `*@${selection.domain}`);
-    this.#client = glob(selection.client);
-    this.#user = glob(selection.user);
-    this.#grep = pattern(selection.grep);
-    this.#since = time(selection.since, now, Number.NEGATIVE_INFINITY);
-    this.#until = time(selection.until, now, Number.POSITIVE_INFINITY);
+    this.#from = given(selection.from, whole);
+    this.#to = given(selection.to, whole);
+    this.#domain = given(selection.domain, (name) => whole(`*@${name}`));
+    this.#client = given(selection.client, whole);
+    this.#user = given(selection.user, whole);
+    this.#grep = given(selection.grep, expression);
+    this.#since =
+      given(selection.since, (text) => moment(text, "--since", now)) ?? Number.NEGATIVE_INFINITY;
+    this.#until =
+      given(selection.until, (text) => moment(text, "--until", now)) ?? Number.POSITIVE_INFINITY;
     const { from, to, domain, id, qp, result, client, user } = selection;
     this.#ofDelivery = to !== undefined || result !== undefined;
     this.#ofDoor =
@@ -73,7 +76,7 @@ export class Selector {
   line(ms: number, text: string, tag = ""): string[] {
     const lines = this.#ofMessage ? this.#select(text, tag) : [text];
     if (ms < this.#since || ms > this.#until) return [];
-    return lines.filter((line) => this.#grep === null || this.#grep.test(line));
+    return lines.filter((line) => matches(this.#grep, line));
   }
 
   #select(text: string, tag: string): string[] {
@@ -148,35 +151,19 @@ function checkResult(result: string | undefined): void {
   throw new UsageError(`there is no result "${result}"`, [`there is: ${known.join(", ")}`]);
 }
 
-function matches(pattern: RegExp | null, text: string | undefined): boolean {
-  return pattern === null || (text !== undefined && pattern.test(text));
+function matches(test: Test<string> | null, text: string | undefined): boolean {
+  return test === null || (text !== undefined && test(text));
 }
 
-function glob(text: string | undefined): RegExp | null {
-  if (text === undefined) return null;
-  const escaped = text.replace(/[.+^${}()|[\]\\]/g, "\\$&");
-  return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`, "i");
+function given<T>(text: string | undefined, make: (text: string) => T): T | null {
+  return text === undefined ? null : make(text);
 }
 
-function pattern(text: string | undefined): RegExp | null {
-  if (text === undefined) return null;
+function expression(text: string): Test<string> {
   try {
-    return new RegExp(text, "i");
+    const found = new RegExp(text, "i");
+    return (line) => found.test(line);
   } catch (error) {
     throw new UsageError(`--grep is no regular expression: ${(error as Error).message}`);
   }
-}
-
-const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
-
-/** "2h" (ago), or a date in any form that JavaScript reads. */
-function time(text: string | undefined, now: number, otherwise: number): number {
-  if (text === undefined) return otherwise;
-  const [, amount, unit = ""] = /^(\d+)([smhdw])$/.exec(text) ?? [];
-  if (amount !== undefined) return now - Number(amount) * (UNITS[unit] as number) * 1000;
-  const ms = new Date(text).getTime();
-  if (!Number.isNaN(ms)) return ms;
-  throw new UsageError(`"${text}" is no time`, [
-    "for example: 2h, 3d, 2026-11-24, 2026-11-24T15:00",
-  ]);
 }

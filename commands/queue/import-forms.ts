@@ -24,6 +24,7 @@ export interface ImportedMessage {
 const ENVELOPE_MAX = 64 * 1024 * 1024;
 const BLOCK = 512;
 const CHUNK = 64 * 1024;
+const GREATER = 62;
 
 /** Reads exactly as much as is asked for. */
 class Source {
@@ -227,8 +228,11 @@ function startsMessage(line: Buffer): boolean {
   return line.toString("latin1", 0, 5) === "From ";
 }
 
+/** A line without the `>` that quotes it. */
 function unquoted(line: Buffer): Buffer {
-  return /^>+From /.test(line.toString("latin1", 0, 1000)) ? line.subarray(1) : line;
+  let at = 0;
+  while (line[at] === GREATER) at++;
+  return at > 0 && startsMessage(line.subarray(at)) ? line.subarray(1) : line;
 }
 
 function write(fd: number, bytes: Buffer): void {

@@ -68,39 +68,42 @@ function entrance(
   const control = new Control(home);
   const virtualdomains = readVirtualdomains(control);
   const bounces = readBounceOptions(control);
+
+  async function enterBounce({ label, sender, birth, bounce }: ImportedMessage): Promise<void> {
+    writeFileSync(paths.bounce, bounce, { encoding: "latin1", mode: 0o600 });
+    const result = await injectBounce(
+      queue.open(),
+      {
+        sender: bounceSender(sender),
+        names: { from: bounces.from, host: bounces.host },
+        now: Math.floor(Date.now() / 1000),
+        birth,
+        textPath: paths.bounce,
+        messPath: paths.mess,
+      },
+      bounces,
+    );
+    if (result && !result.ok) {
+      throw new CommandError(`cannot queue the bounce of ${label}: ${result.text}`);
+    }
+  }
+
   return async (message: ImportedMessage, count: Count): Promise<void> => {
-    const { label, sender, birth, bounce } = message;
+    const { label, sender, bounce } = message;
     // What virtualdomains had put before an address it puts there again.
     const recipients = message.recipients.map(({ address, channel }) =>
       channel === "local" ? stripPrepend(virtualdomains, address) : address,
     );
     if (recipients.length === 0 && bounce === "") count.finished++;
+    // First what may come twice at no harm: where the second fails, both are done again.
+    if (bounce !== "") {
+      if (!dryRun) await enterBounce(message);
+      count.bounces++;
+    }
     if (recipients.length > 0) {
       if (!dryRun) await enterMessage(queue, { label, path: paths.mess, sender, recipients });
       count.messages++;
     }
-    if (bounce === "") return;
-    if (!dryRun) {
-      writeFileSync(paths.bounce, bounce, { encoding: "latin1", mode: 0o600 });
-      const result = await injectBounce(
-        queue.open(),
-        {
-          sender: bounceSender(sender),
-          names: { from: bounces.from, host: bounces.host },
-          now: Math.floor(Date.now() / 1000),
-          birth,
-          textPath: paths.bounce,
-          messPath: paths.mess,
-        },
-        bounces,
-      );
-      if (result && !result.ok) {
-        throw new CommandError(
-          `cannot queue the bounce of ${label}, which is in the queue itself: ${result.text}`,
-        );
-      }
-    }
-    count.bounces++;
   };
 }
 
@@ -130,11 +133,17 @@ async function* readable(path: string): AsyncGenerator<Buffer> {
   }
 }
 
-/** What went wrong, and how to go on without queueing anything twice. */
+/** What went wrong, and how to go on without queueing any message twice. Faults of ours come back as they are. */
 function told(error: unknown, seen: number, dryRun: boolean): unknown {
-  if (!(error instanceof CommandError) || seen === 0 || dryRun) return error;
-  return new CommandError(error.message, {
-    hints: [...error.hints, `the first ${seen} are done: go on behind them with --skip ${seen}`],
+  const expected = error instanceof CommandError;
+  if (!expected && (error as NodeJS.ErrnoException).code === undefined) return error;
+  const message = expected
+    ? error.message
+    : `cannot import message ${seen + 1}: ${systemReason(error)}`;
+  const hints = expected ? error.hints : [];
+  const done = `the first ${seen} are done: go on behind them with --skip ${seen}`;
+  return new CommandError(message, {
+    hints: seen === 0 || dryRun ? hints : [...hints, done],
     cause: error,
   });
 }

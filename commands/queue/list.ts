@@ -119,6 +119,7 @@ async function print(
   for await (const piece of pieces) {
     if (count === 0) output.line(titles(style));
     output.line(piece.text);
+    await output.drained();
     count += piece.count;
   }
   if (count > 0) output.line(`\n${totalText(count, limit)}`);

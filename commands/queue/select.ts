@@ -83,14 +83,18 @@ export function checkQueue(home: string): void {
   if (!existsSync(`${home}/queue`)) checkInstalled(home);
 }
 
+const HINTS: Readonly<Record<string, string>> = {
+  EACCES: "the queue is closed to others: run it as root",
+  ENOENT: "a part of it is missing: qmailctl queue check says what is wrong",
+  ENOTDIR: "a part of it is something else: qmailctl queue check says what is wrong",
+};
+
 /** What to say when the queue cannot be read; other errors come back as they are. */
 export function closed(error: unknown): unknown {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code !== "EACCES") return error;
-  return new CommandError(`cannot read the queue: ${message}`, {
-    hints: ["the queue is closed to others: run it as root"],
-    cause: error,
-  });
+  const { code = "", message } = error as NodeJS.ErrnoException;
+  const hint = HINTS[code];
+  if (hint === undefined) return error;
+  return new CommandError(`cannot read the queue: ${message}`, { hints: [hint], cause: error });
 }
 
 /** `message` with what `held` knows of it. */

@@ -9,9 +9,9 @@
 import { isMessId, type MessId } from "../../qmail/queue/fmtqfn.ts";
 import type { QueuedMessage, QueuedRecipient } from "../../qmail/queue/queue-read.ts";
 import { UsageError } from "../output.ts";
+import { anyOf, bytes, moment, range, type Test, whole, within } from "../patterns.ts";
 import type { Attempts } from "./attempts.ts";
 import type { Header } from "./header.ts";
-import { anyOf, bytes, moment, range, type Test, whole, within } from "./patterns.ts";
 import { STATES, type State, statesOf } from "./states.ts";
 
 /** As written behind the options; plain data, so that a worker thread can be told. */

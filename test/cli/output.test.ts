@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
 import fc from "fast-check";
 import kleur from "kleur";
@@ -37,4 +39,30 @@ test("formatTable() takes more rows than a function takes arguments", () => {
   const rows = Array.from({ length: 300_000 }, (_, at) => [String(at), "x"]);
   const text = formatTable([{ title: "number", align: "right" }, { title: "letter" }], rows);
   assert.match(text, /\n299999 {2}x\n$/);
+});
+
+const MEGABYTE_LINES = `
+  const { makeOutput } = await import(process.argv[1]);
+  let asked = 0;
+  setTimeout(() => process.stderr.write(String(asked)), 300);
+  async function* pieces() {
+    for (; asked < 64; asked++) yield JSON.stringify("x".repeat(1 << 20));
+  }
+  await makeOutput(true, { lines: true }).dataLines(pieces());
+`;
+
+test("what nobody reads is not asked for: a slow reader costs no memory", async (t) => {
+  const module = new URL("../../cli/output.ts", import.meta.url).href;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", MEGABYTE_LINES, module], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  t.after(() => child.kill());
+  const [asked] = (await once(child.stderr, "data")) as [Buffer];
+  assert.ok(Number(asked.toString()) < 4, asked.toString());
+  let size = 0;
+  child.stdout.on("data", (chunk: Buffer) => {
+    size += chunk.length;
+  });
+  await once(child, "close");
+  assert.equal(size, 64 * ((1 << 20) + 3));
 });

@@ -30,6 +30,8 @@ export class Captured implements Output {
     if (this.json) this.data([...values]);
   }
 
+  async drained(): Promise<void> {}
+
   async dataLines(pieces: AsyncIterable<string>): Promise<void> {
     for await (const piece of pieces) {
       for (const line of piece.split("\n")) this.data(JSON.parse(line));

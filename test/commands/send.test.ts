@@ -18,6 +18,7 @@ async function run(options: Partial<SendOptions>, queue = new FakeQueue()) {
     data: (value) => data.push(value),
     screen: { width: null, colour: false },
     dataLines: async () => assert.fail(),
+    drained: async () => {},
     dataList: () => assert.fail(),
     note: () => assert.fail(),
   };

@@ -52,6 +52,6 @@ for (const [selection, expected] of CASES) {
 
 test("what cannot be meant is refused", () => {
   for (const selection of [{ result: "ok" }, { since: "yore" }, { grep: "(" }]) {
-    assert.throws(() => new Selector(selection, 0), /result|time|regular expression/);
+    assert.throws(() => new Selector(selection, 0), /result|age or a date|regular expression/);
   }
 });

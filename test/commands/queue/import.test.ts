@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
-import { createReadStream, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { createReadStream, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { CommandError } from "../../../commands/output.ts";
 import { queueExport } from "../../../commands/queue/export.ts";
+import { queueImport } from "../../../commands/queue/import.ts";
 import { type ImportedMessage, importedMessages } from "../../../commands/queue/import-forms.ts";
+import { QQ } from "../../../qmail/exit.ts";
+import { type Qmail, queueFailure } from "../../../qmail/queue/qmail.ts";
 import { SendRig } from "../../qmail/send/_send.ts";
 import { Captured } from "../_output.ts";
 
@@ -102,6 +106,74 @@ test("mbox: any text comes back as it was, but for a newline at its end", async 
     ),
     { numRuns: 12 },
   );
+});
+
+/** A queue that keeps what it is given, and refuses from the message `full` on. */
+function fakeQueue(full = Number.POSITIVE_INFINITY) {
+  const taken: { sender: string; recipients: readonly string[]; text: string }[] = [];
+  const open = (): Qmail => {
+    let text = "";
+    return {
+      full: false,
+      drained: async () => {},
+      put: (bytes) => void (text += bytes.toString("latin1")),
+      abort() {},
+      async close(sender, recipients) {
+        if (taken.length >= full) return queueFailure(QQ.writeError);
+        taken.push({ sender, recipients, text });
+        return { ok: true, qp: taken.length };
+      },
+    };
+  };
+  return { taken, open };
+}
+
+test("who is left gets the message, the sender the bounce that was begun; where it fails is said", async () => {
+  await using rig = new SendRig();
+  writeFileSync(join(rig.home, "control/virtualdomains"), "virt.test:ann\n");
+  mkdirSync(join(rig.home, "service/qmail-send"), { recursive: true });
+  writeFileSync(join(rig.home, "service/qmail-send/run"), "");
+  const envelope = { body: "Subject: x\n\ntext\n", birth: BIRTH, retry: BIRTH };
+  rig.made({
+    ...envelope,
+    sender: "a@from.test",
+    local: ["Djoe@near.test", "Tann-list@virt.test"],
+    bounce: "<x@y>:\nno such user\n\n",
+  });
+  const tar = await exported(rig, "tar");
+  rig.made({ ...envelope, sender: "b@from.test", remote: ["Tbob@to.test"] });
+  rig.made({ ...envelope, sender: "c@from.test", remote: ["Tbob@to.test"] });
+  const mbox = await exported(rig, "mbox");
+
+  async function imported(
+    file: string,
+    options: { full?: number; skip?: number; dryRun?: boolean },
+  ) {
+    const queue = fakeQueue(options.full);
+    const output = new Captured();
+    const rest = { home: rig.home, input: process.stdin, skip: 0, dryRun: false, ...options };
+    await queueImport({ ...rest, file, output, queue });
+    return { taken: queue.taken, notes: output.notes };
+  }
+
+  const { taken, notes } = await imported(tar, {});
+  assert.equal(notes, "Imported 1 message, 1 bounce that was begun.\n");
+  const [bounce, message] = taken;
+  assert.deepEqual([bounce?.sender, bounce?.recipients], ["", ["a@from.test"]]);
+  assert.match(bounce?.text ?? "", /<x@y>:\nno such user\n[\s\S]*Subject: x\n\ntext\n$/);
+  assert.deepEqual(message, {
+    sender: "a@from.test",
+    recipients: ["list@virt.test"],
+    text: envelope.body,
+  });
+  assert.deepEqual((await imported(tar, { dryRun: true })).taken, []);
+
+  await assert.rejects(imported(mbox, { full: 1 }), (error: CommandError) => {
+    assert.match(error.message, /cannot queue message 2: qq write error or disk full/);
+    assert.deepEqual(error.hints, ["the first 1 are done: go on behind them with --skip 1"]);
+    return true;
+  });
+  assert.equal((await imported(mbox, { skip: 1 })).taken.length, 2);
 });
 
 test("what is cut off, or something else, is an error that says so", async () => {

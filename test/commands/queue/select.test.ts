@@ -4,11 +4,14 @@ import assert from "node:assert/strict";
 import { mkdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { CommandError } from "../../../commands/output.ts";
 import { UNKNOWN } from "../../../commands/queue/attempts.ts";
+import { queueList } from "../../../commands/queue/list.ts";
 import { selectMessages } from "../../../commands/queue/select.ts";
 import type { Selection } from "../../../commands/queue/selection.ts";
 import { formatTai64n } from "../../../qmail/multilog/tai64n.ts";
 import { SendRig } from "../../qmail/send/_send.ts";
+import { Captured } from "../_output.ts";
 
 const NOW = Date.UTC(2026, 10, 24);
 const SECONDS = NOW / 1000;
@@ -135,4 +138,18 @@ test("no queue", async () => {
   await using rig = new SendRig();
   rmSync(rig.queue, { recursive: true });
   assert.throws(() => select(rig, {}), /no mail server is installed in/);
+});
+
+test("a queue that is not whole is an error that says where to look", async () => {
+  await using rig = new SendRig();
+  rmSync(join(rig.queue, "bounce"), { recursive: true });
+  assert.throws(() => select(rig, {}), /cannot read the queue: ENOENT.*queue\/bounce/);
+  const output = new Captured();
+  const options = { home: rig.home, selection: {}, sort: null, reverse: false, limit: null };
+  await assert.rejects(queueList({ ...options, text: null, output }), (error: CommandError) => {
+    assert.deepEqual(error.hints, [
+      "a part of it is missing: qmailctl queue check says what is wrong",
+    ]);
+    return true;
+  });
 });

@@ -1,6 +1,6 @@
 /** What a person writes to say which: patterns, ranges, ages, sizes. Pure, each a predicate over one value. */
 
-import { UsageError } from "../output.ts";
+import { UsageError } from "./output.ts";
 
 export type Test<T> = (value: T) => boolean;
 
