@@ -116,7 +116,9 @@ function fakeQueue(full = Number.POSITIVE_INFINITY) {
     return {
       full: false,
       drained: async () => {},
-      put: (bytes) => void (text += bytes.toString("latin1")),
+      put(bytes) {
+        text += bytes.toString("latin1");
+      },
       abort() {},
       async close(sender, recipients) {
         if (taken.length >= full) return queueFailure(QQ.writeError);
