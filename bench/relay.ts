@@ -122,7 +122,7 @@ async function compare(servers: readonly MailServer[], sink: Sink, domains: numb
     const range = `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`;
     process.stdout.write(
       `${server.name.padEnd(10)}${median(rates).toFixed(0).padStart(8)} messages/s, ${reuse.toFixed(1)} for each connection; ` +
-        `qmailctl is ${median(ratios).toFixed(2)} times (${range})\n`,
+        `${server === ours ? "" : `qmailctl is ${median(ratios).toFixed(2)} times (${range})`}\n`,
     );
   }
 }
