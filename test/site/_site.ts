@@ -28,7 +28,10 @@ export interface Result {
   readonly stderr: string;
 }
 
-/** Runs a program to its end. */
+/** Milliseconds after which a program that `run` waits for is killed: a test that hangs must not hang the whole run. */
+const RUN_LIMIT = 300_000;
+
+/** Runs a program to its end; `code` is null for one that was killed, as after `RUN_LIMIT`. */
 export async function run(
   command: string,
   args: readonly string[],
@@ -38,6 +41,8 @@ export async function run(
     cwd: options.cwd,
     env: options.env ?? process.env,
     stdio: ["pipe", "pipe", "pipe"],
+    timeout: RUN_LIMIT,
+    killSignal: "SIGKILL",
   });
   let stdout = "";
   let stderr = "";

@@ -165,7 +165,9 @@ async function mutt(directory: string, settings: readonly string[], keys: string
   ];
   const lines = [...common, ...settings].map((setting) => `set ${setting}\n`);
   writeFileSync(rc, `${lines.join("")}push "${keys}"\n`);
-  const command = `stty rows 24 cols 80; timeout 60 mutt -n -F '${rc}'`;
+  // `timeout` would else put it into the background, where a terminal stops whoever reads it, unless the
+  // shell of this user happens to give its place to its last command.
+  const command = `stty rows 24 cols 80; timeout --foreground 60 mutt -n -F '${rc}'`;
   const { code, stdout } = await run("script", ["-qec", command, "/dev/null"], {
     env: { ...process.env, TERM: "xterm", HOME: directory },
   });
