@@ -22,6 +22,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { startNameServers } from "../test/qmail/dns/_nameserver.ts";
 import { describeMachine, freePort } from "./_bench.ts";
+import { cpuTime, processesOf } from "./_processes.ts";
 import { makeQmailctl } from "./_qmailctl.ts";
 import { Sink } from "./_sink.ts";
 import { sendAll } from "./_source.ts";
@@ -107,6 +108,8 @@ function makeVoid(): void {
 interface Run {
   readonly steps: { readonly arrived: number; readonly slots: string }[];
   readonly seconds: number;
+  /** Processor time of each program until then, in seconds. */
+  readonly cpu: ReadonlyMap<string, number>;
 }
 
 async function run(directory: string, allAlive: boolean): Promise<Run> {
@@ -145,11 +148,21 @@ async function run(directory: string, allAlive: boolean): Promise<Run> {
     } finally {
       clearInterval(timer);
     }
-    return { steps, seconds: (performance.now() - started) / 1000 };
+    const seconds = (performance.now() - started) / 1000;
+    return { steps, seconds, cpu: processorTimes(join(path, "qmail")) };
   } finally {
     server.stop();
     for (const sink of sinks) sink.stop();
   }
+}
+
+/** What each program of the installation in `home` has used so far. */
+function processorTimes(home: string): Map<string, number> {
+  const times = new Map<string, number>();
+  for (const { pid, title } of processesOf(home)) {
+    times.set(title, (times.get(title) ?? 0) + cpuTime(pid));
+  }
+  return times;
 }
 
 /** Remote deliveries under way, as the log says. */
@@ -175,6 +188,14 @@ function table(withDead: Run, alive: Run): string {
     .join("");
 }
 
+function processorTable(withDead: Run, alive: Run): string {
+  const titles = [...withDead.cpu.keys()].toSorted();
+  const rows = titles.map((title) =>
+    [withDead, alive].map(({ cpu }) => (cpu.get(title) ?? 0).toFixed(1).padStart(9)),
+  );
+  return rows.map((cells, at) => `${(titles[at] ?? "").padEnd(20)}${cells.join("")}\n`).join("");
+}
+
 async function main(): Promise<void> {
   if (process.getuid?.() !== 0)
     throw new Error("run it as root, in a network namespace of its own");
@@ -193,7 +214,8 @@ async function main(): Promise<void> {
       `${"with dead domains".padStart(39)}${"all alive".padStart(30)}\n${table(withDead, alive)}`,
     );
     process.stdout.write(
-      `the living had all after ${withDead.seconds.toFixed(1)} s beside dead domains, ${alive.seconds.toFixed(1)} s without\n`,
+      `the living had all after ${withDead.seconds.toFixed(1)} s beside dead domains, ${alive.seconds.toFixed(1)} s without; ` +
+        `processor time in seconds:\n${processorTable(withDead, alive)}`,
     );
     for (const server of servers) server.close();
   } finally {

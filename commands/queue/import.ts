@@ -1,6 +1,6 @@
 /** `qmailctl queue import`: what `queue export` has written goes through the queue as new messages. */
 
-import { createReadStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Control } from "../../qmail/control/control.ts";
@@ -43,12 +43,12 @@ export async function queueImport(options: ImportOptions): Promise<void> {
   checkInstalled(home);
   const count: Count = { messages: 0, bounces: 0, finished: 0 };
   const directory = mkdtempSync(join(tmpdir(), "qmailctl-import-"));
-  const paths = { mess: join(directory, "mess"), bounce: join(directory, "bounce") };
+  const messPath = join(directory, "mess");
   let seen = 0;
   try {
     const input = file === null ? options.input : readable(file);
-    const enter = entrance(options, paths);
-    for await (const message of importedMessages(input, paths.mess)) {
+    const enter = entrance(options, messPath);
+    for await (const message of importedMessages(input, messPath)) {
       if (seen >= skip) await enter(message, count);
       seen++;
     }
@@ -61,16 +61,12 @@ export async function queueImport(options: ImportOptions): Promise<void> {
   output.note(summary(count, dryRun));
 }
 
-function entrance(
-  { home, dryRun, queue = localQueue(home) }: ImportOptions,
-  paths: { readonly mess: string; readonly bounce: string },
-) {
+function entrance({ home, dryRun, queue = localQueue(home) }: ImportOptions, messPath: string) {
   const control = new Control(home);
   const virtualdomains = readVirtualdomains(control);
   const bounces = readBounceOptions(control);
 
   async function enterBounce({ label, sender, birth, bounce }: ImportedMessage): Promise<void> {
-    writeFileSync(paths.bounce, bounce, { encoding: "latin1", mode: 0o600 });
     const result = await injectBounce(
       queue.open(),
       {
@@ -78,8 +74,8 @@ function entrance(
         names: { from: bounces.from, host: bounces.host },
         now: Math.floor(Date.now() / 1000),
         birth,
-        textPath: paths.bounce,
-        messPath: paths.mess,
+        text: () => [Buffer.from(bounce, "latin1")],
+        messPath,
       },
       bounces,
     );
@@ -101,7 +97,7 @@ function entrance(
       count.bounces++;
     }
     if (recipients.length > 0) {
-      if (!dryRun) await enterMessage(queue, { label, path: paths.mess, sender, recipients });
+      if (!dryRun) await enterMessage(queue, { label, path: messPath, sender, recipients });
       count.messages++;
     }
   };

@@ -205,7 +205,10 @@ export class ActionQueue {
     const ends = settling.of(id) ?? ending.of(id);
     if (ends) return ends;
     if (clerk.removing(id)) return "gone";
-    if (straight.has(id)) return action.type === "retry" ? "quiet" : straight.withdraw(id);
+    if (straight.has(id)) {
+      const atOnce = action.type === "retry" && !straight.isDeferred(id);
+      return atOnce ? "quiet" : straight.withdraw(id);
+    }
     if (files.mtime("todo", id) !== null) {
       if (work.taken) return "stuck";
       work.taken = true;

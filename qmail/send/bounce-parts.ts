@@ -17,8 +17,9 @@ export interface Bounce {
   readonly now: number;
   /** When the message that failed came in, seconds since 1970. */
   readonly birth: number;
-  /** Paths of the text about the recipients and of the message. */
-  readonly textPath: string;
+  /** The text about the recipients from its beginning, piece by piece. Throws when it cannot be read. */
+  text(): Iterable<Buffer>;
+  /** Path of the message. */
   readonly messPath: string;
 }
 
@@ -65,9 +66,9 @@ export function putText(message: Qmail, text: string): void {
   message.put(Buffer.from(text, "latin1"));
 }
 
-/** Adds the file at `path` to `message`. Rejects when it cannot be read. */
-export async function putFile(message: Qmail, path: string): Promise<void> {
-  for (const piece of pieces(path)) {
+/** Adds all of `parts` to `message`, no faster than it takes them. Rejects when they cannot be read. */
+export async function putPieces(message: Qmail, parts: Iterable<Buffer>): Promise<void> {
+  for (const piece of parts) {
     message.put(piece);
     if (message.full) await message.drained();
   }

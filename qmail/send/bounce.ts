@@ -7,7 +7,8 @@ import {
   type Bounce,
   bounceHeader,
   greeting,
-  putFile,
+  pieces,
+  putPieces,
   putText,
   returnPath,
 } from "./bounce-parts.ts";
@@ -52,10 +53,20 @@ function bounceFormat(text: string): BounceOptions["format"] {
 /** The paragraph about one failed recipient: `<address>:`, the report, an empty line. */
 export function bounceEntry(tables: RewriteTables, recipient: string, report: string): string {
   const name = stripPrepend(tables.virtualdomains, recipient).replaceAll("\n", "_");
-  let text = `<${name}>:\n${report}`;
+  let text = `<${name}>:\n${report}`.replaceAll("\0", "?");
   if (report !== "" && !report.endsWith("\n")) text += "\n";
   // An empty line ends a paragraph in QSBMF, so a newline behind a newline becomes a slash.
   return `${text.slice(0, -1).replace(/(?<=\n)\n/g, "/")}${text.slice(-1)}\n`;
+}
+
+/**
+ * So many bytes at the beginning of `text`, paragraphs one after another, are whole. What is behind them was being
+ * added when the power went: it ends anywhere, or has zeros where nothing had been written.
+ */
+export function wholeParagraphs(text: Buffer): number {
+  const zero = text.indexOf(0);
+  const end = text.subarray(0, zero < 0 ? text.length : zero).lastIndexOf("\n\n");
+  return end < 0 ? 0 : end + 2;
 }
 
 /** Where the bounce of a message from `sender` goes; null for a triple bounce. */
@@ -100,8 +111,8 @@ export async function injectBounce(
 
 async function putQsbmf(message: Qmail, bounce: Bounce, recipient: string): Promise<void> {
   putText(message, `${bounceHeader(bounce, recipient)}\n${greeting(bounce)}`);
-  await putFile(message, bounce.textPath);
+  await putPieces(message, bounce.text());
   const original = bounce.sender === "" ? "the original bounce" : "a copy of the message";
   putText(message, `--- Below this line is ${original}.\n\n${returnPath(bounce)}`);
-  await putFile(message, bounce.messPath);
+  await putPieces(message, pieces(bounce.messPath));
 }

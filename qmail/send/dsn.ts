@@ -12,7 +12,7 @@ import {
   bounceHeader,
   greeting,
   pieces,
-  putFile,
+  putPieces,
   putText,
   returnPath,
 } from "./bounce-parts.ts";
@@ -49,10 +49,10 @@ export async function putDsn(
       "Content-Transfer-Encoding: 8bit\n",
   );
   putText(message, greeting(bounce));
-  await putParagraphs(message, bounce.textPath, (paragraph) => `${readable(paragraph)}\n`);
+  await putParagraphs(message, bounce.text(), (paragraph) => `${readable(paragraph)}\n`);
   part("Content-Description: Delivery report\nContent-Type: message/delivery-status\n");
   putText(message, `Reporting-MTA: dns; ${names.host}\nArrival-Date: ${date822(birth)}\n`);
-  await putParagraphs(message, bounce.textPath, (paragraph) => {
+  await putParagraphs(message, bounce.text(), (paragraph) => {
     const failure = parseParagraph(paragraph);
     return failure ? `\n${recipientFields(failure)}` : "";
   });
@@ -62,34 +62,34 @@ export async function putDsn(
       `Content-Type: ${whole ? "message/rfc822" : "text/rfc822-headers"}\nContent-Transfer-Encoding: 8bit\n`,
   );
   putText(message, returnPath(bounce));
-  if (whole) await putFile(message, bounce.messPath);
+  if (whole) await putPieces(message, pieces(bounce.messPath));
   else putText(message, headerOf(bounce.messPath));
   putText(message, `\n--${unique}--\n`);
 }
 
-/** Adds what `format` makes of each paragraph of the file at `path`. */
+/** Adds what `format` makes of each paragraph of `text`. */
 async function putParagraphs(
   message: Qmail,
-  path: string,
+  text: Iterable<Buffer>,
   format: (paragraph: string) => string,
 ): Promise<void> {
-  for (const paragraph of paragraphs(path)) {
+  for (const paragraph of paragraphs(text)) {
     putText(message, format(paragraph));
     if (message.full) await message.drained();
   }
 }
 
 /** What stands between empty lines, each with its last newline. */
-function* paragraphs(path: string): Generator<string> {
-  let text = "";
-  for (const piece of pieces(path)) {
-    text += piece.toString("latin1");
-    for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
-      yield text.slice(0, end + 1);
-      text = text.slice(end + 2);
+function* paragraphs(text: Iterable<Buffer>): Generator<string> {
+  let rest = "";
+  for (const piece of text) {
+    rest += piece.toString("latin1");
+    for (let end = rest.indexOf("\n\n"); end >= 0; end = rest.indexOf("\n\n")) {
+      yield rest.slice(0, end + 1);
+      rest = rest.slice(end + 2);
     }
   }
-  if (text !== "") yield text;
+  if (rest !== "") yield rest;
 }
 
 /** Bytes that are no UTF-8 as "?": the part says that it is. */

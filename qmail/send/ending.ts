@@ -6,10 +6,11 @@ import { fmtqfn, type MessId } from "../queue/fmtqfn.ts";
 import { FRAME } from "../queue/protocol.ts";
 import type { QueueResult } from "../queue/qmail.ts";
 import { type BounceOptions, bounceEntry, bounceSender, injectBounce } from "./bounce.ts";
+import { pieces } from "./bounce-parts.ts";
 import * as log from "./log.ts";
 import { CHANNELS } from "./log.ts";
 import type { CleanType, QueueClerk } from "./queue-clerk.ts";
-import type { QueueFiles } from "./queue-files.ts";
+import type { Info, QueueFiles } from "./queue-files.ts";
 import type { RewriteTables } from "./rewrite.ts";
 import { SLEEP_SYSFAIL } from "./schedule.ts";
 
@@ -28,7 +29,7 @@ export interface EndingContext {
 export class Ending {
   readonly #context: EndingContext;
   readonly #busy = new Set<Promise<unknown>>();
-  readonly #ending = new Map<MessId, Promise<number>>();
+  readonly #ending = new Map<MessId, Promise<unknown>>();
 
   constructor(context: EndingContext) {
     this.#context = context;
@@ -51,12 +52,22 @@ export class Ending {
     return ending;
   }
 
-  /** True while `id` is being ended. */
+  /** Queues the bounce `text` of a message that has no files of ours. False when that failed. */
+  bounce(id: MessId, info: Info, text: string): Promise<boolean> {
+    const parts = [Buffer.from(text, "latin1")];
+    const bouncing = this.#track(
+      this.#inject(id, info, () => parts).finally(() => this.#ending.delete(id)),
+    );
+    this.#ending.set(id, bouncing);
+    return bouncing;
+  }
+
+  /** True while `id` is being ended, or bounced. */
   has(id: MessId): boolean {
     return this.#ending.has(id);
   }
 
-  /** Resolves when `id` is no more being ended; undefined when it is not. */
+  /** Resolves when that is over; undefined when it is not so. */
   of(id: MessId): Promise<unknown> | undefined {
     return this.#ending.get(id);
   }
@@ -99,7 +110,7 @@ export class Ending {
       write(log.warning(`${(error as Error).message}; will try again later`));
       return again();
     }
-    if (!(await this.#bounce(id))) return again();
+    if (!(await this.#bounceFile(id))) return again();
     write(log.endMsg(id));
     try {
       await files.unlinkInfo(id);
@@ -111,17 +122,20 @@ export class Ending {
     return 0;
   }
 
-  /** Sends the bounce, if there is one to send. False: try again later. */
-  async #bounce(id: MessId): Promise<boolean> {
+  /** Sends the bounce in bounce/ID, if there is one. False: try again later. */
+  async #bounceFile(id: MessId): Promise<boolean> {
     const { files, log: write } = this.#context;
     const path = fmtqfn("bounce", id);
     try {
+      files.mendBounce(id);
       if (files.mtime("bounce", id) === null) return true;
     } catch (error) {
       write(log.warning((error as Error).message));
       return false;
     }
-    if (!(await this.#inject(id))) return false;
+    const info = this.#info(id);
+    if (!info || !(await this.#inject(id, info, () => pieces(files.path("bounce", id)))))
+      return false;
     try {
       files.unlink("bounce", id);
       return true;
@@ -131,20 +145,28 @@ export class Ending {
     }
   }
 
+  /** What info/ID says; null when there is none, or on trouble, which is logged. */
+  #info(id: MessId): Info | null {
+    try {
+      return this.#context.files.info(id);
+    } catch {
+      this.#context.log(log.INJECT_TROUBLE);
+      return null;
+    }
+  }
+
   /** Queues the bounce, or throws away a triple one. False when it could not be queued. */
-  async #inject(id: MessId): Promise<boolean> {
+  async #inject(id: MessId, info: Info, text: () => Iterable<Buffer>): Promise<boolean> {
     const { files, clerk, log: write, bounces, now } = this.#context;
     let result: QueueResult | null;
     try {
-      const info = files.info(id);
-      if (!info) return false;
       const options = bounces();
       const bounce = {
         sender: bounceSender(info.sender),
         names: options,
         now: now(),
         birth: info.birth,
-        textPath: files.path("bounce", id),
+        text,
         messPath: files.path("mess", id),
       };
       result = await injectBounce(clerk.message(), bounce, options);

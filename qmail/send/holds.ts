@@ -2,7 +2,7 @@
  * Domains that have enough for now: a spawner has said "start nothing more for it until I say free"
  * (spawn/protocol.ts), and what waits for them meanwhile.
  *
- *   straight   deliveries of messages in memory: come back in order
+ *   straight   deliveries of messages in memory: come back in order, or are written down after a while
  *   parked     messages with files whose only work left is for this one domain: in no priority queue,
  *              8 bytes and their order, so that a million for one slow domain are read once, not at every free
  *   listed     messages with other work too: they stay in the priority queue for that, and are only noted
@@ -13,8 +13,8 @@
  */
 
 import type { MessId } from "../queue/fmtqfn.ts";
-import { Fifo } from "./fifo.ts";
 import type { IdSet } from "./id-set.ts";
+import { OrderedSet } from "./ordered-set.ts";
 import { Prioq } from "./prioq.ts";
 
 /** So many domains may be held; of more nothing is remembered, and the spawner has them wait itself. */
@@ -25,11 +25,9 @@ const NOTES_MAX = 100_000;
 interface Domain {
   readonly name: string;
   held: boolean;
-  readonly straight: Fifo<unknown>;
+  readonly straight: OrderedSet<unknown>;
   readonly parked: Prioq;
-  readonly listed: Set<Listed>;
-  /** Where the reading of `listed` is: to begin anew would pass over all that was taken out. */
-  cursor: IterableIterator<Listed>;
+  readonly listed: OrderedSet<Listed>;
 }
 
 interface Listed {
@@ -99,9 +97,17 @@ export class Holds<Straight> {
   /** `delivery` waits for `domain`, which is held. */
   parkStraight(domain: string, delivery: Straight): void {
     const waiting = this.#domain(domain);
-    waiting.straight.push(delivery);
+    waiting.straight.add(delivery);
     this.#straightCount++;
     this.#waits(waiting);
+  }
+
+  /** `delivery` does not wait for `domain` any more. */
+  unparkStraight(domain: string, delivery: Straight): void {
+    const waiting = this.#domains.get(domain);
+    if (!waiting?.straight.delete(delivery)) return;
+    this.#straightCount--;
+    this.#settle(waiting);
   }
 
   /** The message `id` waits for `domain`, which was held, and has nothing else to do. */
@@ -178,7 +184,7 @@ export class Holds<Straight> {
     return this.#take<Resumed>((domain) => {
       const id = domain.parked.shift();
       if (id !== undefined) return { type: "parked", id };
-      const message = firstListed(domain);
+      const message = domain.listed.next();
       return message && this.#resume(message);
     });
   }
@@ -219,14 +225,12 @@ export class Holds<Straight> {
   #domain(name: string): Domain {
     let domain = this.#domains.get(name);
     if (!domain) {
-      const listed = new Set<Listed>();
       domain = {
         name,
         held: false,
-        straight: new Fifo(),
+        straight: new OrderedSet(),
         parked: new Prioq(),
-        listed,
-        cursor: listed.values(),
+        listed: new OrderedSet(),
       };
       this.#domains.set(name, domain);
     }
@@ -241,17 +245,10 @@ export class Holds<Straight> {
   /** A domain that is free and for which nothing waits is forgotten. */
   #settle(domain: Domain): void {
     const { held, straight, parked, listed, name } = domain;
-    if (held || !straight.empty || parked.size > 0 || listed.size > 0) return;
+    if (held || straight.size > 0 || parked.size > 0 || listed.size > 0) return;
     this.#ready.delete(domain);
     this.#domains.delete(name);
   }
-}
-
-function firstListed(domain: Domain): Listed | undefined {
-  const { value, done } = domain.cursor.next();
-  if (!done) return value;
-  domain.cursor = domain.listed.values();
-  return domain.cursor.next().value;
 }
 
 /** What stands behind the last @, in lower case. */

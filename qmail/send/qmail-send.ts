@@ -39,7 +39,8 @@ import { QueueFiles } from "./queue-files.ts";
 import type { RewriteTables } from "./rewrite.ts";
 import { Schedule } from "./schedule.ts";
 import { Settling } from "./settling.ts";
-import { type StraightDelivery, type StraightMessage, StraightQueue } from "./straight.ts";
+import { type StraightDelivery, StraightQueue } from "./straight.ts";
+import { StraightDeliveries } from "./straight-deliveries.ts";
 import { Todo } from "./todo.ts";
 
 /** setTimeout cannot wait longer; a turn then finds nothing to do and waits again. */
@@ -131,6 +132,7 @@ class QmailSend {
     holds: this.#holds,
     settle: (message) => void this.#settling.settle(message),
   });
+  readonly #straightDeliveries: StraightDeliveries;
   readonly #passes: Readonly<Record<Channel, Pass>>;
   readonly #todo: Todo;
   readonly #clerk: QueueClerk;
@@ -187,13 +189,24 @@ class QmailSend {
       },
       changed: () => this.#ask(),
     });
+    this.#straightDeliveries = new StraightDeliveries({
+      straight: this.#straight,
+      deliveries: this.#deliveries,
+      settling: this.#settling,
+      ending: this.#ending,
+      files: this.#files,
+      log: write,
+      now,
+      lifetime: controls.lifetime,
+      changed: () => this.#ask(),
+    });
     this.#todo = new Todo({
       queue: QUEUE,
       log: write,
       now,
       tables: () => this.#tables,
       known: (id) => this.#straight.has(id) || this.#settling.has(id) || this.#clerk.removing(id),
-      take: (message) => this.#take(message),
+      take: (message) => this.#straightDeliveries.take(message),
       active: () => !this.#deliveries.exiting,
       full: () => this.#settling.full,
     });
@@ -240,6 +253,7 @@ class QmailSend {
   #flush(): void {
     this.#clerk.takeDrops();
     this.#schedule.runAll(now());
+    this.#straight.retryAll();
     for (const channel of CHANNELS) this.#holds[channel].freeAll();
     this.#links.remote.send(SPAWN.flush, 0, "");
     this.#ask();
@@ -255,7 +269,7 @@ class QmailSend {
         log: (line) => this.#sink.write(line),
         now,
         lifetime: this.#controls.lifetime,
-        startStraight: (from) => this.#startStraight(from),
+        startStraight: (from) => this.#straightDeliveries.start(from),
         addBounce: (id, recipient, report) => this.#ending.addBounce(id, recipient, report),
         changed: () => this.#ask(),
       },
@@ -410,6 +424,7 @@ class QmailSend {
     if (this.#read) this.#actions.run();
     if (!this.#sink.full) for (const channel of CHANNELS) this.#passes[channel].run(recent);
     this.#endMessages(recent);
+    this.#straightDeliveries.writeDownParked(recent);
     if (this.#todo.nextScan <= recent) {
       this.#todo.scan();
       this.#clerk.takeDrops();
@@ -419,7 +434,12 @@ class QmailSend {
   }
 
   #sleep(recent: number): void {
-    const wakeup = Math.min(this.#schedule.wakeup, this.#todo.nextScan, this.#cleanupTime);
+    const wakeup = Math.min(
+      this.#schedule.wakeup,
+      this.#straightDeliveries.wakeup,
+      this.#todo.nextScan,
+      this.#cleanupTime,
+    );
     // A channel at its limit is woken by a report, not by the clock.
     const seconds = Math.min(Math.max(wakeup - recent, 1), SLEEP_FOREVER);
     if (this.#timer) clearTimeout(this.#timer);
@@ -454,48 +474,15 @@ class QmailSend {
     this.#cleaning = false;
   }
 
-  /** A new message: to be tried at once, or to be written down first. */
-  async #take(message: StraightMessage): Promise<void> {
-    // What a crash left of its files must not outlive it.
-    if (!this.#files.leftover(message.id) && this.#straight.accept(message)) {
-      this.#ask();
-      return;
-    }
-    void this.#settling.settle(message);
-    await this.#settling.room();
-  }
-
-  #startStraight(channel: Channel): boolean {
-    const delivery = this.#straight.next(channel);
-    if (!delivery) return false;
-    const { message, recipient } = delivery;
-    this.#deliveries.start(channel, {
-      id: message.id,
-      sender: message.sender,
-      recipient,
-      dying: now() > message.birth + this.#controls.lifetime,
-      done: (status, text) => {
-        const next = this.#straight.finished(delivery, status, text);
-        if (next === "end") this.#endStraight(message.id);
-        else if (next === "settle") void this.#settling.settle(message);
-      },
-    });
-    return true;
-  }
-
-  #endStraight(id: MessId): void {
-    this.#straight.forget(id);
-    this.#sink.write(log.endMsg(id));
-    void this.#ending.clean(FRAME.cleanAll, id);
-  }
-
   /** All reports are in: what must be remembered is written, then we go. */
   async #leave(): Promise<void> {
     if (this.#finishing) return;
     this.#finishing = true;
     if (this.#timer) clearTimeout(this.#timer);
     await this.#actions.leave();
-    for (const message of this.#straight.begun()) void this.#settling.settle(message);
+    // Bounces under way: what fails of them is to be written down.
+    await this.#ending.idle();
+    this.#straightDeliveries.leave();
     await this.#settling.idle();
     await this.#ending.idle();
     this.#schedule.finish();

@@ -12,6 +12,7 @@ import {
   renameSync,
   type Stats,
   statSync,
+  truncateSync,
   unlinkSync,
   utimesSync,
   writeSync,
@@ -20,6 +21,7 @@ import { promisify } from "node:util";
 import type { FileOwner } from "../files/atomic.ts";
 import type { GroupSync } from "../files/groupsync.ts";
 import { fmtqfn, isMessId, type MessId, splitOf } from "../queue/fmtqfn.ts";
+import { wholeParagraphs } from "./bounce.ts";
 import { CHANNELS, type Channel } from "./log.ts";
 
 /** Where qmail-send has files of a message. */
@@ -56,6 +58,8 @@ export class QueueFiles {
   readonly #sync: GroupSync;
   readonly #ordered: boolean;
   readonly #owner: FileOwner | undefined;
+  /** Messages whose bounce file is whole, since we began it or have looked. */
+  readonly #wholeBounces = new Set<MessId>();
 
   /** `ordered` as `fsyncCarriesName` says of `queue`. Files are made for `owner`, or whoever we are. */
   constructor(queue: string, sync: GroupSync, ordered: boolean, owner?: FileOwner) {
@@ -123,6 +127,7 @@ export class QueueFiles {
 
   /** True when the file was there. Throws on other trouble. */
   unlink(directory: Parameters<typeof fmtqfn>[0], id: MessId): boolean {
+    if (directory === "bounce") this.#wholeBounces.delete(id);
     try {
       unlinkSync(this.path(directory, id));
       return true;
@@ -148,16 +153,41 @@ export class QueueFiles {
     }
   }
 
-  /** Adds `text` to the bounce of `id` and makes it durable. */
+  /**
+   * Cuts off what a power cut may have left of a paragraph that was being added to the bounce of `id`. Its recipient
+   * is not marked: who it was about is tried once more. Throws on trouble.
+   */
+  mendBounce(id: MessId): void {
+    if (this.#wholeBounces.has(id) || this.mtime("bounce", id) === null) return;
+    const path = this.path("bounce", id);
+    const text = readFileSync(path);
+    const whole = wholeParagraphs(text);
+    if (whole === 0) {
+      this.unlink("bounce", id);
+      return;
+    }
+    if (whole < text.length) truncateSync(path, whole);
+    this.#wholeBounces.add(id);
+  }
+
+  /** Adds the paragraph `text` to the bounce of `id` and makes it durable. */
   async appendBounce(id: MessId, text: string): Promise<void> {
+    this.mendBounce(id);
     const fd = openSync(this.path("bounce", id), "a", 0o600);
     try {
       this.#own(fd);
       writeAll(fd, text);
       await dataSync(fd);
+      this.#wholeBounces.add(id);
+    } catch (error) {
+      // A part of it may be there: the next one looks.
+      this.#wholeBounces.delete(id);
+      throw error;
     } finally {
       closeSync(fd);
     }
+    // Its name, unless that came with it; every time, since nobody knows what became of it the last time.
+    if (!this.#ordered) await this.#sync.sync(`${this.#queue}/bounce`);
   }
 
   /**
@@ -177,6 +207,7 @@ export class QueueFiles {
     for (const channel of CHANNELS) write(channel, records[channel]);
     write("bounce", message.bounce);
     await Promise.all(written);
+    if (message.bounce) this.#wholeBounces.add(id);
   }
 
   async #create(
@@ -195,7 +226,7 @@ export class QueueFiles {
       if (directory === "info") futimesSync(fd, birth, birth);
       // With its times: the birth is one.
       await fullSync(fd);
-      await this.#sync.sync(`${this.#queue}/${parent}`);
+      if (!this.#ordered) await this.#sync.sync(`${this.#queue}/${parent}`);
     } catch (error) {
       throw trouble(`trouble fsyncing ${name}`, error);
     } finally {

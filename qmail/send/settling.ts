@@ -40,6 +40,11 @@ export class Settling {
     return this.#settling.size >= SETTLING_MAX;
   }
 
+  /** So many are being written down. */
+  get size(): number {
+    return this.#settling.size;
+  }
+
   /** True while files of `id` are being written and it is still in todo. */
   has(id: MessId): boolean {
     return this.#inTodo.has(id);

@@ -24,6 +24,9 @@ export function firstRound(prefix: string): Letter[] {
     letter(`${prefix}-settled`, { boxes }),
     letter(`${prefix}-mbox`, { boxes: ["mbox"], size: 70_000 }),
     letter(`${prefix}-bounce`, { boxes: ["nobody", "box-b"] }),
+    // Written down with its failure; and one whose failure is added to what is written down.
+    letter(`${prefix}-begun`, { boxes: ["nobody-b", "later-7"] }),
+    letter(`${prefix}-added`, { boxes: ["nobody-a", "box-6", "box-7", "box-8", "later-8"] }),
     letter(`${prefix}-large`, { boxes: ["box-l"], size: LARGE }),
     letter(`${prefix}-double`, { sender: "nobody-s", boxes: ["nobody-d"] }),
     letter(`${prefix}-forward`, { boxes: ["forward"] }),

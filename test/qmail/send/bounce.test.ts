@@ -10,6 +10,7 @@ import {
   bounceEntry,
   bounceSender,
   injectBounce,
+  wholeParagraphs,
 } from "../../../qmail/send/bounce.ts";
 
 const tables = {
@@ -31,8 +32,8 @@ const options: BounceOptions = {
 async function bounce(t: { after(fn: () => void): void }, sender: string) {
   const directory = mkdtempSync(join(tmpdir(), "qmailctl-bounce-"));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
-  const [textPath, messPath] = [join(directory, "text"), join(directory, "mess")];
-  writeFileSync(textPath, "<joe@x.test>:\nno such user\n\n");
+  const messPath = join(directory, "mess");
+  const failed = Buffer.from("<joe@x.test>:\nno such user\n\n");
   writeFileSync(messPath, "Subject: original\n\nbody\n");
   let text = "";
   let envelope: [string, readonly string[]] | null = null;
@@ -48,7 +49,7 @@ async function bounce(t: { after(fn: () => void): void }, sender: string) {
       return Promise.resolve({ ok: true, qp: 5 });
     },
   };
-  const bounce = { sender, names: options, now: 0, birth: 0, textPath, messPath };
+  const bounce = { sender, names: options, now: 0, birth: 0, text: () => [failed], messPath };
   const result = await injectBounce(message, bounce, options);
   return { result, text, envelope };
 }
@@ -106,4 +107,24 @@ test("bounceEntry() names the recipient as the sender knew it, without empty lin
   assert.equal(bounceEntry(tables, "a\nb@x", "no"), "<a_b@x>:\nno\n\n");
   assert.equal(bounceEntry(tables, "a@x", "one\n\n\ntwo\n"), "<a@x>:\none\n//two\n\n");
   assert.equal(bounceEntry(tables, "a@x", ""), "<a@x>:\n\n");
+});
+
+test("of paragraphs that a power cut tore those before it are whole", () => {
+  const entries = ["<joe@x.test>:\nno such user\n\n", "<ann@x.test>:\nfull\nreally\n\n"].map(
+    (entry) => Buffer.from(entry),
+  );
+  const text = Buffer.concat(entries);
+  const whole = (entries[0] as Buffer).length;
+  assert.equal(wholeParagraphs(Buffer.alloc(0)), 0);
+  assert.equal(wholeParagraphs(text), text.length);
+  for (let length = whole; length < text.length; length++) {
+    assert.equal(wholeParagraphs(text.subarray(0, length)), whole);
+    const zeros = Buffer.from(text).fill(0, length);
+    assert.equal(wholeParagraphs(zeros), whole);
+    // A later page was written, an earlier one not.
+    const hole = Buffer.from(text).fill(0, whole, length + 1);
+    assert.equal(wholeParagraphs(hole), whole);
+  }
+  assert.equal(wholeParagraphs(text.subarray(0, whole - 1)), 0);
+  assert.doesNotMatch(bounceEntry(tables, "joe@x.test", "a\0b\n"), /\0/);
 });

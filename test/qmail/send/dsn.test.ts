@@ -34,9 +34,8 @@ interface Options {
 async function dsn(failed: readonly Failed[], options: Options = {}): Promise<Buffer> {
   const { message = "Subject: original\n\nbody\n", sender = "me@near.test" } = options;
   const directory = mkdtempSync(join(tmpdir(), "qmailctl-dsn-"));
-  const [textPath, messPath] = [join(directory, "text"), join(directory, "mess")];
+  const messPath = join(directory, "mess");
   const entries = failed.map(({ recipient, report }) => bounceEntry(tables, recipient, report));
-  writeFileSync(textPath, entries.join(""), "latin1");
   writeFileSync(messPath, message, "latin1");
   const pieces: Buffer[] = [];
   const queue: Qmail = {
@@ -47,7 +46,14 @@ async function dsn(failed: readonly Failed[], options: Options = {}): Promise<Bu
     close: () => Promise.resolve({ ok: true, qp: 1 }),
   };
   const names = { from: "MAILER-DAEMON", host: "mail.test" };
-  const bounce = { sender, names, now: 1000, birth: 100, textPath, messPath };
+  const bounce = {
+    sender,
+    names,
+    now: 1000,
+    birth: 100,
+    text: () => [Buffer.from(entries.join(""), "latin1")],
+    messPath,
+  };
   const { maxBytes = 50_000 } = options;
   await putDsn(queue, bounce, { recipient: "me@near.test", maxBytes, unique: "=_unique" });
   rmSync(directory, { recursive: true });

@@ -248,6 +248,34 @@ test("what another qmail left is picked up and finished: todo, info, local, remo
   for (const id of [plain, many, marked, bouncing, torn]) assert.ok(!rig.exists("info", id));
 });
 
+test("of a bounce that a power cut tore the whole paragraphs are sent; one of which nothing is whole is none", async () => {
+  await using rig = new SendRig();
+  const torn = { sender: "a@from.test", birth: Math.floor(Date.now() / 1000) };
+  const failing = rig.made({
+    ...torn,
+    remote: ["Done@far.test", "Ttwo@far.test"],
+    bounce: "<one@far.test>:\nold\n\n\0\0\0\0\0\0",
+  });
+  const fine = rig.made({ ...torn, remote: ["Tthree@far.test"], bounce: "<three@f" });
+  rig.launch();
+  for (const channel of ["local", "remote"] as const) rig.hello(channel);
+  for (let at = 0; at < 2; at++) {
+    const order = await rig.order();
+    order.report(order.recipient === "two@far.test" ? "Dnew\n" : "Kfine\n");
+  }
+  const bounce = await rig.order();
+  assert.equal(bounce.recipient, "a@from.test");
+  assert.match(
+    rig.read("mess", bounce.messid),
+    /work out\.\n\n<one@far\.test>:\nold\n\n<two@far\.test>:\nnew\n\n--- Below/,
+  );
+  bounce.report("Kfine\n");
+  for (const id of [failing, fine]) await rig.gone(id);
+  await rig.stop();
+  assert.equal(rig.lines.filter((line) => line.startsWith("bounce msg ")).length, 1);
+  checkQueue(rig.queue);
+});
+
 test("another qmail-queue's message goes at once when it pulls the trigger", async () => {
   await using rig = new SendRig();
   await rig.start();
@@ -608,7 +636,7 @@ test("trouble with a sync is told as such, and the message stays in todo", async
     retry: { local: 1, remote: 1 },
     bounce: "",
   };
-  await assert.rejects(new QueueFiles(made.queue, sync, true).settle(settlement), {
+  await assert.rejects(new QueueFiles(made.queue, sync, false).settle(settlement), {
     message: /^trouble fsyncing (info|local)\/5\/5$/,
   });
 });

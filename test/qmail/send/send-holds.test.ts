@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { MessId } from "../../../qmail/queue/fmtqfn.ts";
+import { networkQueue } from "../../../qmail/queue/network-queue.ts";
 import { SPAWN } from "../../../qmail/spawn/protocol.ts";
 import { checkQueue, type Order, SendRig } from "./_send.ts";
 
@@ -145,6 +147,74 @@ test("a straight message with a recipient done and one held is written down; SIG
   assert.equal(rig.flushed[0], "");
   far.report("Kfine\n");
   await rig.gone(id);
+});
+
+test("what waits for a held domain is written down after a while, and comes when it is free", async () => {
+  await using rig = new SendRig();
+  await rig.start();
+  rig.link("remote").send(SPAWN.hold, 0, "far.test");
+  await barrier(rig, "held");
+  await rig.put("a@from.test", ["joe@far.test"]);
+  const id = (await rig.line(/^new msg /, rig.lines.length)).slice("new msg ".length);
+  await rig.until(() => !rig.exists("todo", id), "the settling");
+  assert.equal(rig.read("remote", id), "Tjoe@far.test\0");
+  await barrier(rig, "meanwhile");
+  rig.link("remote").send(SPAWN.free, 0, "far.test");
+  const order = await rig.order();
+  assert.equal(order.recipient, "joe@far.test");
+  order.report("Kfine\n");
+  await rig.gone(id);
+  await rig.stop();
+  checkQueue(rig.queue);
+});
+
+test("in a flood what is deferred stays in todo until there is time; SIGALRM tries it, a stop leaves it there", async () => {
+  await using rig = new SendRig({ concurrencyremote: "2000\n" });
+  await rig.start();
+  let dead = true;
+  const tries: MessId[] = [];
+  rig.spawner = ({ recipient, messid, report }) => {
+    const isFar = recipient === "joe@far.test";
+    if (isFar) tries.push(messid);
+    report(isFar && dead ? "Znot now\n" : "Kfine\n");
+  };
+  const queue = networkQueue(rig.home);
+  await queue.connect();
+  const put = (recipient: string) => {
+    const message = queue.open();
+    message.put(Buffer.from("body\n"));
+    return message.close("a@from.test", [recipient]);
+  };
+  const id = () => tries[0] ?? "";
+  const assertUnwritten = () => {
+    assert.deepEqual([rig.exists("todo", id()), rig.exists("remote", id())], [true, false]);
+  };
+  let flooding = true;
+  const floods = Array.from({ length: 40 }, async () => {
+    while (flooding && (await put("x@near.test")).ok);
+  });
+  try {
+    // The flood is known for one when it has gone on for a whole second.
+    const count = () => rig.lines.filter((line) => line.startsWith("end msg ")).length;
+    await rig.until(() => count() > 1000, "the flood");
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    await put("joe@far.test");
+    await rig.until(() => tries.length > 0, "the first try");
+    // Much longer than writing down takes.
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    assertUnwritten();
+    await rig.alarm(() => tries.length > 1);
+    assertUnwritten();
+    assert.equal(await rig.stop(), 0);
+    assertUnwritten();
+  } finally {
+    flooding = false;
+    queue.end();
+    await Promise.all(floods);
+  }
+  dead = false;
+  await rig.start();
+  await rig.gone(id());
 });
 
 test("what waits for a held domain at the end is in the queue, due at once", async () => {
