@@ -135,7 +135,7 @@ export class Drops {
       } catch (error) {
         process.stderr.write(`warning: qmail-queue: ${(error as Error).message}\n`);
         // Never one that only cannot be taken in now: it may have been promised.
-        if (error instanceof BrokenDropError) this.#removeIfOld(`${DROP_DIRECTORY}/${name}`);
+        if (error instanceof BrokenDropError) this.#removeIfOld(`${this.#directory}/${name}`);
       }
     }
   }

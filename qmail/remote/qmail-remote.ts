@@ -93,6 +93,7 @@ function work(): void {
         if (domain === "") new Tcpto(TCPTO_FILE).clear();
         worker.flush(domain);
       },
+      leave: () => worker.leave(),
     };
   });
 }

@@ -22,6 +22,8 @@ export class QmtpSession implements MailSession {
   readonly #total: number;
   readonly reusable = false;
   #count = 0;
+  /** All is sent: the message may have arrived. */
+  #sent = false;
 
   /**
    * Milliseconds: `timeout` without a byte after which the server is given up, `total` for the message with
@@ -46,24 +48,29 @@ export class QmtpSession implements MailSession {
     this.#count++;
     const socket = this.#socket;
     const answers: string[] = [];
-    let sent = false;
     const timer = setTimeout(() => socket.destroy(), this.#total + transfer.message.size);
     try {
       const input = new ByteReader(socket);
       for await (const piece of request(transfer)) await send(socket, piece);
-      sent = true;
+      this.#sent = true;
       for (const _ of transfer.recipients) {
         answers.push((await readNetstring(input, ANSWER_MAX)).toString("latin1"));
       }
     } catch {
-      if (!socket.destroyed && !sent) return words.outcome(words.CANNOT_READ);
+      if (!socket.destroyed && !this.#sent) return words.outcome(words.CANNOT_READ);
       // The server may have queued it before we lost each other.
-      return words.outcome(words.dropped(this.#ip, sent));
+      return words.outcome(words.dropped(this.#ip, this.#sent));
     } finally {
       clearTimeout(timer);
       socket.destroy();
     }
     return outcome(this.#ip, answers);
+  }
+
+  abandon(): boolean {
+    if (this.#sent) return false;
+    this.#socket.destroy();
+    return true;
   }
 
   close(): void {

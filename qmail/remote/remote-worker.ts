@@ -19,6 +19,8 @@ import * as words from "./words.ts";
 
 /** A connection waits this long for another message: servers close theirs after some minutes. */
 const IDLE_MS = 5000;
+/** So long those may still talk who are at it when we are told to leave. */
+const LEAVE_MS = 3000;
 /** Destinations that are remembered; those that nothing is known of make room first. */
 const DESTINATIONS_MAX = 10_000;
 
@@ -121,6 +123,11 @@ export class RemoteWorker {
   readonly #batches = new Map<string, Batch>();
   readonly #flushes = new Flushes();
   readonly #patience: Patience;
+  /** Those who talk to a server about a message. */
+  readonly #talking = new Set<MailSession>();
+  /** What those do when we leave who wait for something else. */
+  readonly #waiting = new Set<() => void>();
+  #left = false;
 
   /** `config` is asked for each message. */
   constructor(config: () => RemoteConfig, clock: GateClock, flow: Flow) {
@@ -165,6 +172,20 @@ export class RemoteWorker {
     }
   }
 
+  /**
+   * Nothing more will come. After a moment everybody under way is reported as to be tried again, but for messages
+   * that are sent and not answered: they may have arrived.
+   */
+  leave(): void {
+    this.#clock.after(LEAVE_MS, () => {
+      this.#left = true;
+      for (const leave of this.#waiting) leave();
+      for (const session of this.#talking) {
+        if (session.abandon()) this.#talking.delete(session);
+      }
+    });
+  }
+
   /** `recipients` is asked as late as can be: until then others may join. */
   async #run(plan: Plan, order: RemoteOrder, recipients: () => string[]): Promise<Outcome> {
     const destination = this.#destination(plan);
@@ -173,29 +194,49 @@ export class RemoteWorker {
     gate.forget(flushed);
     const admission = gate.acquire();
     destination.regulate(order.host, this.#flow);
-    if ((await admission) === "down") {
+    const answer = await this.#unlessWeLeave(admission);
+    if (answer !== "go") {
       recipients();
-      return words.outcome(words.stillDown(destination.lastFailure));
+      const down = answer === "down" ? words.stillDown(destination.lastFailure) : answer;
+      return words.outcome(down);
     }
     try {
       const { message } = order;
       const sender = this.#config().senderFor(order.sender);
       const { eightBit, reuse } = plan.options;
-      const session = await this.#session(plan, destination, flushed);
+      const session = await this.#unlessWeLeave(this.#session(plan, destination, flushed));
       // Who has answered may have more at once.
       destination.regulate(order.host, this.#flow);
       const transfer = { sender, recipients: recipients(), message, eightBit };
       if (!isSession(session)) return words.outcome(session);
-      const outcome = await session.transfer(transfer);
+      const outcome = await this.#transfer(session, transfer);
       if (session.reusable && session.count < reuse) destination.keep(session);
       else session.close();
       // The server had hung up on a connection that was kept: that says nothing about the message.
-      if (outcome.untouched && session.count > 1) return await this.#again(plan, transfer);
+      const hungUp = outcome.untouched && session.count > 1;
+      if (hungUp && !this.#left) return await this.#again(plan, transfer);
       return outcome;
     } finally {
       gate.leave();
       destination.regulate(order.host, this.#flow);
     }
+  }
+
+  /** What `work` comes to; LEAVING when we leave before. */
+  #unlessWeLeave<T>(work: Promise<T>): Promise<T | Report> {
+    return new Promise((resolve, reject) => {
+      const leave = () => resolve(words.LEAVING);
+      this.#waiting.add(leave);
+      const end = () => void this.#waiting.delete(leave);
+      work.then(resolve, reject).finally(end);
+    });
+  }
+
+  async #transfer(session: MailSession, transfer: Transfer): Promise<Outcome> {
+    this.#talking.add(session);
+    const outcome = await session.transfer(transfer);
+    const abandoned = !this.#talking.delete(session);
+    return abandoned ? words.outcome(words.LEAVING) : outcome;
   }
 
   async #session(
@@ -227,9 +268,10 @@ export class RemoteWorker {
   }
 
   async #again(plan: Plan, transfer: Transfer): Promise<Outcome> {
-    const session = await this.#open(plan);
+    const session = await this.#unlessWeLeave(this.#open(plan));
+    if ("text" in session) return words.outcome(session);
     if (!isSession(session)) return words.outcome(session.report);
-    const outcome = await session.transfer(transfer);
+    const outcome = await this.#transfer(session, transfer);
     session.close();
     return outcome;
   }

@@ -47,6 +47,8 @@ export interface MailSession {
   readonly count: number;
   /** Hands over one message. Rejects never. */
   transfer(transfer: Transfer): Promise<Outcome>;
+  /** Drops the connection, unless the message may have arrived: then its answer is awaited. True when dropped. */
+  abandon(): boolean;
   close(): void;
 }
 
@@ -73,6 +75,7 @@ export class SmtpSession implements MailSession {
   /** Messages handed over so far. */
   #count = 0;
   #usable = true;
+  #transaction: Transaction | null = null;
 
   private constructor(socket: Socket, options: SessionOptions) {
     this.#ip = socket.remoteAddress ?? "";
@@ -110,12 +113,20 @@ export class SmtpSession implements MailSession {
       tls: this.#tls,
       trace: this.#options.trace,
     });
+    this.#transaction = transaction;
     const most = this.#options.total + transfer.message.size;
     const outcome = await this.#smtp.within(most, transaction.run(transfer));
     this.#count++;
+    this.#transaction = null;
     // After a refusal the server may be in any state: a new connection is sure.
     if (outcome.report.status !== "K") this.#usable = false;
     return outcome;
+  }
+
+  abandon(): boolean {
+    if (this.#transaction?.critical) return false;
+    this.#smtp.destroy();
+    return true;
   }
 
   close(): void {

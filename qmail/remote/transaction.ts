@@ -34,7 +34,6 @@ export class Transaction {
   readonly #link: Link;
   readonly #recipients: RecipientOutcome[] = [];
   #answered = false;
-  /** The whole message is sent but not answered: it may have arrived. */
   #critical = false;
 
   constructor(smtp: SmtpSocket, link: Link) {
@@ -42,6 +41,11 @@ export class Transaction {
     this.#ip = link.ip;
     this.#extensions = link.extensions;
     this.#link = link;
+  }
+
+  /** The whole message is sent but not answered: it may have arrived. */
+  get critical(): boolean {
+    return this.#critical;
   }
 
   /** Hands the message over. Rejects never. */

@@ -87,6 +87,12 @@ export function lookupFailed(why: LookupFailure, host: string): Report {
   }
 }
 
+/** We are told to leave before the message was said to its end. */
+export const LEAVING: Report = {
+  status: "Z",
+  text: "I was told to leave before the message was sent; it will be tried again. (#4.3.2)\n",
+};
+
 /** The connection died; `critical`: after the whole message was sent, so it may have arrived. */
 export function dropped(ip: string, critical: boolean): Report {
   const duplicate = critical ? "Possible duplicate! " : "";

@@ -391,6 +391,7 @@ class QmailSend {
   #exit(code: number): void {
     this.#exitCode ||= code;
     this.#deliveries.exiting = true;
+    this.#links.remote.send(SPAWN.leave, 0, "");
     this.#ask();
   }
 

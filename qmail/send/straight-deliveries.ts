@@ -110,8 +110,10 @@ export class StraightDeliveries {
   }
 
   #settleOrPark(message: StraightMessage): void {
-    const { straight, now } = this.#context;
-    if (this.#busy && straight.mayPark(message)) straight.parkDeferred(message, now());
+    const { straight, deliveries, now } = this.#context;
+    // At the end it is left in todo: the next start tries it at once.
+    if ((this.#busy || deliveries.exiting) && straight.mayPark(message))
+      straight.parkDeferred(message, now());
     else this.#settle(message);
   }
 

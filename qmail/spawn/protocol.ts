@@ -16,6 +16,8 @@ export const SPAWN = {
   free: 5,
   /** To the spawner: try this domain again whatever is known against it; an empty payload: all domains. */
   flush: 6,
+  /** To the spawner: nothing more will come; what can be put off is to be put off soon. */
+  leave: 7,
 } as const;
 
 /** What keeps one domain from taking the slots of all: hold and free, for whoever starts deliveries. */

@@ -66,6 +66,10 @@ class Rspawn {
     this.#worker?.flush(host);
   }
 
+  leave(): void {
+    this.#worker?.leave();
+  }
+
   /** Lets the worker go; resolves when it has gone. */
   async end(): Promise<void> {
     this.#worker?.end();
@@ -84,6 +88,7 @@ if (import.meta.main) {
     spawn: ({ messid, sender, local, host, message }, done) =>
       rspawn.worker().start([messid, host, sender, `${local}@${host}`], message, done),
     flush: (host) => rspawn.flush(host),
+    leave: () => rspawn.leave(),
     finished: () => void rspawn.end().then(() => process.exit(EXIT.ok)),
   });
 }

@@ -31,6 +31,8 @@ export interface SpawnerOptions {
   spawn(delivery: Spawn, done: (report: Report) => void): void;
   /** A domain, or "" for all, is to be tried again whatever is known against it. */
   flush?(host: string): void;
+  /** Nothing more will come; what can be put off is to be put off soon. */
+  leave?(): void;
   /** No more orders will come and none is under way. */
   finished(): void;
 }
@@ -45,6 +47,7 @@ export function serveSpawner(options: SpawnerOptions): Flow {
   const link: Link = new Link(new Socket({ fd: 3 }), {
     frame: (type, delnum, payload) => {
       if (type === SPAWN.flush) options.flush?.(payload.toString("latin1"));
+      else if (type === SPAWN.leave) options.leave?.();
       if (type !== SPAWN.deliver) return;
       underWay++;
       order(options, payload, (report) => {

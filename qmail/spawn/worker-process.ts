@@ -96,6 +96,11 @@ export class WorkerProcess {
     this.#link.send(WORK.flush, 0, host);
   }
 
+  /** Has the worker put off soon what can be put off. */
+  leave(): void {
+    this.#link.send(WORK.leave, 0, "");
+  }
+
   /** Lets the process go when it has nothing to do. */
   end(): void {
     this.#link.end();

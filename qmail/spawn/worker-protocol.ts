@@ -20,6 +20,8 @@ export const WORK = {
   free: 6,
   /** To the worker: try this domain again whatever is known against it; an empty payload: all domains. */
   flush: 7,
+  /** To the worker: nothing more will come; what can be put off is to be put off soon. */
+  leave: 8,
 } as const;
 
 /** A message up to this size travels with its order. */

@@ -19,6 +19,8 @@ export interface Worker {
   readonly work: Work;
   /** A domain, or "" for all, is to be tried again whatever is known against it. */
   flush?(host: string): void;
+  /** Nothing more will come; what can be put off is to be put off soon. */
+  leave?(): void;
 }
 
 /** Serves deliveries until the spawner is gone; never returns. `begin` makes the worker, which may ask for pauses. */
@@ -32,6 +34,7 @@ export function serveWork(begin: (flow: Flow) => Worker): void {
         asked.delete(id);
         resolve?.(Buffer.from(payload));
       } else if (type === WORK.flush) worker.flush?.(payload.toString("latin1"));
+      else if (type === WORK.leave) worker.leave?.();
     },
     close: () => process.exit(EXIT.ok),
   });

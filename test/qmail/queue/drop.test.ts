@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -99,4 +100,22 @@ test("a file with a second name or another group is not taken: it may be somebod
   await refused({ ...ids, gid: { ...ids.gid, qmail: GID + 1 } }, strange);
   assert.ok(statSync(join(directory, strange)).isFile());
   assert.deepEqual(rig.files(), []);
+});
+
+test("what cannot be taken in goes when it is old, broken or unfinished; what may be whole stays", async (t) => {
+  using rig = makeQueue();
+  const directory = makeDrop(t);
+  const NOW = 1_000_000_000;
+  const make = (name: string, hours: number) => {
+    const path = join(directory, name);
+    writeFileSync(path, "no drop file");
+    utimesSync(path, NOW, NOW - hours * 3600);
+  };
+  for (const ending of ["msg", "tmp"]) {
+    make(`old.${ending}`, 37);
+    make(`young.${ending}`, 35);
+  }
+  const drops = new Drops(context(rig.queue), as("alias"), () => {}, directory);
+  await drops.takeAll(() => 1);
+  assert.deepEqual(readdirSync(directory).sort(), ["young.msg", "young.tmp"]);
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Socket } from "node:net";
 import { test } from "node:test";
 import type { GateClock } from "../../../qmail/remote/gate.ts";
 import type { RemoteConfig } from "../../../qmail/remote/remote.ts";
@@ -286,4 +287,38 @@ test("a control file that cannot be used defers the mail, and says nothing to th
     status: "Z",
     text: "Unable to read control files. (#4.3.0)\n",
   });
+});
+
+test("told to leave, it waits for the answer to what is sent, and puts the rest off", async () => {
+  const after: (() => void)[] = [];
+  const clock: GateClock = { now: Date.now, after: (_, action) => void after.push(action) };
+  const [atEnd, atRcpt, atGreeting] = [1, 2, 3].map(() => Promise.withResolvers<Socket>());
+  const silently = (reached: typeof atEnd) => (socket: Socket) => void reached?.resolve(socket);
+  await using sent = await farServer({ end: silently(atEnd) });
+  await using stuck = await farServer({ RCPT: silently(atRcpt) });
+  await using silent = await farServer({ greeting: silently(atGreeting) });
+  using here = near({
+    smtproutes: [
+      `sent.test:127.0.0.1:${sent.port}`,
+      `stuck.test:127.0.0.1:${stuck.port}`,
+      `silent.test:127.0.0.1:${silent.port}`,
+    ].join("\n"),
+  });
+  const worker = new RemoteWorker(() => here.config, clock, NO_FLOW);
+  const deliver = (host: string) => worker.deliver(order({ host }));
+  const critical = deliver("sent.test");
+  // The second for the same server waits at its gate.
+  const put = [deliver("stuck.test"), deliver("silent.test"), deliver("silent.test")];
+  const [answering] = await Promise.all([atEnd?.promise, atRcpt?.promise, atGreeting?.promise]);
+  worker.leave();
+  for (const action of after.splice(0)) action();
+  for (const report of await Promise.all(put)) {
+    assert.deepEqual(report, {
+      status: "Z",
+      text: "I was told to leave before the message was sent; it will be tried again. (#4.3.2)\n",
+    });
+  }
+  assert.equal(stuck.messages.length, 0);
+  answering?.write("250 taken\r\n");
+  assert.equal((await critical).status, "K");
 });
