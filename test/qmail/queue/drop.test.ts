@@ -112,10 +112,10 @@ test("what cannot be taken in goes when it is old, broken or unfinished; what ma
     utimesSync(path, NOW, NOW - hours * 3600);
   };
   for (const ending of ["msg", "tmp"]) {
-    make(`old.${ending}`, 37);
-    make(`young.${ending}`, 35);
+    make(`1.${ending}`, 37);
+    make(`2.${ending}`, 35);
   }
   const drops = new Drops(context(rig.queue), as("alias"), () => {}, directory);
   await drops.takeAll(() => 1);
-  assert.deepEqual(readdirSync(directory).sort(), ["young.msg", "young.tmp"]);
+  assert.deepEqual(readdirSync(directory).sort(), ["2.msg", "2.tmp"]);
 });
