@@ -61,10 +61,14 @@ interface Head {
   at: number;
 }
 
-/** Gives `line` every line of `sources`, oldest first; sources of one name follow on one another. */
+/**
+ * Gives `line` every line of `sources`, oldest first; sources of one name follow on one another. No more is read before
+ * `drained`, asked after every piece, resolves.
+ */
 export async function readInOrder(
   sources: readonly Source[],
   line: (line: ShownLine) => void,
+  drained: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   const byName = Map.groupBy(sources, ({ name }) => name);
   const now = Date.now();
@@ -80,7 +84,9 @@ export async function readInOrder(
     const until = Math.min(Number.POSITIVE_INFINITY, ...others.map(timeOf));
     do line(first.lines[first.at++] as ShownLine);
     while (first.at < first.lines.length && !(timeOf(first) > until));
-    if (first.at === first.lines.length && !(await refill(first))) heads = others;
+    if (first.at < first.lines.length) continue;
+    await drained();
+    if (!(await refill(first))) heads = others;
   }
 }
 

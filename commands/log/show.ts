@@ -27,7 +27,9 @@ export async function showChosen(
     for (const each of selector.line(time, text, service)) take({ service, time, text: each });
   };
   if (!follow) {
-    await readInOrder(findSources(options), (line) => choose(line, (each) => last.add(each)));
+    const { output } = options;
+    const take = (line: ShownLine) => choose(line, (each) => last.add(each));
+    await readInOrder(findSources(options), take, () => output.drained());
     last.end();
     return;
   }

@@ -60,3 +60,31 @@ test("files of one name follow on one another; a line without a stamp stays behi
     ["a", "  more of a", "b", "c"],
   );
 });
+
+test("nothing more is read before what there is has been taken", async () => {
+  let read = 0;
+  const endless: Source = {
+    name: "send",
+    async *open() {
+      for (;;) {
+        read++;
+        yield Buffer.from("1700000010.0 a\n");
+      }
+    },
+  };
+  let asked = 0;
+  const full = Promise.withResolvers<void>();
+  const stuck = new Promise<void>(() => {});
+  void readInOrder(
+    [endless],
+    () => {},
+    () => {
+      if (++asked < 3) return Promise.resolve();
+      full.resolve();
+      return stuck;
+    },
+  );
+  await full.promise;
+  await new Promise(setImmediate);
+  assert.equal(read, 3);
+});
