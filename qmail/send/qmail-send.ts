@@ -8,20 +8,15 @@
  * Everything happens in `turn`, which reads the clock once; events only note what came and ask for a turn.
  */
 
-import { existsSync, openSync, statSync } from "node:fs";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
 import { fsyncCarriesName, GroupSync } from "../files/groupsync.ts";
-import { lockExclusive } from "../files/lock.ts";
-import { Link } from "../net/link.ts";
 import type { MessId } from "../queue/fmtqfn.ts";
 import { HeldFile } from "../queue/held.ts";
-import { FRAME, REPAIR_DIRECTORY } from "../queue/protocol.ts";
-import { SPAWN } from "../spawn/protocol.ts";
+import { FRAME } from "../queue/protocol.ts";
 import { sayReady } from "../supervise/ready.ts";
-import type { ChannelStatus, Status } from "./action-protocol.ts";
 import { ActionQueue } from "./action-queue.ts";
 import { ActionServer } from "./action-server.ts";
 import { BounceFormatError } from "./bounce.ts";
@@ -36,21 +31,19 @@ import { CHANNELS, type Channel } from "./log.ts";
 import { Pass } from "./pass.ts";
 import { QueueClerk } from "./queue-clerk.ts";
 import { QueueFiles } from "./queue-files.ts";
+import { takeQueue } from "./queue-lock.ts";
 import type { RewriteTables } from "./rewrite.ts";
 import { Schedule } from "./schedule.ts";
 import { Settling } from "./settling.ts";
+import { Spawners } from "./spawners.ts";
+import { statusOf } from "./status.ts";
 import { type StraightDelivery, StraightQueue } from "./straight.ts";
 import { StraightDeliveries } from "./straight-deliveries.ts";
 import { Todo } from "./todo.ts";
-
-/** setTimeout cannot wait longer; a turn then finds nothing to do and waits again. */
-const SLEEP_FOREVER = 86_400;
+import { Turns } from "./turns.ts";
 
 /** A directory that cannot be read is tried again after this time. */
 const PAUSE_MS = 10_000;
-
-/** So many deliveries, and domains that are held, are told to who asks how things stand. */
-const NAMES_MAX = 1000;
 
 const QUEUE = "queue";
 
@@ -90,26 +83,8 @@ export async function qmailSend(connections: Connections): Promise<number> {
     if (error instanceof BounceFormatError) return refuse(error.message);
     return refuse("unable to read controls");
   }
-  try {
-    statSync(`${QUEUE}/.`);
-  } catch {
-    return refuse("unable to switch to queue directory");
-  }
-  if (existsSync(`${QUEUE}/${REPAIR_DIRECTORY}`)) {
-    return refuse("the queue is being repaired: end that with qmailctl queue repair");
-  }
-  let mutex: number;
-  try {
-    mutex = openSync(`${QUEUE}/lock/sendmutex`, "r+");
-  } catch {
-    return refuse("unable to open mutex");
-  }
-  try {
-    // Held by the open file until we are gone: nothing closes it.
-    if (!lockExclusive(mutex)) return refuse("qmail-send is already running");
-  } catch (error) {
-    return refuse((error as Error).message);
-  }
+  const taken = takeQueue(QUEUE);
+  if (taken !== null) return refuse(taken);
   const code = await new QmailSend(connections, control, controls).run();
   await sink.end();
   return code;
@@ -137,13 +112,13 @@ class QmailSend {
   readonly #todo: Todo;
   readonly #clerk: QueueClerk;
   readonly #ending: Ending;
-  readonly #links: Readonly<Record<Channel, Link>>;
-  readonly #connected = new Set<Channel>();
+  readonly #spawners: Spawners;
   readonly #settling: Settling;
   readonly #held = new HeldFile(".");
   readonly #actions: ActionQueue;
   readonly #server: ActionServer;
   readonly #since = Date.now();
+  readonly #turns = new Turns(() => this.#turn(now()));
   #tables: RewriteTables;
   /** What an earlier run left is in the schedule. */
   #read = false;
@@ -151,8 +126,6 @@ class QmailSend {
   #started = false;
   #cleanupTime = 0;
   #cleaning = false;
-  #turnAsked = false;
-  #timer: NodeJS.Timeout | null = null;
   #finish: ((code: number) => void) | null = null;
   #finishing = false;
 
@@ -187,7 +160,7 @@ class QmailSend {
       failed: (time) => {
         this.#todo.nextScan = Math.min(this.#todo.nextScan, time);
       },
-      changed: () => this.#ask(),
+      changed: () => this.#turns.ask(),
     });
     this.#straightDeliveries = new StraightDeliveries({
       straight: this.#straight,
@@ -198,7 +171,7 @@ class QmailSend {
       log: write,
       now,
       lifetime: controls.lifetime,
-      changed: () => this.#ask(),
+      changed: () => this.#turns.ask(),
     });
     this.#todo = new Todo({
       queue: QUEUE,
@@ -226,18 +199,35 @@ class QmailSend {
       log: write,
       now,
       tables: () => this.#tables,
-      flush: (domain) => this.#links.remote.send(SPAWN.flush, 0, domain),
-      changed: () => this.#ask(),
+      flush: (domain) => this.#spawners.flush(domain),
+      changed: () => this.#turns.ask(),
     });
     this.#server = new ActionServer({
       submit: (order) => this.#actions.submit(order),
       flush: () => this.#flush(),
-      status: () => this.#status(),
+      status: () =>
+        statusOf({
+          deliveries: this.#deliveries,
+          holds: this.#holds,
+          schedule: this.#schedule,
+          straight: this.#straight,
+          since: this.#since,
+          read: this.#read,
+        }),
     });
-    this.#links = {
-      local: this.#spawner("local", connections.lspawn),
-      remote: this.#spawner("remote", connections.rspawn),
-    };
+    const sockets = { local: connections.lspawn, remote: connections.rspawn };
+    this.#spawners = new Spawners(sockets, {
+      deliveries: this.#deliveries,
+      holds: this.#holds,
+      concurrency: controls.concurrency,
+      // The doors may open.
+      ready: () => void this.#start(),
+      gone: (wasThere) =>
+        wasThere
+          ? this.#dying("lost spawn connection")
+          : this.#abandon("cannot start: hath the daemon spawn no fire?"),
+      changed: () => this.#turns.ask(),
+    });
   }
 
   run(): Promise<number> {
@@ -255,8 +245,8 @@ class QmailSend {
     this.#schedule.runAll(now());
     this.#straight.retryAll();
     for (const channel of CHANNELS) this.#holds[channel].freeAll();
-    this.#links.remote.send(SPAWN.flush, 0, "");
-    this.#ask();
+    this.#spawners.flush("");
+    this.#turns.ask();
   }
 
   #pass(channel: Channel): Pass {
@@ -271,36 +261,10 @@ class QmailSend {
         lifetime: this.#controls.lifetime,
         startStraight: (from) => this.#straightDeliveries.start(from),
         addBounce: (id, recipient, report) => this.#ending.addBounce(id, recipient, report),
-        changed: () => this.#ask(),
+        changed: () => this.#turns.ask(),
       },
       channel,
     );
-  }
-
-  #spawner(channel: Channel, socket: Socket): Link {
-    return new Link(socket, {
-      frame: (type, id, payload) => {
-        if (type === SPAWN.hello) this.#hello(channel, payload.readUInt32BE(0));
-        else if (type === SPAWN.report) this.#deliveries.report(channel, id, payload);
-        else if (type === SPAWN.hold) this.#holds[channel].hold(payload.toString("latin1"));
-        else if (type === SPAWN.free) this.#holds[channel].free(payload.toString("latin1"));
-        this.#ask();
-      },
-      close: () => {
-        this.#holds[channel].freeAll();
-        this.#deliveries.disconnect(channel);
-        if (this.#connected.has(channel)) this.#dying("lost spawn connection");
-        else this.#abandon("cannot start: hath the daemon spawn no fire?");
-      },
-    });
-  }
-
-  /** A spawner is there. With both, the doors may open. */
-  #hello(channel: Channel, most: number): void {
-    const limit = Math.min(this.#controls.concurrency[channel], most);
-    this.#deliveries.connect(channel, this.#links[channel], limit);
-    this.#connected.add(channel);
-    if (this.#connected.size === CHANNELS.length) void this.#start();
   }
 
   async #start(): Promise<void> {
@@ -314,9 +278,9 @@ class QmailSend {
     this.#todo.scan();
     this.#cleanupTime = now();
     sayReady();
-    this.#ask();
+    this.#turns.ask();
     await reading;
-    this.#ask();
+    this.#turns.ask();
   }
 
   /** Without the socket mail flows all the same. */
@@ -337,7 +301,7 @@ class QmailSend {
       active: () => !this.#deliveries.exiting,
       pause: (directory) => this.#pause(directory),
       slice: () => {
-        this.#ask();
+        this.#turns.ask();
         return new Promise(setImmediate);
       },
     });
@@ -348,29 +312,6 @@ class QmailSend {
 
   #say(line: string | null): void {
     if (line !== null) this.#sink.write(line);
-  }
-
-  #status(): Status {
-    const { done, fail, channel, held } = this.#schedule;
-    const status = (name: Channel): ChannelStatus => ({
-      ...this.#deliveries.use(name),
-      waiting: channel[name].size,
-      waitingForDomain: this.#holds[name].parkedCount,
-      held: held[name].size,
-      heldDomains: {
-        count: this.#holds[name].heldCount,
-        names: this.#holds[name].heldNames(NAMES_MAX),
-      },
-    });
-    return {
-      pid: process.pid,
-      since: this.#since,
-      read: this.#read,
-      channels: { local: status("local"), remote: status("remote") },
-      straight: this.#straight.size,
-      ending: done.size + fail.size,
-      deliveries: this.#deliveries.list(NAMES_MAX),
-    };
   }
 
   #pause(directory: string): Promise<void> {
@@ -391,8 +332,8 @@ class QmailSend {
   #exit(code: number): void {
     this.#exitCode ||= code;
     this.#deliveries.exiting = true;
-    this.#links.remote.send(SPAWN.leave, 0, "");
-    this.#ask();
+    this.#spawners.leave();
+    this.#turns.ask();
   }
 
   /** SIGHUP renews locals and virtualdomains, both or neither. */
@@ -403,16 +344,6 @@ class QmailSend {
       if (!(error instanceof RereadError)) throw error;
       this.#sink.write(log.alert(error.message));
     }
-  }
-
-  /** Asks for a turn when everything that came in this one is noted. */
-  #ask(): void {
-    if (this.#turnAsked) return;
-    this.#turnAsked = true;
-    setImmediate(() => {
-      this.#turnAsked = false;
-      this.#turn(now());
-    });
   }
 
   #turn(recent: number): void {
@@ -442,9 +373,7 @@ class QmailSend {
       this.#cleanupTime,
     );
     // A channel at its limit is woken by a report, not by the clock.
-    const seconds = Math.min(Math.max(wakeup - recent, 1), SLEEP_FOREVER);
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#ask(), seconds * 1000);
+    this.#turns.askIn(wakeup - recent);
   }
 
   #endMessages(recent: number): void {
@@ -455,7 +384,7 @@ class QmailSend {
       const id = this.#schedule.done.shift() as MessId;
       void this.#ending.end(id).then((again) => {
         if (again) this.#schedule.finished(id, again);
-        this.#ask();
+        this.#turns.ask();
       });
     }
   }
@@ -479,7 +408,7 @@ class QmailSend {
   async #leave(): Promise<void> {
     if (this.#finishing) return;
     this.#finishing = true;
-    if (this.#timer) clearTimeout(this.#timer);
+    this.#turns.stop();
     await this.#actions.leave();
     // Bounces under way: what fails of them is to be written down.
     await this.#ending.idle();
@@ -491,7 +420,7 @@ class QmailSend {
     this.#todo.close();
     this.#server.close();
     this.#clerk.end();
-    for (const channel of CHANNELS) this.#links[channel].end();
+    this.#spawners.end();
     this.#finish?.(this.#exitCode);
   }
 }

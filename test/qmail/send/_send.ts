@@ -124,7 +124,7 @@ export class SendRig implements AsyncDisposable {
       const link = new Link(child.stdio[3 + at] as Socket, {
         frame: (type, delnum, payload) => {
           if (type === SPAWN.flush) this.flushed.push(payload.toString("latin1"));
-          if (type === SPAWN.flush) return;
+          if (type === SPAWN.flush || type === SPAWN.leave) return;
           assert.equal(type, SPAWN.deliver);
           const delivery = parseDelivery(payload);
           assert.ok(delivery);

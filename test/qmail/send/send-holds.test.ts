@@ -154,8 +154,9 @@ test("what waits for a held domain is written down after a while, and comes when
   await rig.start();
   rig.link("remote").send(SPAWN.hold, 0, "far.test");
   await barrier(rig, "held");
+  const before = rig.lines.length;
   await rig.put("a@from.test", ["joe@far.test"]);
-  const id = (await rig.line(/^new msg /, rig.lines.length)).slice("new msg ".length);
+  const id = (await rig.line(/^new msg /, before)).slice("new msg ".length);
   await rig.until(() => !rig.exists("todo", id), "the settling");
   assert.equal(rig.read("remote", id), "Tjoe@far.test\0");
   await barrier(rig, "meanwhile");
