@@ -63,15 +63,20 @@ export class Stress {
   async restart(): Promise<void> {
     this.rig.signal("SIGTERM");
     await this.rig.exit();
-    this.#log.push(...this.rig.lines);
+    this.#keepLog();
     await this.rig.start();
+  }
+
+  /** As arguments of one call they could be too many. */
+  #keepLog(): void {
+    for (const line of this.rig.lines) this.#log.push(line);
   }
 
   /** Kills qmail-send and the queue server where they stand, and starts them again. */
   async crash(): Promise<void> {
     this.rig.kill();
     await this.rig.exit();
-    this.#log.push(...this.rig.lines);
+    this.#keepLog();
     await this.rig.start();
   }
 
