@@ -97,6 +97,12 @@ export const TEXTS: readonly Explanation[] = [
     ["qmailctl queue list"],
   ),
   row(
+    /told to leave before the message was sent/i,
+    "The mail server was stopped while this delivery was under way. Nothing was handed over; it is tried again at the next start, or later.",
+    ["qmailctl stop or restart, or a reboot, while a server had not answered yet"],
+    ["qmailctl start, when it is to run", "qmailctl queue list --state todo"],
+  ),
+  row(
     /connection died|communication with mail server failed/i,
     "The other side ended the connection, or fell silent, in the middle.",
     [
