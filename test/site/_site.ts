@@ -68,14 +68,33 @@ export function qmailctl(args: readonly string[], options: Parameters<typeof run
   return run(process.execPath, [LAUNCHER, ...args], options);
 }
 
+/** Below the ports that systems give to connections: one of those would else take it before it is listened on. */
+const PORTS_FIRST = 10_000;
+/** Every process has its own, so that test files side by side do not choose the same. */
+const PORTS_EACH = 100;
+const PORTS_SHARES = 227;
+let portsGiven = 0;
+
 /** A port on 127.0.0.1 that nobody listens on. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
+  const first = PORTS_FIRST + (process.pid % PORTS_SHARES) * PORTS_EACH;
+  for (let tries = 0; tries < PORTS_EACH; tries++) {
+    const port = first + (portsGiven++ % PORTS_EACH);
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`no free port from ${first} to ${first + PORTS_EACH - 1}`);
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  try {
+    await once(server.listen(port, "127.0.0.1"), "listening");
+  } catch {
+    return false;
+  }
   server.close();
   await once(server, "close");
-  return port;
+  return true;
 }
 
 export interface Site extends AsyncDisposable {
