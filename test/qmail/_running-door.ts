@@ -3,10 +3,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { programPath } from "../../qmail/programs.ts";
+import { freePort } from "../site/_site.ts";
 
 /** A qmail home with what all the doors want. */
 export class DoorHome implements Disposable {
@@ -41,16 +42,6 @@ export class DoorHome implements Disposable {
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true, maxRetries: 5 });
   }
-}
-
-/** A port on 127.0.0.1 that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** What a session has come to. */

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { READY_LINE } from "../../../qmail/supervise/ready.ts";
+import { freePort } from "../../site/_site.ts";
 import { Replies } from "./_dialog.ts";
 import { Home } from "./_world.ts";
 
@@ -91,15 +92,6 @@ async function queueServer(home: Home): Promise<Server> {
   server.listen(join(home.path, "run/net/qmail-queue"));
   await once(server, "listening");
   return server;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** All that the service says to `commands`; waits for a port that is not there yet. */
