@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import * as packet from "dns-packet";
 import type { NameServer } from "../../../qmail/dns/resolv-conf.ts";
+import { freePort } from "../../site/_site.ts";
 
 /** What to answer; null: nothing. */
 export type Answering = (
@@ -31,9 +32,10 @@ export async function dnsServer(answering: Answering): Promise<TestServer> {
     const answer = reply(bytes, "udp");
     if (answer) udp.send(answer, from.port, from.address);
   });
-  udp.bind(0, "127.0.0.1");
+  // Free for both: one that is chosen for UDP may be a connection's.
+  const port = await freePort();
+  udp.bind(port, "127.0.0.1");
   await once(udp, "listening");
-  const { port } = udp.address();
   const tcp = createServer((socket) => {
     socket.on("error", () => {});
     socket.on("data", (bytes) => {
