@@ -14,7 +14,7 @@ export function runningCommands(cli: CAC): void {
       await start({ ...(await common(flags)), foreground: flags.foreground === true });
     });
   cli
-    .command("stop", "Stop it, letting deliveries under way finish")
+    .command("stop", "Stop it; a delivery whose other side says nothing waits for the next start")
     .action(async (flags: Flags) => {
       const { stop } = await import("../commands/stop.ts");
       await stop(await common(flags));

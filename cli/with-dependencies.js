@@ -22,9 +22,6 @@ if (!existsSync(whole) || !existsSync(own)) {
   }
 }
 
-// What is made of the sources is kept for the next process: tests start thousands.
-process.env.NODE_COMPILE_CACHE ??= `${root}node_modules/.cache/compiled`;
-
 const result = spawnSync(own, process.argv.slice(2), { cwd: root, stdio: "inherit" });
 if (result.signal) process.kill(process.pid, result.signal);
 process.exitCode = result.status === null ? 111 : result.status;

@@ -194,6 +194,7 @@ export class RemoteWorker {
     gate.forget(flushed);
     const admission = gate.acquire();
     destination.regulate(order.host, this.#flow);
+    // What we leave behind at the gate keeps nobody out: nobody comes any more.
     const answer = await this.#unlessWeLeave(admission);
     if (answer !== "go") {
       recipients();

@@ -59,6 +59,7 @@ export interface ChannelStatus {
   readonly limit: number;
   /** Messages with files that wait for their time, or for a domain that is held. */
   readonly waiting: number;
+  /** What waits for a domain that is held and for nothing else: such messages, and deliveries of messages in memory. */
   readonly waitingForDomain: number;
   /** Messages that are held until they are released. */
   readonly held: number;

@@ -21,6 +21,7 @@ export interface StatusParts {
   readonly read: boolean;
 }
 
+/** The state of everything at this moment; costs as much as there are held domains, deliveries and names to tell. */
 export function statusOf({
   deliveries,
   holds,
@@ -33,7 +34,7 @@ export function statusOf({
   const status = (name: Channel): ChannelStatus => ({
     ...deliveries.use(name),
     waiting: channel[name].size,
-    waitingForDomain: holds[name].parkedCount,
+    waitingForDomain: holds[name].parkedCount + holds[name].straightCount,
     held: held[name].size,
     heldDomains: {
       count: holds[name].heldCount,

@@ -96,7 +96,12 @@ export class StraightDeliveries {
     return this.#context.straight.parkedSince + PARKED_SECONDS;
   }
 
-  /** Begins a new second. */
+  /** Writes down what must be remembered when we leave. */
+  leave(): void {
+    for (const message of this.#context.straight.begun()) this.#settle(message);
+  }
+
+  /** What the last whole second brought tells whether we are busy; after a pause we are not. */
   #tick(now: number): void {
     if (now === this.#second) return;
     this.#busy = now === this.#second + 1 && this.#count >= BUSY_MESSAGES;
@@ -104,16 +109,11 @@ export class StraightDeliveries {
     this.#count = 0;
   }
 
-  /** Writes down what must be remembered when we leave. */
-  leave(): void {
-    for (const message of this.#context.straight.begun()) this.#settle(message);
-  }
-
   #settleOrPark(message: StraightMessage): void {
     const { straight, deliveries, now } = this.#context;
     // At the end it is left in todo: the next start tries it at once.
-    if ((this.#busy || deliveries.exiting) && straight.mayPark(message))
-      straight.parkDeferred(message, now());
+    const wait = this.#busy || deliveries.exiting;
+    if (wait && straight.mayPark(message)) straight.parkDeferred(message, now());
     else this.#settle(message);
   }
 

@@ -107,10 +107,6 @@ export class StraightQueue {
     return this.#messages.has(id);
   }
 
-  get idle(): boolean {
-    return this.#messages.size === 0;
-  }
-
   /** Takes the message, or returns false: it must be settled. */
   accept(message: StraightMessage): boolean {
     const { recipients } = message;
@@ -125,10 +121,6 @@ export class StraightQueue {
       this.#waiting[channel].push({ message, at, channel, recipient: address });
     }
     return true;
-  }
-
-  waiting(channel: Channel): boolean {
-    return !this.#waiting[channel].empty;
   }
 
   /** The next delivery of `channel` at `now`; undefined when none waits but for a domain that is held. */
@@ -225,6 +217,7 @@ export class StraightQueue {
     }
   }
 
+  /** The message has gone, or is another's now: nothing of it is begun any more. */
   forget(id: MessId): void {
     for (const delivery of this.#parked.get(id)?.deliveries ?? []) {
       const { channel, recipient } = delivery;

@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Action } from "../../../qmail/send/action.ts";
+import { SPAWN } from "../../../qmail/spawn/protocol.ts";
 import { act, connectTo, target } from "./_actions.ts";
 import { checkQueue, SendRig } from "./_send.ts";
 
@@ -318,6 +319,27 @@ test("status says what is under way", async () => {
     [order.messid, "remote", "one@far.test"],
   );
   order.report("Kfine\n");
+});
+
+test("status says what waits for a domain, in memory and written down; retry has it tried", async () => {
+  await using rig = new SendRig();
+  await rig.start();
+  rig.link("remote").send(SPAWN.hold, 0, "far.test");
+  const client = await connectTo(rig);
+  const remote = async () => (await client.status()).channels.remote;
+  while ((await remote()).heldDomains.count === 0);
+  const before = rig.lines.length;
+  await rig.put("a@from.test", ["one@far.test"]);
+  const id = (await rig.line(/^new msg /, before)).slice("new msg ".length);
+  while ((await remote()).waitingForDomain === 0);
+  await rig.until(() => !rig.exists("todo", id), "the settling");
+  while ((await remote()).waitingForDomain === 0);
+  assert.deepEqual([(await remote()).waitingForDomain, (await client.status()).straight], [1, 0]);
+  await act(client, { type: "retry" }, { targets: [target(rig, id)] });
+  const order = await rig.order();
+  assert.equal(order.messid, id);
+  order.report("Kfine\n");
+  await rig.gone(id);
 });
 
 test("at the end everybody has an answer", async () => {
