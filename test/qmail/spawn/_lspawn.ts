@@ -93,12 +93,16 @@ export class LspawnProcess implements AsyncDisposable {
     return this.#child.pid as number;
   }
 
-  /** Resolves with the report: K, Z or D and the text. */
-  deliver(recipient: string, sender = "sender@example.com"): Promise<string> {
+  /** Resolves with the report: K, Z or D and the text. `later`: the number is another message's meanwhile. */
+  deliver(
+    recipient: string,
+    { sender = "sender@example.com", later = 0 }: { sender?: string; later?: number } = {},
+  ): Promise<string> {
     const delnum = ++this.#delnum;
     const path = join(this.#home, "queue", fmtqfn("mess", MESSID));
     const mess = statSync(path, { throwIfNoEntry: false });
-    const made = mess ? madeOf(mess) : 1;
+    // That many microseconds before the one that has the number now there was another.
+    const made = (mess ? madeOf(mess) : 1) - later;
     const delivery = { messid: MESSID, made, sender, recipient };
     this.#link.send(SPAWN.deliver, delnum, formatDelivery(delivery));
     return new Promise((resolve) => this.#waiting.set(delnum, resolve));
