@@ -7,7 +7,7 @@ import { writeFileAtomic } from "../../qmail/files/atomic.ts";
 import { compileRules } from "../../qmail/tcpserver/compile.ts";
 import type { Config } from "../config.ts";
 import { hostName } from "./host-name.ts";
-import { fileRow, type InstallContext, modeTrouble, type Row, type Step } from "./step.ts";
+import { accessTrouble, fileRow, type InstallContext, type Row, type Step } from "./step.ts";
 
 export const controls: Step = {
   title: "control files",
@@ -70,12 +70,15 @@ export function plusDomain(host: string): string {
 function srsSecretsRow(context: InstallContext): Row {
   const path = context.path("control/srssecrets");
   const owner = () => context.owner("alias", "qmail");
-  const exists = () => statSync(path, { throwIfNoEntry: false }) !== undefined;
+  const found = () => statSync(path, { throwIfNoEntry: false });
   return {
     name: "control/srssecrets",
-    inspect: () => (exists() ? modeTrouble(path, 0o440, owner()) : "missing"),
+    inspect() {
+      const stat = found();
+      return stat ? accessTrouble(stat, 0o440, owner()) : "missing";
+    },
     apply() {
-      const secret = exists() ? readFileSync(path) : `${randomBytes(24).toString("base64url")}\n`;
+      const secret = found() ? readFileSync(path) : `${randomBytes(24).toString("base64url")}\n`;
       const who = owner();
       if (!who) throw new Error("the users do not exist");
       writeFileAtomic(path, secret, { mode: 0o440, owner: who });
