@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { asUser } from "../../qmail/files/as-user.ts";
 import { safeExtension } from "../../qmail/local/dotqmail.ts";
 import { assignmentRows } from "./assignments.ts";
-import { fileRow, type InstallContext, type Row, type Step } from "./step.ts";
+import { fileRow, type InstallContext, leftOverRows, type Row, type Step } from "./step.ts";
 import { shellQuote } from "./templates.ts";
 
 /** What the standards ask for; qmail never delivers to the real root. */
@@ -30,6 +30,7 @@ export const aliases: Step = {
     );
     return [
       ...files,
+      ...leftOverRows(context, "alias", files),
       ...assignmentRows(context),
       ...maildirs(context, names.flatMap(linesOf)).map((path) => maildirRow(context, path)),
     ];

@@ -1,11 +1,20 @@
 /** What the five steps of an installation have in common: rows of desired state against actual state. */
 
 import { createHash } from "node:crypto";
-import { closeSync, fstatSync, lstatSync, readFileSync, type Stats, unlinkSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  lstatSync,
+  readFileSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from "node:fs";
 import { join } from "node:path";
 import { toBytes } from "../../qmail/arguments.ts";
 import { type FileOwner, writeFileAtomic } from "../../qmail/files/atomic.ts";
-import { openItself, within } from "../../qmail/files/foreign-directory.ts";
+import { openItself, setAccess, statWithin, within } from "../../qmail/files/foreign-directory.ts";
+import { type SecretFile, secretFile } from "../../qmail/hier.ts";
 import { type Ids, type QmailGroup, type QmailUser, readIds, sandboxIds } from "../../qmail/ids.ts";
 import type { Config, ConfigInput } from "../config.ts";
 
@@ -102,6 +111,13 @@ export class InstallContext {
     this.#registry.files[name] = digest(content);
   }
 
+  /** The files below `directory` that an earlier run has written and that are not among `wanted`. */
+  leftOver(directory: string, wanted: readonly string[]): string[] {
+    return Object.keys(this.#registry.files).filter(
+      (name) => name.startsWith(`${directory}/`) && !wanted.includes(name),
+    );
+  }
+
   forget(name: string): void {
     delete this.#registry.files[name];
   }
@@ -110,9 +126,13 @@ export class InstallContext {
   save(): void {
     const text = `${JSON.stringify(this.#registry, null, 2)}\n`;
     const path = this.path(REGISTRY);
+    const { mode } = secretFile(REGISTRY) as SecretFile;
     const owner = this.owner("root", "qmail");
-    if (!owner || read(path)?.toString() === text) return;
-    writeFileAtomic(path, text, { mode: 0o644, owner });
+    if (!owner) return;
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat && accessTrouble(stat, mode, owner) === null && read(path)?.toString() === text)
+      return;
+    writeFileAtomic(path, text, { mode, owner });
   }
 }
 
@@ -120,7 +140,7 @@ export interface FileRow {
   readonly name: string;
   readonly content: string | Uint8Array;
   readonly mode: number;
-  readonly owner?: QmailUser;
+  readonly owner?: QmailUser | "root";
   /** What is in it is not to be shown. */
   readonly secret?: boolean;
 }
@@ -162,12 +182,44 @@ export function fileRow(context: InstallContext, file: FileRow): Row {
 export function absentRow(context: InstallContext, name: string, why: string): Row {
   return {
     name,
-    inspect: () => (find(context, name) ? "not wanted any more" : null),
+    inspect() {
+      if (find(context, name)) return "not wanted any more";
+      context.forget(name);
+      return null;
+    },
     apply() {
       within(context.home, toBytes(name), ({ path }) => unlinkSync(path));
       context.forget(name);
     },
     edits: () => (isEdited(context, name, find(context, name)) ? [why] : null),
+  };
+}
+
+/** Rows for what install once wrote below `directory` and the config, which wants `rows`, does not name any more. */
+export function leftOverRows(
+  context: InstallContext,
+  directory: string,
+  rows: readonly Row[],
+): Row[] {
+  const wanted = rows.map(({ name }) => name);
+  return context
+    .leftOver(directory, wanted)
+    .map((name) => absentRow(context, name, "(it is not in the config file any more)"));
+}
+
+/** Owner and mode of a secret, whoever has written it. */
+export function secretRow(context: InstallContext, { path, owner, mode }: SecretFile): Row {
+  const who = () => context.owner(owner, "qmail");
+  return {
+    name: `${path} (a secret)`,
+    inspect() {
+      const stat = statWithin(context.home, path);
+      return stat ? accessTrouble(stat, mode, who()) : null;
+    },
+    apply() {
+      const { uid, gid } = who() ?? { uid: -1, gid: -1 };
+      within(context.home, path, (place) => setAccess(place, { uid, gid, mode }));
+    },
   };
 }
 
