@@ -20,6 +20,8 @@ export interface Spawn {
   readonly local: string;
   readonly host: string;
   readonly message: OpenMessage;
+  /** It waits for something of its own user's, and takes no slot of others, or goes on. */
+  waits(waits: boolean): void;
 }
 
 export interface SpawnerOptions {
@@ -50,14 +52,19 @@ export function serveSpawner(options: SpawnerOptions): Flow {
       else if (type === SPAWN.leave) options.leave?.();
       if (type !== SPAWN.deliver) return;
       underWay++;
-      order(options, payload, (report) => {
-        underWay--;
-        link.send(SPAWN.report, delnum, formatReport(report));
-        leave();
+      order(options, payload, {
+        done: (report) => {
+          underWay--;
+          link.send(SPAWN.report, delnum, formatReport(report));
+          leave();
+        },
+        waits: (waits) => link.send(SPAWN.waits, delnum, waits ? "1" : "0"),
       });
     },
     close: () => {
       ended = true;
+      // Nobody will hear of what is still waited for.
+      options.leave?.();
       leave();
     },
   });
@@ -70,7 +77,11 @@ export function serveSpawner(options: SpawnerOptions): Flow {
   };
 }
 
-function order(options: SpawnerOptions, payload: Buffer, done: (report: Report) => void): void {
+function order(
+  options: SpawnerOptions,
+  payload: Buffer,
+  { done, waits }: { done(report: Report): void; waits(waits: boolean): void },
+): void {
   const delivery = parseDelivery(payload);
   if (!delivery || !isMessId(delivery.messid)) {
     done({ status: "D", text: "Internal error: messid has nonnumerics. (#5.3.5)\n" });
@@ -90,7 +101,7 @@ function order(options: SpawnerOptions, payload: Buffer, done: (report: Report) 
   const host = delivery.recipient.slice(at + 1);
   try {
     const { messid, sender } = delivery;
-    options.spawn({ messid, sender, local, host, message }, done);
+    options.spawn({ messid, sender, local, host, message, waits }, done);
   } catch (error) {
     if (message.fd >= 0) closeSync(message.fd);
     done({ status: "Z", text: `Temporary failure in ${process.title}.\n` });
@@ -102,14 +113,17 @@ function openMessage(path: string, { owner }: SpawnerOptions): OpenMessage | Rep
   let fd = -1;
   try {
     fd = openSync(path, "r");
-    const stat = fstatSync(fd);
+    const stat = fstatSync(fd, { bigint: true });
+    const size = Number(stat.size);
+    const generation = `${stat.ino}.${stat.mtimeNs}.${stat.ctimeNs}`;
     if (!stat.isFile()) throw new SpawnTrouble("Sorry, message has wrong type. (#4.3.5)");
     // Whoever could put files here would have their bytes delivered by root.
-    if (stat.uid !== owner) throw new SpawnTrouble("Sorry, message has wrong owner. (#4.3.5)");
-    if (stat.size > INLINE_MAX) return { size: stat.size, inline: Buffer.alloc(0), fd };
-    const inline = readWhole(fd, stat.size);
+    if (Number(stat.uid) !== owner)
+      throw new SpawnTrouble("Sorry, message has wrong owner. (#4.3.5)");
+    if (size > INLINE_MAX) return { size, inline: Buffer.alloc(0), fd, generation };
+    const inline = readWhole(fd, size);
     closeSync(fd);
-    return { size: inline.length, inline, fd: -1 };
+    return { size: inline.length, inline, fd: -1, generation };
   } catch (error) {
     if (fd >= 0) closeSync(fd);
     const text =

@@ -14,9 +14,10 @@ import { join } from "node:path";
 import { GroupSync } from "../../../qmail/files/groupsync.ts";
 import { deliverLocal } from "../../../qmail/local/local.ts";
 import { Maildirs } from "../../../qmail/local/maildir.ts";
-import { Mboxes } from "../../../qmail/local/mbox.ts";
+import { Mboxes, type MboxesOptions, type Waits } from "../../../qmail/local/mbox.ts";
 import { type QueueDoor, queueFailure } from "../../../qmail/queue/qmail.ts";
 import { bufferMessage, type Message } from "../../../qmail/spawn/message.ts";
+import { thisMachine } from "../../../qmail/supervise/machine.ts";
 
 interface Forward {
   readonly sender: string;
@@ -27,8 +28,13 @@ interface Forward {
 export class Home implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), "qmailctl-home-"));
   readonly forwards: Forward[] = [];
-  readonly #mboxes = new Mboxes();
+  readonly mboxes: Mboxes;
+  readonly #maildirs = new Maildirs(new GroupSync());
   queueCode = 0;
+
+  constructor(options: Partial<MboxesOptions> = {}) {
+    this.mboxes = new Mboxes({ machine: thisMachine(), ...options });
+  }
 
   write(name: string, text: string, mode = 0o644): void {
     writeFileSync(join(this.path, name), text);
@@ -55,6 +61,8 @@ export class Home implements Disposable {
       text?: string;
       aliasempty?: string;
       message?: Message;
+      progress?: string;
+      waits?: Waits;
     } = {},
   ) {
     const { dash = "", ext = "", sender = "a@b", aliasempty = "./Maildir/" } = options;
@@ -72,10 +80,12 @@ export class Home implements Disposable {
     };
     const context = {
       queue: this.#queue(),
-      maildirs: new Maildirs(new GroupSync()),
-      mboxes: this.#mboxes,
+      maildirs: this.#maildirs,
+      mboxes: this.mboxes,
       env: { PATH: process.env.PATH },
       now: () => 0,
+      ...(options.progress !== undefined && { progress: options.progress }),
+      ...(options.waits && { waits: options.waits }),
     };
     const message = options.message ?? bufferMessage(Buffer.from(text, "latin1"));
     return deliverLocal(request, message, context);
