@@ -22,7 +22,7 @@ import { Locks } from "./mbox-locks.ts";
 
 const PATIENCE_MS = 30_000;
 /** Patience when we are to leave. */
-const LEAVING_MS = 500;
+const LEAVING_MS = 2000;
 /** Who waits longer says so. */
 const SHORT_MS = 50;
 /** Others get their turn at the locks meanwhile. */

@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -45,6 +46,16 @@ export class Home implements Disposable {
     for (const sub of ["new", "cur", "tmp"]) {
       mkdirSync(join(this.path, name, sub), { recursive: true });
     }
+  }
+
+  remove(name: string): void {
+    rmSync(join(this.path, name));
+  }
+
+  /** Makes a file so many seconds old. */
+  age(name: string, seconds: number): void {
+    const then = Date.now() / 1000 - seconds;
+    utimesSync(join(this.path, name), then, then);
   }
 
   /** Texts in a Maildir's new/. */
