@@ -72,6 +72,8 @@ export class Home implements Disposable {
       text?: string;
       aliasempty?: string;
       message?: Message;
+      /** Another's than this one. */
+      home?: string;
       progress?: string;
       waits?: Waits;
     } = {},
@@ -81,7 +83,7 @@ export class Home implements Disposable {
     const local = `joe${dash}${ext}`;
     const request = {
       user: "joe",
-      home: this.path,
+      home: options.home ?? this.path,
       local,
       dash,
       ext,
