@@ -86,7 +86,7 @@ if (import.meta.main) {
     home: ".",
     owner: ids.uid.qmailq,
     spawn: ({ messid, sender, local, host, message }, done) =>
-      rspawn.worker().start([messid, host, sender, `${local}@${host}`], message, done),
+      rspawn.worker().start([messid, host, sender, `${local}@${host}`], message, { done }),
     flush: (host) => rspawn.flush(host),
     leave: () => rspawn.leave(),
     finished: () => void rspawn.end().then(() => process.exit(EXIT.ok)),
