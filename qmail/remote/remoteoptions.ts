@@ -80,6 +80,9 @@ const KEYS: Readonly<Record<string, (value: string) => Parsed | null>> = {
   },
 };
 
+/** The options that there are, as they are written. */
+export const OPTION_NAMES: readonly string[] = Object.keys(KEYS);
+
 function whole(name: "concurrency" | "recipients" | "reuse", value: string): Parsed | null {
   return /^[1-9]\d{0,4}$/.test(value) ? { [name]: Number(value) } : null;
 }
@@ -124,7 +127,7 @@ function parseOption(word: string, line: string): Parsed {
   const equals = word.indexOf("=");
   const key = equals < 0 ? word : word.slice(0, equals);
   const parse = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined;
-  const allowed = Object.keys(KEYS).join(", ");
+  const allowed = OPTION_NAMES.join(", ");
   if (!parse) {
     throw new Error(
       `cannot read control/remoteoptions: "${key}" in "${line}" is no option; there is: ${allowed}`,
