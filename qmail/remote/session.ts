@@ -94,7 +94,9 @@ export class SmtpSession implements MailSession {
     } catch (error) {
       session.#smtp.destroy();
       if (!(error instanceof DroppedError)) throw error;
-      return { report: words.dropped(session.#ip, false), retry: "next" };
+      const surprised = session.#smtp.surprised;
+      const report = (surprised ? words.surprised : words.dropped)(session.#ip, false);
+      return { report, retry: "next" };
     }
   }
 
