@@ -164,6 +164,7 @@ async function greet(
       tls: policy,
       onTls: (fault) => onTls(fault, socket.localAddress),
       credentials,
+      authWithoutTls: options.authWithoutTls,
       secureContext,
       now: context.now,
       ...(context.trace ? { trace: context.trace } : {}),

@@ -288,7 +288,10 @@ test("fetchStsPolicy() takes text from the right host alone", {
   assert.equal(await fetch("far.test"), POLICY);
   await assert.rejects(fetch("other.test"), /altnames/i);
   await assert.rejects(fetch("nowhere.test"), /cannot find the host/);
-  await assert.rejects(fetchStsPolicy(dns, "far.test", { port, privateAllowed: true }), /certificate/);
+  await assert.rejects(
+    fetchStsPolicy(dns, "far.test", { port, privateAllowed: true }),
+    /certificate/,
+  );
   mode.text = "x".repeat(100_000);
   await assert.rejects(fetch("far.test"));
   mode.text = POLICY;

@@ -76,6 +76,7 @@ const OPTIONS: { readonly [name in keyof RemoteOptions]-?: readonly [unknown, un
   ca: [undefined, "ca.pem"],
   cert: [undefined, "cert.pem"],
   auth: [undefined, "relay"],
+  authWithoutTls: [false, true],
   bind: [undefined, "127.0.0.2"],
   helo: [undefined, "other.test"],
   concurrency: [20, 1],
@@ -122,7 +123,13 @@ test("plans that differ in anything of the connection have different keys", () =
 });
 
 test("every option that control/remoteoptions knows is in the table above", () => {
-  assert.deepEqual(Object.keys(DEFAULT_OPTIONS).filter((name) => !(name in OPTIONS)), []);
-  const words: Readonly<Record<string, string>> = { "8bit": "eightBit" };
+  assert.deepEqual(
+    Object.keys(DEFAULT_OPTIONS).filter((name) => !(name in OPTIONS)),
+    [],
+  );
+  const words: Readonly<Record<string, string>> = {
+    "8bit": "eightBit",
+    authwithouttls: "authWithoutTls",
+  };
   for (const name of OPTION_NAMES) assert.ok((words[name] ?? name) in OPTIONS, name);
 });

@@ -208,6 +208,9 @@ test("a QMTP server that says more than it is asked", async () => {
   assert.deepEqual(await statuses("3:Kok,3:Dno,"), ["K", "D"]);
   assert.deepEqual(await statuses("3:Dno,3:Kok,3:Kok,"), ["Z", "Z"]);
   const [report] = await qmtp("3:Dno,3:Kok,3:Kok,");
-  assert.match(report?.text ?? "", /said more than it was asked\. Possible duplicate! \(#4\.5\.0\)/);
+  assert.match(
+    report?.text ?? "",
+    /said more than it was asked\. Possible duplicate! \(#4\.5\.0\)/,
+  );
   assert.deepEqual(await statuses("3:Kok,3:Kok,", "3:Dno,"), ["Z", "Z"]);
 });
