@@ -129,7 +129,7 @@ function readSenderFor(home: string, control: Control): (sender: string) => stri
  */
 function isUnspeakable(address: string): boolean {
   const domain = address.slice(address.lastIndexOf("@") + 1);
-  return /[\0-\x1f\x7f]/.test(address) || /[ <>]/.test(domain);
+  return /[^ -~\x80-\xff]/.test(address) || /[ <>]/.test(domain);
 }
 
 function isOwnAddress(ip: string): boolean {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { test } from "node:test";
 import { STEADY_CLOCK } from "../../../qmail/remote/gate.ts";
 import { deliveryReport, remote } from "../../../qmail/remote/remote.ts";
