@@ -73,22 +73,14 @@ class BrokenDropError extends QueueError {
 export class Drops {
   readonly #context: IntakeContext;
   readonly #ids: Ids;
-  readonly #announce: (queued: Queued) => void;
   readonly #directory: string;
   /** The last files taken in: one asked for twice (at start, by name and by reading) counts once. */
   readonly #taken = new Map<string, Promise<void>>();
 
-  /** `announce` is called once for each message that is now in todo. */
-  constructor(
-    context: IntakeContext,
-    ids: Ids,
-    announce: (queued: Queued) => void,
-    directory = DROP_DIRECTORY,
-  ) {
+  constructor(context: IntakeContext, ids: Ids, directory = DROP_DIRECTORY) {
     this.#directory = directory;
     this.#context = context;
     this.#ids = ids;
-    this.#announce = announce;
   }
 
   /** Takes in the file `name`, and removes it. Rejects with QueueError; the file then stays. */
@@ -116,7 +108,7 @@ export class Drops {
     try {
       const stat = fstatSync(fd);
       this.#check(stat, path);
-      this.#announce(await this.#copy(fd, stat, qp));
+      await this.#copy(fd, stat, qp);
       unlinkSync(path);
     } finally {
       closeSync(fd);

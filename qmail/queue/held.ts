@@ -1,8 +1,8 @@
 /**
  * held/messages: which messages are not to be tried until they are released (INTERNALS.md, "Held").
  *
- * A line for each change, `+ID MADE` or `-ID MADE`, so that holding costs an append. MADE is the mtime of
- * the mess file in milliseconds: another message may have the same number later, and is not held.
+ * A line for each change, `+ID MADE` or `-ID MADE`, so that holding costs an append. MADE says which message
+ * of that number is meant (made.ts): another may have the same number later, and is not held.
  */
 
 import {

@@ -9,8 +9,9 @@ import { type BounceOptions, bounceEntry, bounceSender, injectBounce } from "./b
 import { pieces } from "./bounce-parts.ts";
 import * as log from "./log.ts";
 import { CHANNELS } from "./log.ts";
-import type { CleanType, QueueClerk } from "./queue-clerk.ts";
+import type { QueueClerk } from "./queue-clerk.ts";
 import type { Info, QueueFiles } from "./queue-files.ts";
+import type { Removals } from "./removals.ts";
 import type { RewriteTables } from "./rewrite.ts";
 import { SLEEP_SYSFAIL } from "./schedule.ts";
 
@@ -20,6 +21,7 @@ const HELP_MS = 10_000;
 export interface EndingContext {
   readonly files: QueueFiles;
   readonly clerk: QueueClerk;
+  readonly removals: Removals;
   readonly log: (line: string) => void;
   readonly now: () => number;
   bounces(): BounceOptions;
@@ -72,11 +74,6 @@ export class Ending {
     return this.#ending.get(id);
   }
 
-  /** Has files of `id` removed; logs when that fails. */
-  clean(type: CleanType, id: MessId): Promise<boolean> {
-    return this.#track(this.#clean(type, id));
-  }
-
   #track<T>(work: Promise<T>): Promise<T> {
     const tracked = work.finally(() => this.#busy.delete(tracked));
     this.#busy.add(tracked);
@@ -98,9 +95,11 @@ export class Ending {
   }
 
   async #end(id: MessId): Promise<number> {
-    const { files, log: write, now } = this.#context;
+    const { files, removals, log: write, now } = this.#context;
     const again = () => now() + SLEEP_SYSFAIL;
+    let made: number | null;
     try {
+      made = files.made(id);
       // False alarms: another channel still has work, or the message is still in todo.
       for (const directory of [...CHANNELS, "todo"] as const) {
         if (files.mtime(directory, id) !== null) return 0;
@@ -118,7 +117,8 @@ export class Ending {
       write(log.warning(`unable to unlink ${fmtqfn("info", id)}; will try again later`));
       return again();
     }
-    await this.#clean(FRAME.cleanMess, id);
+    // Without its text there is nothing left.
+    if (made !== null) await removals.remove(FRAME.cleanMess, { id, made }).tried;
     return 0;
   }
 
@@ -178,14 +178,5 @@ export class Ending {
     else if (result.ok) write(log.bounceMsg(id, result.qp));
     else write(result.code === QQ.cannotExec ? log.INJECT_NO_START : log.INJECT_TROUBLE);
     return result === null || result.ok;
-  }
-
-  async #clean(type: CleanType, id: MessId): Promise<boolean> {
-    const done = await this.#context.clerk.clean(type, id);
-    if (!done) {
-      const path = type === FRAME.cleanMess ? `foop/${id}` : fmtqfn("todo", id);
-      this.#context.log(log.warning(`qmail-clean unable to clean up ${path}`));
-    }
-    return done;
   }
 }

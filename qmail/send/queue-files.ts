@@ -10,7 +10,6 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  type Stats,
   statSync,
   truncateSync,
   unlinkSync,
@@ -21,6 +20,7 @@ import { promisify } from "node:util";
 import type { FileOwner } from "../files/atomic.ts";
 import type { GroupSync } from "../files/groupsync.ts";
 import { fmtqfn, isMessId, type MessId, splitOf } from "../queue/fmtqfn.ts";
+import { madeOf } from "../queue/made.ts";
 import { wholeParagraphs } from "./bounce.ts";
 import { CHANNELS, type Channel } from "./log.ts";
 
@@ -81,11 +81,12 @@ export class QueueFiles {
     return stat ? Math.floor(stat.mtimeMs / 1000) : null;
   }
 
-  /** When the message itself was written, in milliseconds; with the id it tells one message from all others. Null when it is not there. */
+  /** Which message of its number it is (queue/made.ts); null when there is no such message. Throws QueueFileError. */
   made(id: MessId): number | null {
-    return attempt(`unable to stat ${fmtqfn("mess", id)}`, () =>
-      madeOf(statSync(this.path("mess", id), { throwIfNoEntry: false })),
+    const stat = attempt(`unable to stat ${fmtqfn("mess", id)}`, () =>
+      statSync(this.path("mess", id), { throwIfNoEntry: false }),
     );
+    return stat ? madeOf(stat) : null;
   }
 
   /** Sender and birth; null when there is no (whole) info file. */
@@ -206,7 +207,9 @@ export class QueueFiles {
     write("info", `F${message.sender}\0`);
     for (const channel of CHANNELS) write(channel, records[channel]);
     write("bounce", message.bounce);
-    await Promise.all(written);
+    // All of them are waited for: what is still being written must not meet the next try.
+    const failed = (await Promise.allSettled(written)).find(({ status }) => status === "rejected");
+    if (failed) throw (failed as PromiseRejectedResult).reason;
     if (message.bounce) this.#wholeBounces.add(id);
   }
 
@@ -278,10 +281,6 @@ export class QueueFiles {
       unlinkSync(`${this.#queue}/${directory}/${name}`);
     }
   }
-}
-
-function madeOf(stat: Stats | undefined): number | null {
-  return stat ? Math.floor(stat.mtimeMs) : null;
 }
 
 function attempt<T>(what: string, action: () => T): T {

@@ -60,7 +60,7 @@ export class StoppedQueue {
       now,
       lifetime,
       tables: () => tables,
-      clean: (id) => Promise.resolve(this.#remove(id, "intd", "mess")),
+      clean: ({ id }) => Promise.resolve(this.#remove(id, "intd", "mess")),
     });
   }
 
@@ -84,7 +84,7 @@ export class StoppedQueue {
   async #act(action: Action, target: Target): Promise<Verdict> {
     const { id } = target;
     if (this.#files.made(id) !== target.made) return { outcome: "gone" };
-    if (this.#files.mtime("todo", id) !== null) await this.#settle(id);
+    if (this.#files.mtime("todo", id) !== null) await this.#settle(target);
     if (this.#files.mtime("info", id) === null) return { outcome: "gone" };
     switch (action.type) {
       case "hold":
@@ -99,11 +99,11 @@ export class StoppedQueue {
   }
 
   /** As qmail-send does before it acts: what is in todo is written down. */
-  async #settle(id: MessId): Promise<void> {
+  async #settle({ id, made }: Target): Promise<void> {
     const { sender, recipients } = parseTodo(readFileSync(this.#files.path("todo", id)));
     const rewritten = recipients.map((recipient) => rewrite(this.#tables, recipient));
     const states = rewritten.map(() => "waiting" as const);
-    const message = { id, sender, birth: now(), recipients: rewritten, states, bounce: "" };
+    const message = { id, made, sender, birth: now(), recipients: rewritten, states, bounce: "" };
     await this.#files.settle(settlement(message, now()));
     this.#remove(id, "intd", "todo");
   }

@@ -22,6 +22,7 @@ import { Drops, dropName, formatTrailer } from "../../../qmail/queue/drop.ts";
 import { formatEnvelope, parseTodo } from "../../../qmail/queue/envelope.ts";
 import { fmtqfn } from "../../../qmail/queue/fmtqfn.ts";
 import { type Queued, QueueError } from "../../../qmail/queue/intake.ts";
+import { MadeClock } from "../../../qmail/queue/made.ts";
 import { makeQueue } from "./_queue.ts";
 
 const [UID, GID] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
@@ -48,7 +49,12 @@ function leave(directory: string): string {
   return name;
 }
 
-const context = (queue: string) => ({ queue, sync: new GroupSync(), now: () => 1_000_000_000 });
+const context = (queue: string) => ({
+  queue,
+  sync: new GroupSync(),
+  made: new MadeClock(),
+  now: () => 1_000_000_000,
+});
 
 /** Who owns the file → how the Received line says it. */
 const WORDS: readonly (readonly [QmailUser | null, string])[] = [
@@ -64,20 +70,16 @@ for (const [user, words] of WORDS) {
     using rig = makeQueue();
     const directory = makeDrop(t);
     const announced: Queued[] = [];
-    const drops = new Drops(
-      context(rig.queue),
-      as(user),
-      (queued) => announced.push(queued),
-      directory,
-    );
+    const queued = (message: Queued) => void announced.push(message);
+    const drops = new Drops({ ...context(rig.queue), queued }, as(user), directory);
     await drops.take(leave(directory), 77);
-    const [queued] = announced;
-    assert.ok(queued);
+    const [message] = announced;
+    assert.ok(message);
     assert.equal(
-      readFileSync(join(rig.queue, fmtqfn("mess", queued.id)), "latin1"),
+      readFileSync(join(rig.queue, fmtqfn("mess", message.id)), "latin1"),
       `Received: (qmail 77 invoked ${words}); 9 Sep 2001 01:46:40 -0000\nSubject: x\n\nbody\n`,
     );
-    assert.equal(parseTodo(queued.todo).uid, UID);
+    assert.equal(parseTodo(message.todo).uid, UID);
     assert.deepEqual(readdirSync(directory), []);
   });
 }
@@ -87,7 +89,7 @@ test("a file with a second name or another group is not taken: it may be somebod
   const directory = makeDrop(t);
   const refused = (ids: Ids, name: string) =>
     assert.rejects(
-      new Drops(context(rig.queue), ids, () => {}, directory).take(name, 1),
+      new Drops(context(rig.queue), ids, directory).take(name, 1),
       (error: QueueError) =>
         error instanceof QueueError && /not made by qmail-queue/.test(error.message),
     );
@@ -115,7 +117,7 @@ test("what cannot be taken in goes when it is old, broken or unfinished; what ma
     make(`1.${ending}`, 37);
     make(`2.${ending}`, 35);
   }
-  const drops = new Drops(context(rig.queue), as("alias"), () => {}, directory);
+  const drops = new Drops(context(rig.queue), as("alias"), directory);
   await drops.takeAll(() => 1);
   assert.deepEqual(readdirSync(directory).sort(), ["2.msg", "2.tmp"]);
 });
