@@ -28,7 +28,7 @@ const DESTINATIONS_FORGOTTEN = 1000;
 
 export interface RemoteOrder {
   readonly messid: string;
-  /** When it was made: another message may have the number later. */
+  /** Which message of that number (queue/made.ts). */
   readonly made: string;
   readonly host: string;
   readonly sender: string;
@@ -109,10 +109,10 @@ class Destination {
   }
 }
 
-/** What one transaction may carry together. The size is the message's, too: it is another one where that differs. */
+/** What one transaction may carry together. */
 function batchKey({ plan, order }: Errand): string {
-  const { messid, made, message, sender, host } = order;
-  return JSON.stringify([messid, made, message.size, sender, plan.key, plan.byMx ? host : ""]);
+  const { messid, made, sender, host } = order;
+  return JSON.stringify([messid, made, sender, plan.key, plan.byMx ? host : ""]);
 }
 
 /** When somebody last wanted everything to be tried, or one domain, whatever was known against it. */
