@@ -21,7 +21,10 @@ export interface ListenerOptions<Address extends ListenAddress> {
   readonly concurrency: number;
   /** Connections of one client at once. */
   readonly perClient: number;
-  /** Clients that `perClient` does not count for. */
+  /**
+   * Clients that `perClient` does not count for. One of them gets half of all connections at the most, and all of them
+   * together leave a tenth to others: a program of ours that opens too many must not be the end of mail from outside.
+   */
   exempt?(ip: string): boolean;
   /** A client has come: `ip` is its address. */
   connected(socket: Socket, at: { readonly ip: string; readonly address: Address }): Served;
@@ -37,11 +40,13 @@ export class Listener<Address extends ListenAddress> {
   readonly #servers: Server[] = [];
   readonly #served = new Map<Socket, Served>();
   readonly #clients = new Map<string, number>();
+  /** Connections of clients that are exempt. */
+  #exempt = 0;
   /** Clients that came before `serve`. */
   #early: [Socket, Address][] | null = [];
   /** Clients sent away since that was last said, and when it was. */
   #sentAway = 0;
-  #sentAwaySaid = 0;
+  #sentAwaySaid = Number.NEGATIVE_INFINITY;
   #ending: (() => void) | null = null;
 
   constructor(options: ListenerOptions<Address>) {
@@ -109,31 +114,49 @@ export class Listener<Address extends ListenAddress> {
     const ip = plainAddress(socket.remoteAddress ?? "");
     // A client that has gone already leaves no address.
     if (ip === "") socket.destroy();
-    else if (this.#mayCome(ip)) this.#begin(socket, { ip, address });
-    else this.#sendAway(socket, address);
+    else this.#decide(socket, { ip, address });
   }
 
-  #mayCome(ip: string): boolean {
-    const { concurrency, perClient, exempt } = this.#options;
-    if (this.#served.size >= concurrency) {
-      this.#say(`all ${concurrency} connections are in use`);
-      return false;
+  #decide(socket: Socket, at: { readonly ip: string; readonly address: Address }): void {
+    const exempt = this.#options.exempt?.(at.ip) ?? false;
+    const why = this.#full(at.ip, exempt);
+    if (why === null) this.#begin(socket, { ...at, exempt });
+    else {
+      this.#say(why);
+      this.#sendAway(socket, at.address);
     }
-    if ((this.#clients.get(clientOf(ip)) ?? 0) < perClient || exempt?.(ip)) return true;
-    this.#say(`${ip} has its ${perClient} connections already`);
-    return false;
   }
 
-  #begin(socket: Socket, at: { readonly ip: string; readonly address: Address }): void {
-    const client = clientOf(at.ip);
+  /** Why `ip` finds no place; null when it does. */
+  #full(ip: string, exempt: boolean): string | null {
+    const { concurrency, perClient } = this.#options;
+    if (this.#served.size >= concurrency) return `all ${concurrency} connections are in use`;
+    if (exempt && this.#exempt >= exemptMax(concurrency)) {
+      return `${this.#exempt} connections are of clients without a limit, the others are for others`;
+    }
+    const most = exempt ? Math.ceil(concurrency / 2) : perClient;
+    const has = this.#clients.get(clientOf(ip)) ?? 0;
+    return has < most ? null : `${ip} has its ${most} connections already`;
+  }
+
+  #begin(
+    socket: Socket,
+    { ip, address, exempt }: { readonly ip: string; readonly address: Address; exempt: boolean },
+  ): void {
+    const client = clientOf(ip);
     this.#clients.set(client, (this.#clients.get(client) ?? 0) + 1);
-    socket.once("close", () => this.#gone(socket, client));
-    this.#served.set(socket, this.#options.connected(socket, at));
+    if (exempt) this.#exempt++;
+    socket.once("close", () => this.#gone(socket, { client, exempt }));
+    this.#served.set(socket, this.#options.connected(socket, { ip, address }));
     socket.resume();
   }
 
-  #gone(socket: Socket, client: string): void {
+  #gone(
+    socket: Socket,
+    { client, exempt }: { readonly client: string; readonly exempt: boolean },
+  ): void {
     this.#served.delete(socket);
+    if (exempt) this.#exempt--;
     const left = (this.#clients.get(client) ?? 1) - 1;
     if (left > 0) this.#clients.set(client, left);
     else this.#clients.delete(client);
@@ -150,11 +173,17 @@ export class Listener<Address extends ListenAddress> {
   /** Said now and then only: whoever fills the places could fill the log too. */
   #say(why: string): void {
     this.#sentAway++;
-    if (Date.now() - this.#sentAwaySaid < SAY_AGAIN_MS) return;
+    const now = performance.now();
+    if (now - this.#sentAwaySaid < SAY_AGAIN_MS) return;
     this.#options.warn(`${why}, sent away ${this.#sentAway}`);
     this.#sentAway = 0;
-    this.#sentAwaySaid = Date.now();
+    this.#sentAwaySaid = now;
   }
+}
+
+/** A tenth is for others, and one at the least; of a single connection none. */
+function exemptMax(concurrency: number): number {
+  return Math.max(1, concurrency - Math.max(1, Math.floor(concurrency / 10)));
 }
 
 function bindTrouble(error: NodeJS.ErrnoException & { address?: string; port?: number }): Error {
