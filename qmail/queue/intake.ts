@@ -20,7 +20,7 @@ import { promisify } from "node:util";
 import { date822 } from "../date822.ts";
 import { QQ } from "../exit.ts";
 import type { GroupSync } from "../files/groupsync.ts";
-import { EnvelopeError, formatTodo, parseEnvelope } from "./envelope.ts";
+import { EnvelopeError, formatTodo, parseAnyEnvelope, parseEnvelope } from "./envelope.ts";
 import { fmtqfn, type MessId, messIdOf, splitOf } from "./fmtqfn.ts";
 import { DEATH_SECONDS } from "./protocol.ts";
 import type { Spares } from "./spares.ts";
@@ -35,6 +35,7 @@ const CHUNKS_MAX = 500;
 /** qmail-queue's exit code for what is wrong with an envelope. */
 export const ENVELOPE_CODES: Readonly<Record<EnvelopeError["reason"], number>> = {
   address: QQ.addressTooLong,
+  control: QQ.rejected,
   format: QQ.badEnvelope,
   end: QQ.readError,
 };
@@ -44,6 +45,8 @@ export interface Source {
   readonly uid: number;
   /** As the Received line says it: "from network", "for bounce", "by alias", "by uid 1000". */
   readonly how: string;
+  /** It is a bounce, and goes wherever its message came from. */
+  readonly bounce?: boolean;
 }
 
 export interface Queued {
@@ -206,7 +209,8 @@ export class Intake {
 
   #todoBytes(envelopeBytes: Buffer): Buffer {
     try {
-      const envelope = parseEnvelope(envelopeBytes);
+      const parse = this.#source.bounce ? parseAnyEnvelope : parseEnvelope;
+      const envelope = parse(envelopeBytes);
       return formatTodo({ ...envelope, uid: this.#source.uid, pid: this.#qp });
     } catch (error) {
       if (!(error instanceof EnvelopeError)) throw error;

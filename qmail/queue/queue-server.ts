@@ -61,7 +61,7 @@ class QueueServer {
       now: () => Math.floor(Date.now() / 1000),
     };
     this.#drops = new Drops(this.#context, ids, (queued) => this.announce(queued));
-    const bounce = new Door(this, { uid: ids.uid.qmails, how: "for bounce" });
+    const bounce = new Door(this, { uid: ids.uid.qmails, how: "for bounce", bounce: true });
     this.#send = new Link(sendSocket, {
       frame: (type, id, payload) => {
         if (type === FRAME.open) void this.#open();

@@ -93,6 +93,16 @@ export function noGateway(): string {
   return "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)\r\n";
 }
 
+/** It has a control character in it. */
+export function badSender(): string {
+  return "553 unacceptable sender (#5.1.7)\r\n";
+}
+
+/** It has a control character in it. */
+export function badRecipient(): string {
+  return "553 sorry, I can't handle that recipient (#5.1.3)\r\n";
+}
+
 export function badMailFrom(): string {
   return "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)\r\n";
 }

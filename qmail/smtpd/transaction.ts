@@ -1,5 +1,6 @@
 /** Sender and recipients of the message to come: what MAIL and RCPT agree to. */
 
+import { isAddress } from "../queue/envelope.ts";
 import { parseAddress, parseParameters, replaceOwnAddress } from "./addrparse.ts";
 import { isListed, type SmtpdControls } from "./controls.ts";
 import * as replies from "./replies.ts";
@@ -114,6 +115,7 @@ export class Transaction {
   }
 
   #senderRefusal(sender: string, { user }: Client): string | null {
+    if (!isAddress(sender)) return replies.badSender();
     const { submission, controls } = this.#context;
     if (!submission) return null;
     if (user === null) return replies.wantAuth();
@@ -129,6 +131,7 @@ export class Transaction {
 
   #recipientRefusal(recipient: string, mayRelay: boolean): string | null {
     const { badrcptto, rcpthosts } = this.#context.controls;
+    if (!isAddress(recipient)) return replies.badRecipient();
     if (this.#barred) return replies.badMailFrom();
     if (isListed(badrcptto, recipient)) return replies.badRcptTo();
     if (!mayRelay && !rcpthosts.allows(recipient)) return replies.noGateway();

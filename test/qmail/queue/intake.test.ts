@@ -131,6 +131,19 @@ test("a message that was seen in todo and removed before it is announced is told
   assert.equal(entering.size, 0);
 });
 
+test("an address with a control character is refused for good, whoever brings it; a bounce goes where its message came from", async () => {
+  using made = makeQueue();
+  const bytes = formatEnvelope({ sender: "", recipients: ["v\nRSET\n@inj.example"] });
+  for (const how of ["from network", "by alias", "by uid 1000"]) {
+    const intake = new Intake(context(made.queue), { uid: 7, how }, 1);
+    await assert.rejects(intake.commit(bytes), isCode(31));
+    assert.deepEqual(made.files(), []);
+  }
+  const bounce = new Intake(context(made.queue), { uid: 7, how: "for bounce", bounce: true }, 1);
+  const { todo } = await bounce.commit(bytes);
+  assert.equal(todo.toString("latin1"), "u7\0p1\0F\0Tv\nRSET\n@inj.example\0");
+});
+
 test("a message that took more than a day is refused", async () => {
   using made = makeQueue();
   let now = 0;
