@@ -6,6 +6,7 @@
 
 import { spawn } from "node:child_process";
 import type { Writable } from "node:stream";
+import { failedAnswer, PACE } from "../checkpassword/pace.ts";
 import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { Connection, type Wire } from "../net/connection.ts";
@@ -41,10 +42,12 @@ function runSubprogram(
   words: readonly string[],
   wire: Wire,
 ): void {
+  const began = PACE.now();
   const child = spawn(program, args, { stdio: ["inherit", "inherit", "inherit", "pipe"] });
   // Paused only, Node might still read, and what follows is the program's.
   process.stdin.destroy();
-  const say = (reply: string) => {
+  const say = async (reply: string) => {
+    await failedAnswer(began);
     wire.write(reply);
     wire.end(false);
   };

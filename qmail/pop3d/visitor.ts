@@ -4,6 +4,7 @@
  */
 
 import type { Socket } from "node:net";
+import { failedAnswer, PACE, type Pace } from "../checkpassword/pace.ts";
 import type { TlsState, Wire } from "../net/connection.ts";
 import type { Guard, Guess } from "../net/login-brakes.ts";
 import { Authorization } from "./authorization.ts";
@@ -21,6 +22,8 @@ export interface VisitorContext {
   readonly canTls: boolean;
   readonly withoutTls: boolean;
   readonly guard: Guard;
+  /** For tests. */
+  readonly pace?: Pace;
   /** A connection to the login helper. */
   connect(): Socket;
   log(line: string): void;
@@ -31,8 +34,11 @@ export class Visitor {
   readonly #wire: Wire;
   readonly #authorization: Authorization;
   #backend: Socket | null = null;
-  /** The login under way. */
+  readonly #pace: Pace;
+  /** The login under way, and when it began. */
   #guess: Guess | null = null;
+  #began = 0;
+  #failed = false;
   #carrying = false;
   #bytes = 0;
   #ended = false;
@@ -40,6 +46,7 @@ export class Visitor {
   constructor(context: VisitorContext, wire: Wire) {
     this.#context = context;
     this.#wire = wire;
+    this.#pace = context.pace ?? PACE;
     this.#authorization = new Authorization(
       {
         timestamp: context.timestamp,
@@ -96,11 +103,12 @@ export class Visitor {
   }
 
   #login(login: string, password: string): void {
+    this.#began = this.#pace.now();
     const { guard, timestamp, env } = this.#context;
     const request = formatRequest({ login, password, timestamp, env });
     this.#guess = guard.guess(login);
     if (!this.#guess) this.#refuse(login, "braked");
-    else if (!request) this.#refuse(login, "refused");
+    else if (!request) void this.#fail(login, "refused");
     else this.#ask(login, request);
   }
 
@@ -115,12 +123,12 @@ export class Visitor {
     backend.write(request);
     backend.once("data", (first: Buffer) => {
       const refusal = parseAnswer(first);
-      if (refusal) this.#refuse(login, refusal);
+      if (refusal) void this.#fail(login, refusal);
       else this.#carry(login, backend, first);
     });
     backend.on("close", () => {
       if (this.#carrying) this.#end("done");
-      else if (!this.#ended) this.#refuse(login, connected ? "refused" : "temporary");
+      else void this.#fail(login, connected ? "refused" : "temporary");
     });
   }
 
@@ -141,9 +149,16 @@ export class Visitor {
     this.#wire.flow(true);
   }
 
+  async #fail(login: string, why: "refused" | "temporary"): Promise<void> {
+    if (this.#failed || this.#ended) return;
+    this.#failed = true;
+    if (why === "temporary") this.#guess?.undecided();
+    await failedAnswer(this.#began, this.#pace);
+    if (!this.#ended) this.#refuse(login, why);
+  }
+
   #refuse(login: string, why: "refused" | "braked" | "temporary"): void {
     const { session } = this.#context;
-    if (why === "temporary") this.#guess?.undecided();
     this.#context.log(log.refused(session, this.#visit(login), why));
     const reply = {
       refused: replies.refused,
