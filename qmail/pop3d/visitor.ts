@@ -8,9 +8,12 @@ import { failedAnswer, PACE, type Pace } from "../checkpassword/pace.ts";
 import type { TlsState, Wire } from "../net/connection.ts";
 import type { Guard, Guess } from "../net/login-brakes.ts";
 import { Authorization } from "./authorization.ts";
+import type { Pop3Limits } from "./limits.ts";
 import * as log from "./log.ts";
 import { formatRequest, type LoginRequest, parseAnswer } from "./login-request.ts";
 import * as replies from "./replies.ts";
+
+const LF = 10;
 
 export interface VisitorContext {
   /** Names the session in the log. */
@@ -21,6 +24,8 @@ export interface VisitorContext {
   readonly timestamp: string;
   readonly canTls: boolean;
   readonly withoutTls: boolean;
+  /** How much patience there is now. */
+  limits(): Pop3Limits;
   readonly guard: Guard;
   /** For tests. */
   readonly pace?: Pace;
@@ -52,6 +57,7 @@ export class Visitor {
         timestamp: context.timestamp,
         canTls: context.canTls,
         withoutTls: context.withoutTls,
+        limits: context.limits,
         login: (login, password) => this.#login(login, password),
         ended: (why) => this.#closed(why),
       },
@@ -68,8 +74,17 @@ export class Visitor {
   }
 
   receive(chunk: Buffer): void {
-    if (!this.#carrying) this.#authorization.receive(chunk);
-    else if (!this.#backend?.write(chunk)) this.#wire.flow(false);
+    if (!this.#carrying) {
+      this.#authorization.receive(chunk);
+      return;
+    }
+    // A byte now and then is no sign of life, a command is.
+    if (chunk.includes(LF)) this.#setTime();
+    if (!this.#backend?.write(chunk)) this.#wire.flow(false);
+  }
+
+  #setTime(): void {
+    this.#wire.allow(this.#context.limits().idleMs);
   }
 
   inputEnd(): void {
@@ -84,8 +99,17 @@ export class Visitor {
   }
 
   timeout(): void {
-    this.#authorization.timeout();
     if (this.#carrying) this.#end("timeout");
+    else this.#authorization.timeout();
+  }
+
+  /** Who has logged in may be idle for as long as the standard says. */
+  get busy(): boolean {
+    return this.#carrying;
+  }
+
+  sendAway(): void {
+    this.#authorization.sendAway();
   }
 
   secured(tls: TlsState): void {
@@ -99,7 +123,9 @@ export class Visitor {
   }
 
   drained(): void {
-    if (this.#carrying) this.#backend?.resume();
+    if (!this.#carrying) return;
+    this.#setTime();
+    this.#backend?.resume();
   }
 
   #login(login: string, password: string): void {
@@ -134,6 +160,7 @@ export class Visitor {
 
   #carry(login: string, backend: Socket, first: Buffer): void {
     this.#carrying = true;
+    this.#setTime();
     this.#guess?.right();
     const { session } = this.#context;
     this.#context.log(log.login(session, this.#visit(login)));

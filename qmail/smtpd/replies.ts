@@ -247,3 +247,23 @@ export function busy(): string {
 export function goingDown(): string {
   return "421 going down, try again later (#4.3.2)\r\n";
 }
+
+/** Errors, and commands that bring nothing forward, without a message. */
+export function tooManyErrors(): string {
+  return "421 too many errors (#4.7.0)\r\n";
+}
+
+/** The session has lasted for so long that another may have the place. */
+export function tooLong(): string {
+  return "421 this session has lasted too long, come again (#4.4.2)\r\n";
+}
+
+/** A request of HTTP, or a header field, where a command should be. */
+export function notSmtp(): string {
+  return "502 this is SMTP (#5.5.1)\r\n";
+}
+
+/** The filesystem of the queue is nearly full. */
+export function noRoom(): string {
+  return "452 no room for more mail now, try again later (#4.3.1)\r\n";
+}

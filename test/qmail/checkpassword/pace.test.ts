@@ -97,6 +97,8 @@ test("POP3 fails at the same time for who is a user and who is none", async () =
         end: () => resolve(),
         flow() {},
         startTls() {},
+        allow() {},
+        extend() {},
       };
       const env = {
         PROTO: "",
@@ -109,6 +111,7 @@ test("POP3 fails at the same time for who is a user and who is none", async () =
         {
           ...{ session: 1, ip: "192.0.2.1", env, timestamp: "", canTls: false, withoutTls: true },
           ...{ guard: NO_GUARD, pace, connect, log() {} },
+          limits: () => ({ loginMs: 1000, idleMs: 1000, maxErrors: 20 }),
         },
         wire,
       );
