@@ -2,7 +2,7 @@
 
 import type { Socket } from "node:net";
 import { Link } from "../net/link.ts";
-import type { MessId } from "../queue/fmtqfn.ts";
+import { isMessId, type MessId } from "../queue/fmtqfn.ts";
 import { programQueue } from "../queue/program-queue.ts";
 import { FRAME, parseFresh } from "../queue/protocol.ts";
 import type { Qmail } from "../queue/qmail.ts";
@@ -83,7 +83,8 @@ export class QueueClerk {
     switch (type) {
       case FRAME.fresh: {
         const fresh = parseFresh(payload);
-        this.#handlers.fresh(fresh.id, fresh.size, fresh.todo);
+        // What is none would become a path.
+        if (isMessId(fresh.id)) this.#handlers.fresh(fresh.id, fresh.size, fresh.todo);
         break;
       }
       case FRAME.scan:
