@@ -20,7 +20,12 @@ test("what is no number of a message is no message, however it was announced", a
   const [peer] = (await once(server, "connection")) as [Socket];
   const fresh: string[] = [];
   const scanned = Promise.withResolvers<void>();
-  new QueueClerk(socket, { fresh: (id) => fresh.push(id), scan: scanned.resolve, gone() {} });
+  new QueueClerk(socket, {
+    fresh: ({ id }) => fresh.push(id),
+    scan: scanned.resolve,
+    known: () => false,
+    gone() {},
+  });
   const link = new Link(peer, { frame() {}, close() {} });
   const todo = Buffer.from("u0\0p1\0Fa@b\0Tc@d\0");
   const names = [
@@ -35,9 +40,9 @@ test("what is no number of a message is no message, however it was announced", a
     "12 ",
     "x",
   ];
-  for (const id of names) link.send(FRAME.fresh, 0, formatFresh(id, 10, todo));
+  for (const id of names) link.send(FRAME.fresh, 0, formatFresh({ id, made: 1, size: 10, todo }));
   link.send(FRAME.fresh, 0, Buffer.from("no zero at all"));
-  link.send(FRAME.fresh, 0, formatFresh("4711", 10, todo));
+  link.send(FRAME.fresh, 0, formatFresh({ id: "4711", made: 1, size: 10, todo }));
   link.send(FRAME.scan, 0);
   await scanned.promise;
   assert.deepEqual(fresh, ["4711"]);
