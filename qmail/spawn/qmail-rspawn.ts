@@ -85,9 +85,9 @@ if (import.meta.main) {
   rspawn.flow = serveSpawner({
     home: ".",
     owner: ids.uid.qmailq,
-    spawn: ({ messid, made, sender, local, host, message }, done) => {
+    spawn: ({ messid, made, sender, local, host, open }, done) => {
       const fields = [messid, host, sender, `${local}@${host}`, String(made)];
-      rspawn.worker().start(fields, message, { done });
+      rspawn.worker().start(fields, open, { done });
     },
     flush: (host) => rspawn.flush(host),
     leave: () => rspawn.leave(),
