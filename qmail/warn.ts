@@ -6,7 +6,7 @@
 
 /** Characters of a line. */
 const LINE_MAX = 1000;
-/** So many lines about one subject at once, and then one in so many milliseconds. */
+/** So many lines about a subject at once, and then one in so many milliseconds. */
 const BURST = 30;
 const LINE_MS = 1000;
 /** What was left out is told of after this time, in milliseconds. */
@@ -18,8 +18,8 @@ export function oneLine(text: string): string {
   return line.replace(/[^ -~]/g, (character) => (character === "\n" ? "/" : "?"));
 }
 
-/** Lines about one subject. */
-export class Lines {
+/** Warnings about one subject, which do not get in the way of others. */
+export class Warnings {
   readonly #write: (line: string) => void;
   readonly #now: () => number;
   /** When all that was said so far will be forgiven: each line puts it off. */
@@ -27,7 +27,7 @@ export class Lines {
   #leftOut = 0;
 
   /** `now` in milliseconds, of a clock that nobody sets. */
-  constructor(write: (line: string) => void, now: () => number = () => performance.now()) {
+  constructor(write: (line: string) => void = toLog, now: () => number = () => performance.now()) {
     this.#write = write;
     this.#now = now;
   }
@@ -45,24 +45,18 @@ export class Lines {
   }
 
   #tell(): void {
-    this.#write(`... and ${this.#leftOut} more lines like these`);
+    this.#write(`... and ${this.#leftOut} more of this kind`);
     this.#leftOut = 0;
   }
 }
 
-const subjects = new Map<string, Lines>();
+function toLog(line: string): void {
+  process.stderr.write(`warning: ${process.title}: ${line}\n`);
+}
 
-/**
- * Says `text` as a warning of this process. Lines about different `subjects`, words of ours, do not get in one
- * another's way.
- */
-export function warn(text: string, subject = ""): void {
-  let lines = subjects.get(subject);
-  if (!lines) {
-    lines = new Lines((line) => {
-      process.stderr.write(`warning: ${process.title}: ${line}\n`);
-    });
-    subjects.set(subject, lines);
-  }
-  lines.say(text);
+const others = new Warnings();
+
+/** Says `text` as a warning of this process. What others can bring about as often as they like has a subject of its own. */
+export function warn(text: string): void {
+  others.say(text);
 }

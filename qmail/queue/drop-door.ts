@@ -10,6 +10,7 @@ import type { Server, Socket } from "node:net";
 import { QQ } from "../exit.ts";
 import { heard } from "../net/frames.ts";
 import { Link } from "../net/link.ts";
+import { Warnings } from "../warn.ts";
 import { FRAME, FROM_LOCAL, formatResult } from "./protocol.ts";
 import { codeOf } from "./trouble.ts";
 
@@ -32,6 +33,7 @@ export interface DropTaker {
 
 export class DropDoor {
   readonly #taker: DropTaker;
+  readonly #warnings = new Warnings();
   #look: NodeJS.Timeout | null = null;
   #lookedMs = 0;
 
@@ -75,7 +77,7 @@ export class DropDoor {
     try {
       await this.#taker.takeDrop(name, qp);
     } catch (error) {
-      code = codeOf(error, "drop");
+      code = codeOf(error, this.#warnings);
     }
     return formatResult(code, qp);
   }

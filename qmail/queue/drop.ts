@@ -24,7 +24,7 @@ import { crc32 } from "node:zlib";
 import { QQ } from "../exit.ts";
 import { fsPath } from "../files/bytes.ts";
 import type { Ids } from "../ids.ts";
-import { warn } from "../warn.ts";
+import { Warnings } from "../warn.ts";
 import { DropMemory } from "./drop-memory.ts";
 import { Intake, type IntakeContext, type Queued, QueueError, type Source } from "./intake.ts";
 import { DROP_DIRECTORY, DROP_NAME, ENVELOPE_MAX, OSSIFIED_SECONDS } from "./protocol.ts";
@@ -95,6 +95,7 @@ export class Drops {
   readonly #ids: Ids;
   readonly #directory: string;
   readonly #memory = new DropMemory();
+  readonly #warnings = new Warnings();
   /** The last files taken in: one asked for twice (at start, by name and by reading) counts once. */
   readonly #taken = new Map<string, Promise<void>>();
 
@@ -153,7 +154,7 @@ export class Drops {
     } catch (error) {
       if (!this.#memory.isStuck(name, stat)) {
         const reason = (error as Error).message;
-        warn(`cannot remove ${quote(name)}, which is in the queue: ${reason}`, "drop");
+        this.#warnings.say(`cannot remove ${quote(name)}, which is in the queue: ${reason}`);
       }
       // Tried again at the next look, and never copied again meanwhile.
       this.#memory.stick(name, stat);
@@ -169,11 +170,11 @@ export class Drops {
     let seen = 0;
     for (const name of readdirSync(this.#directory, "latin1")) {
       const trouble = await this.#look(name, nextQp);
-      if (trouble !== null && ++told <= TOLD_MAX) warn(trouble, "drop");
+      if (trouble !== null && ++told <= TOLD_MAX) this.#warnings.say(trouble);
       // Others have their turn, however many names there are.
       if (++seen % NAMES_A_TURN === 0) await new Promise(setImmediate);
     }
-    if (told > TOLD_MAX) warn(`${told - TOLD_MAX} more in drop cannot be taken in`, "drop");
+    if (told > TOLD_MAX) this.#warnings.say(`${told - TOLD_MAX} more in drop cannot be taken in`);
   }
 
   /** Takes in the file `name`, or removes it when it is old and will never be a message. Resolves with what is to be told. */

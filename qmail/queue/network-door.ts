@@ -8,7 +8,7 @@ import type { Server, Socket } from "node:net";
 import { QQ } from "../exit.ts";
 import { type Handlers, heard } from "../net/frames.ts";
 import { Link, Refusal } from "../net/link.ts";
-import { warn } from "../warn.ts";
+import { Warnings } from "../warn.ts";
 import type { Intake, Source } from "./intake.ts";
 import { ENVELOPE_MAX, FRAME, FROM_NETWORK, formatResult } from "./protocol.ts";
 import { codeOf } from "./trouble.ts";
@@ -39,6 +39,7 @@ interface Incoming {
 
 /** What all who come through a door have under way together. */
 class Room {
+  readonly warnings = new Warnings();
   messages = 0;
   envelopes = 0;
 }
@@ -117,7 +118,7 @@ export class Putting {
     try {
       await message.intake.commit(Buffer.concat(message.envelope));
     } catch (error) {
-      code = codeOf(error, "messages");
+      code = codeOf(error, this.#room.warnings);
     }
     this.#over(message);
     this.#link().send(FRAME.result, id, formatResult(code, message.qp));
@@ -151,7 +152,9 @@ export class NetworkDoor {
       hears: heard(FROM_NETWORK, putting.handlers),
       close: (error) => {
         if (error instanceof Refusal) {
-          warn(`ended the link to a network daemon, which said ${error.message}`, "daemons");
+          this.#room.warnings.say(
+            `ended the link to a network daemon, which said ${error.message}`,
+          );
         }
         putting.gone();
       },

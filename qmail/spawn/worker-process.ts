@@ -5,7 +5,7 @@ import { closeSync, readSync } from "node:fs";
 import type { Socket } from "node:net";
 import { heard } from "../net/frames.ts";
 import { Link, Refusal } from "../net/link.ts";
-import { warn } from "../warn.ts";
+import { Warnings } from "../warn.ts";
 import type { Flow } from "./protocol.ts";
 import type { Report, WorkReport } from "./report.ts";
 import { FROM_WORKER, formatOrder, PIECE, WORK } from "./worker-protocol.ts";
@@ -56,6 +56,8 @@ export type Opener = () => OpenMessage | Report;
 const FRAME_MS = 30_000;
 /** One that has nothing to do and was told to go has gone after this time, in milliseconds, or is killed. */
 const LEAVE_MS = 10_000;
+
+const warnings = new Warnings();
 
 export class WorkerProcess {
   readonly #child: ChildProcess;
@@ -186,7 +188,7 @@ export class WorkerProcess {
     this.#unsaid.length = 0;
     if (error instanceof Refusal) {
       const uid = owner?.uid ?? process.getuid?.();
-      warn(`ended the worker of uid ${uid}, which said ${error.message}`, "workers");
+      warnings.say(`ended the worker of uid ${uid}, which said ${error.message}`);
       // It does what no worker of ours does, and nobody speaks to it any more.
       this.#child.kill("SIGKILL");
     }
