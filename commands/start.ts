@@ -133,18 +133,23 @@ function notUp(
 ): CommandError {
   const missing = services.filter(({ state }) => state !== "up");
   // Without the mail system the doors have not been tried.
-  const failed = missing.filter(({ name }) => name === MAIL_SYSTEM);
-  const [first, ...others] = failed.length > 0 ? failed : missing;
-  const names = [first, ...others].map((each) => each?.name).join(" and ");
-  const dying = [first, ...others].some((each) => each && keepsDying(each));
-  const verb = others.length > 0 ? "do not start" : "does not start";
-  return new CommandError(`${names} ${verb}${dying ? ": it keeps dying" : ""}`, {
-    hints: [...[first, ...others].flatMap((each) => lastWords(home, each?.name ?? "")), end],
+  const mail = missing.filter(({ name }) => name === MAIL_SYSTEM);
+  const failed = mail.length > 0 ? mail : missing;
+  const dying = failed.some(keepsDying);
+  const names = failed.map(({ name }) => name);
+  const message =
+    names.length > 1
+      ? `${names.join(" and ")} do not start`
+      : `${names[0]} does not start${dying ? ": it keeps dying" : ""}`;
+  return new CommandError(message, {
+    hints: [...names.flatMap((name) => lastWords(home, name)), end],
   });
 }
 
 function lastWords(home: string, service: string): string[] {
-  const said = tailLog(home, { service, lines: LOG_LINES }).map(({ text }) => `  ${text}`);
+  const lines = tailLog(home, { service, lines: LOG_LINES }).map(({ text }) => `  ${text}`);
+  // One that keeps dying says the same each time.
+  const said = [...new Set(lines)];
   return said.length > 0 ? [`the last words of ${service}:`, ...said] : [];
 }
 

@@ -117,33 +117,42 @@ function logTrouble({ silent: seconds, trouble }: LogsStatus): string[] {
 }
 
 function unsupervised(home: string, running: Account): Report {
-  const none = running.services.length === 0;
-  const hidden = !seesAll(home);
-  const coming = running.supervisor !== null || running.helpers.length > 0;
+  const services = leftServices(running);
+  const trouble = seesAll(home)
+    ? []
+    : ["What may run all the same is not for you to see: run it as root."];
+  if (running.supervisor || running.helpers.length > 0) {
+    trouble.push("A supervisor is just coming or going.");
+  } else if (services.length > 0) {
+    trouble.push(
+      "Nobody starts them again. To begin anew: qmailctl start. To end them: qmailctl stop",
+    );
+  }
   return {
-    headline: `The mail server in ${home} is not running.`,
+    headline:
+      services.length > 0
+        ? `The supervisor in ${home} has died; its services still run.`
+        : `The mail server in ${home} is not running.`,
     response: null,
-    services: running.services.map(({ service }) => left(running, service)),
-    trouble: [
-      ...(none ? [] : ["These run without a supervisor. To end them: qmailctl stop"]),
-      ...(hidden
-        ? ["What may run without a supervisor is not for you to see: run it as root."]
-        : []),
-      ...(coming ? ["A supervisor is just coming or going."] : []),
-    ],
+    services,
+    trouble,
     exitCode: NOT_RUNNING,
   };
 }
 
 function silent(home: string, running: Account): Report {
-  const { supervisor, services } = running;
   return {
-    headline: `The supervisor in ${home} does not answer (pid ${supervisor?.pid ?? "unknown"}).`,
+    headline: `The supervisor in ${home} does not answer (pid ${running.supervisor?.pid ?? "unknown"}).`,
     response: null,
-    services: services.map(({ service }) => left(running, service)),
-    trouble: ["It is paused, or hangs. These run all the same. To end all: qmailctl stop"],
+    services: leftServices(running),
+    trouble: ["It is paused, or hangs. Its services still run. To end all of it: qmailctl stop"],
     exitCode: EXIT.soft,
   };
+}
+
+/** In the order of a supervisor. */
+function leftServices(running: Account): ServiceReport[] {
+  return running.services.toReversed().map(({ service }) => left(running, service));
 }
 
 /** A service of which no supervisor tells. */

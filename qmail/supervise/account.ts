@@ -116,33 +116,33 @@ const UNSEEN: Held = { name: "", locked: false };
 function heldBy(pid: number, files: ReadonlyMap<string, string>): Held | null {
   let lock: Held | null = null;
   let service: Held | null = null;
-  const fds = descriptors(pid);
-  if (fds === null) return UNSEEN;
-  for (const fd of fds) {
-    const name = nameOf(`/proc/${pid}/fd/${fd}`, files);
-    if (name === null) continue;
-    const { locked, both } = descriptorInfo(`/proc/${pid}/fdinfo/${fd}`);
-    // The file may be open twice, with the lock and without.
-    if (name === HELPER && !lock?.locked) lock = { name, locked };
-    // Who only reads a FIFO, or only writes to it, has opened it himself: the supervisor hands out both.
-    if (name !== HELPER && both) service = { name, locked: false };
+  try {
+    for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+      const name = nameOf(`/proc/${pid}/fd/${fd}`, files);
+      if (name === null) continue;
+      const { locked, both } = descriptorInfo(`/proc/${pid}/fdinfo/${fd}`);
+      // The file may be open twice, with the lock and without.
+      if (name === HELPER && !lock?.locked) lock = { name, locked };
+      // Who only reads a FIFO, or only writes to it, has opened it himself: the supervisor hands out both.
+      if (name !== HELPER && both) service = { name, locked: false };
+    }
+  } catch (error) {
+    // Or it has gone meanwhile.
+    if (isForbidden(error)) return UNSEEN;
   }
   return lock ?? service;
 }
 
-/** Null when we may not look. */
-function descriptors(pid: number): string[] | null {
-  try {
-    return readdirSync(`/proc/${pid}/fd`);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EACCES" ? null : [];
-  }
+function isForbidden(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "EACCES";
 }
 
+/** Throws when we may not look. */
 function nameOf(path: string, files: ReadonlyMap<string, string>): string | null {
   try {
     return files.get(key(statSync(path))) ?? null;
-  } catch {
+  } catch (error) {
+    if (isForbidden(error)) throw error;
     // Closed meanwhile.
     return null;
   }

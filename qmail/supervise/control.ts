@@ -30,7 +30,7 @@ export interface ServiceStatus {
 export interface LogsStatus {
   /** Null between two. */
   readonly pid: number | null;
-  /** Seconds that it has not answered, when it hangs; 0 otherwise. */
+  /** Seconds that it has not answered, when it should have; 0 otherwise. */
   readonly silent: number;
   /** Why it cannot write; "" when it can. */
   readonly trouble: string;
@@ -61,7 +61,7 @@ export class NotRunningError extends Error {}
 export class SilentError extends Error {}
 
 /** What is answered at once is waited for so long. */
-const SILENT_MS = 10_000;
+const SILENT_MS = 5000;
 
 /**
  * Asks the supervisor of the installation in `home`. Rejects with NotRunningError when there is none,

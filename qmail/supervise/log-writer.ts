@@ -53,7 +53,9 @@ export class LogWriter {
   }
 
   get status(): LogsStatus {
-    const since = this.#silentSince;
+    // Before it is killed for that, too.
+    const late = this.#unanswered > 1 && this.#allowed === UNANSWERED_MAX;
+    const since = this.#silentSince ?? (late ? this.#answeredAt : null);
     return {
       pid: this.#child?.pid ?? null,
       silent: since === null ? 0 : Math.round((performance.now() - since) / 1000),
@@ -112,13 +114,14 @@ export class LogWriter {
 
   #answered(child: ChildProcess, said: string): void {
     if (this.#child !== child) return;
+    const { silent } = this.status;
+    const hung = this.#silentSince !== null;
     this.#unanswered = 0;
     this.#allowed = UNANSWERED_MAX;
     this.#answeredAt = performance.now();
-    this.#trouble = said.trimEnd().split("\n").at(-1) ?? "";
-    if (this.#silentSince === null) return;
-    this.#context.again(this.status.silent);
     this.#silentSince = null;
+    this.#trouble = said.trimEnd().split("\n").at(-1) ?? "";
+    if (hung) this.#context.again(silent);
   }
 
   #gone(child: ChildProcess): void {
