@@ -115,11 +115,11 @@ function launch(home: string, foreground: boolean): Launched {
 async function ready(home: string, { child, errors }: Launched): Promise<Response> {
   const began = performance.now();
   for (let left = READY_MS; left > 0; left = READY_MS - (performance.now() - began)) {
+    // Looked at before we ask: another start may be faster, and its supervisor answers before ours leaves.
+    const { exitCode, signalCode } = child;
     const response = await askSupervisor(home, { type: "wait", timeout: READY_MS });
     if (response) return response;
-    // Another start was faster: wait for its supervisor.
-    if (child.signalCode !== null) break;
-    if (child.exitCode !== null && child.exitCode !== EXIT_BUSY) break;
+    if (signalCode !== null || (exitCode !== null && exitCode !== EXIT_BUSY)) break;
     await sleep(LOOK_MS);
   }
   throw new CommandError(`the supervisor did not start: ${errors() || "it said nothing"}`);

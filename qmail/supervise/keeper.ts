@@ -18,6 +18,14 @@ import { silence } from "./silence.ts";
 /** Also the brake for a supervisor that cannot live. */
 const AGAIN_SECONDS = 1;
 
+/** To the next supervisor: the keeper has started it. */
+export const KEPT = "--kept";
+/**
+ * The lock file, by which the keeper is known (account.ts), and the next supervisor while it is loaded. It closes it when
+ * it has the lock: its services would have it, too.
+ */
+export const KEEPERS_FD = 3;
+
 /** The next supervisor has our standard output: we read there what it says, or that it has died without a word. */
 const SCRIPT = `read end
 while :; do
@@ -29,19 +37,20 @@ export class Keeper {
   readonly #home: string;
   #child: ChildProcess | null = null;
   #again: NodeJS.Timeout | undefined;
+  #ended = false;
 
   constructor(home: string) {
     this.#home = home;
   }
 
   start(): void {
-    const supervise = [process.execPath, programPath("supervise/supervise"), this.#home];
+    if (this.#ended) return;
+    const supervise = [process.execPath, programPath("supervise/supervise"), this.#home, KEPT];
     const lockFile = openSync(LOCK_FILE, "r");
     const child = spawn("/bin/sh", ["-c", SCRIPT, "qmail-keeper", ...supervise], {
       argv0: "qmail-keeper",
       cwd: this.#home,
       detached: true,
-      // By the last it is known (account.ts).
       stdio: ["pipe", "ignore", "ignore", lockFile],
     });
     closeSync(lockFile);
@@ -55,6 +64,7 @@ export class Keeper {
   }
 
   async end(): Promise<void> {
+    this.#ended = true;
     const child = this.#child;
     this.#child = null;
     clearTimeout(this.#again);

@@ -1,13 +1,14 @@
 /**
- * The supervisor: `supervise HOME [--alone]`. Starts the services of HOME/service and the process that writes
+ * The supervisor: `supervise HOME [--alone|--kept]`. Starts the services of HOME/service and the process that writes
  * their logs, starts again what dies, and stops everything in order.
  *
  * Its death ends nothing: the services go on, and the next supervisor, which the keeper starts, ends
  * them in order and starts its own (keeper.ts, account.ts, ending.ts). What they say meanwhile waits in
- * their FIFOs. `--alone` means without keeper, for those who have a supervisor for the supervisor.
+ * their FIFOs. `--alone` means without keeper, for those who have a supervisor for the supervisor;
+ * `--kept`, that the keeper has started us.
  */
 
-import { chmodSync, existsSync, openSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, openSync, readdirSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { EXIT } from "../exit.ts";
 import { LockBusyError, lockWaiting } from "../files/lock.ts";
@@ -22,7 +23,7 @@ import {
 } from "./control.ts";
 import { endHelpers, endServices } from "./ending.ts";
 import { Listener, openFifo } from "./fifo.ts";
-import { Keeper, releaseKeeper } from "./keeper.ts";
+import { KEEPERS_FD, KEPT, Keeper, releaseKeeper } from "./keeper.ts";
 import { LogWriter } from "./log-writer.ts";
 import { READY_LINE } from "./ready.ts";
 import { Service } from "./service.ts";
@@ -84,6 +85,7 @@ class Supervisor {
       process.on(signal, () => void this.stop());
     }
     await this.#listen();
+    if (this.#stopping) return;
     // Who has started us asks from now on.
     silence(2);
     const left = account(".");
@@ -257,9 +259,9 @@ function serviceNames(): string[] {
   return [...first, ...names.filter((name) => name !== MAIL_SYSTEM)];
 }
 
-async function main([home, alone]: readonly string[]): Promise<void> {
+async function main([home, by]: readonly string[]): Promise<void> {
   if (home === undefined) {
-    process.stderr.write("supervise: usage: supervise HOME [--alone]\n");
+    process.stderr.write("supervise: usage: supervise HOME [--alone|--kept]\n");
     process.exit(EXIT.hard);
   }
   process.chdir(home);
@@ -271,7 +273,8 @@ async function main([home, alone]: readonly string[]): Promise<void> {
     releaseKeeper("busy");
     process.exit(EXIT_BUSY);
   }
-  await new Supervisor(alone === "--alone" ? null : new Keeper(home)).run();
+  if (by === KEPT) closeSync(KEEPERS_FD);
+  await new Supervisor(by === "--alone" ? null : new Keeper(home)).run();
 }
 
 if (import.meta.main) {

@@ -72,6 +72,11 @@ test("the supervisor and its successors killed before they have done anything: a
   await killLine(site, supervisor as number, 3);
   await until(async () => (await statusOf(site)).running, "a supervisor is back");
   await delivers(site, 1);
+  // What a successor starts is known as what the first has started.
+  for (const title of ["qmail-send", "qmail-queue", "qmail-lspawn", "splogger", "qmail-smtpd"]) {
+    const [pid] = pidsOf(site, title);
+    assert.ok(pidsOfStatus(await statusOf(site)).includes(pid as number), title);
+  }
 
   const again = (await statusOf(site)).supervisor as number;
   await killLine(site, again, 1);
