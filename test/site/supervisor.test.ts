@@ -58,7 +58,7 @@ async function killLine(site: Site, pid: number, successors: number): Promise<vo
       return !killed.has(each) && /supervise\/supervise|^qmail-supervise/.test(title);
     });
     const shell = next !== undefined && /^qmail-keeper/.test(processInfo(next)?.title ?? "");
-    if (next === undefined || shell) await sleep(2);
+    if (next === undefined || shell) await sleep(10);
     else {
       process.kill(next, "SIGKILL");
       killed.add(next);
