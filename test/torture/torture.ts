@@ -1,5 +1,6 @@
 /**
- * `npm run torture [-- --quick | --minutes N] [--seed N]`: proves by trying that nothing accepted is lost.
+ * `npm run torture [-- --quick | --minutes N] [--seed N]`: proves by trying that nothing accepted is lost,
+ * and that nobody gets what was not for him. With --orders only floods in which things are done in another order.
  *
  * Kills every process at its file operations in turn, builds the trees that power cuts may leave, starts
  * the real system on each, and checks the law of qmail/INTERNALS.md. The last line says what was tried;
@@ -11,6 +12,7 @@ import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import type { Filesystem } from "./disk.ts";
 import { type KillResult, killHarness } from "./kill.ts";
+import { ORDER_ARGS, ORDER_USAGE, ordersMode, parseOrders } from "./order-run.ts";
 import { type PowerCutResult, powerCutHarness, SHM } from "./powercut.ts";
 import { compile } from "./site.ts";
 
@@ -46,16 +48,26 @@ async function main(args: readonly string[]): Promise<number> {
       quick: { type: "boolean", default: false },
       minutes: { type: "string", default: String(DEFAULT_MINUTES) },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
+      orders: { type: "boolean", default: false },
+      ...ORDER_ARGS,
     },
   });
   const seed = Number(values.seed);
   const minutes = Number(values.minutes);
-  if (!Number.isInteger(seed) || !(minutes > 0)) {
+  const orders = parseOrders(values);
+  if (!Number.isInteger(seed) || !(minutes > 0) || !orders) {
     process.stderr.write("torture: usage: torture [--quick | --minutes N] [--seed N]\n");
+    process.stderr.write(
+      `       torture --orders [--quick | --minutes N] [--seed N] ${ORDER_USAGE}\n`,
+    );
     return 2;
   }
   say(`seed ${seed}`);
   using build = compile();
+  if (values.orders) {
+    const seconds = values.quick ? 0 : minutes * 60;
+    return ordersMode({ build, seed, seconds, settings: orders, say });
+  }
   const totals: Totals = {
     operations: 0,
     crashes: 0,
