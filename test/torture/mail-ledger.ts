@@ -45,6 +45,9 @@ export interface Verdict {
   bounced: number;
   /** Tokens of messages of which something is lost. */
   readonly lostTokens: string[];
+  /** Of those that came twice, and of those that came though refused. */
+  readonly twiceTokens: string[];
+  readonly unaskedTokens: string[];
   /** What was wrong with copies: some of it, in words. */
   readonly complaints: string[];
 }
@@ -181,6 +184,8 @@ export class MailLedger {
       unasked: 0,
       bounced: 0,
       lostTokens: [],
+      twiceTokens: [],
+      unaskedTokens: [],
       complaints: [...this.#complaints],
     };
     for (const entry of this.#entries.values()) judge(entry, verdict);
@@ -200,8 +205,13 @@ function judge(entry: Entry, verdict: Verdict): void {
     verdict.lost++;
     verdict.lostTokens.push(token);
   }
-  verdict.duplicates += copies.reduce((sum, count) => sum + Math.max(0, count - 1), 0);
-  if (answer === "refused" && copies.some((count) => count > 0)) verdict.unasked++;
+  const more = copies.reduce((sum, count) => sum + Math.max(0, count - 1), 0);
+  verdict.duplicates += more;
+  if (more > 0) verdict.twiceTokens.push(token);
+  if (answer === "refused" && copies.some((count) => count > 0)) {
+    verdict.unasked++;
+    verdict.unaskedTokens.push(token);
+  }
   if (!ended && bounced.some((told) => told === 1)) verdict.bounced++;
 }
 

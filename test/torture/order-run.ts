@@ -96,6 +96,8 @@ export function newOrderTotals(): OrderTotals {
     unasked: 0,
     bounced: 0,
     lostTokens: [],
+    twiceTokens: [],
+    unaskedTokens: [],
     complaints: [],
     reused: 0,
     stuck: 0,

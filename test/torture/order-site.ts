@@ -24,6 +24,8 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { networkQueue } from "../../qmail/queue/network-queue.ts";
+import { LOCAL_SOCKET } from "../../qmail/queue/protocol.ts";
 import { freePort } from "../site/_site.ts";
 import { HOST } from "./letters.ts";
 import { stamp } from "./order-hooks.ts";
@@ -103,6 +105,14 @@ export class OrderSite {
     this.#wanted = true;
     this.#running = this.#supervise();
     await this.#startSmtpd();
+  }
+
+  /** Resolves when the queue can be reached. */
+  async open(): Promise<void> {
+    const queue = networkQueue(this.home);
+    await queue.connect();
+    queue.end();
+    while (!existsSync(join(this.home, LOCAL_SOCKET))) await sleep(5);
   }
 
   async #startSmtpd(): Promise<void> {

@@ -126,6 +126,7 @@ async function flood(
   const chance = new Chance(seed);
   const { home, port } = site;
   const note = (text: string) => site.note(text);
+  await site.open();
   const clients = new Flood({ ...options, home, port, seed, ledger, note });
   const foreign = new ForeignQueue(site, ledger, chance);
   const administrator = new Administrator(site, ledger, chance);
@@ -210,7 +211,9 @@ function keep(site: OrderSite, { verdict }: Found): string {
   const wrong = verdict.complaints.flatMap(
     (text) => /(?:person|sender|sent): (\S+)/.exec(text)?.[1] ?? [],
   );
-  for (const token of new Set([...verdict.lostTokens.slice(0, 5), ...wrong.slice(0, 5)])) {
+  const { lostTokens, twiceTokens, unaskedTokens } = verdict;
+  const some = [lostTokens, wrong, twiceTokens, unaskedTokens].flatMap((all) => all.slice(0, 5));
+  for (const token of new Set(some)) {
     writeFileSync(join(kept, `story-${token}`), story(trace, token));
   }
   return kept;

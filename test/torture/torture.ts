@@ -66,7 +66,7 @@ async function main(args: readonly string[]): Promise<number> {
   using build = compile();
   if (values.orders) {
     const seconds = values.quick ? 0 : minutes * 60;
-    return ordersMode({ build, seed, seconds, settings: orders, say });
+    return await ordersMode({ build, seed, seconds, settings: orders, say });
   }
   const totals: Totals = {
     operations: 0,
