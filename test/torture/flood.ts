@@ -13,6 +13,8 @@ export interface FloodOptions {
   readonly port: number;
   readonly seed: number;
   readonly clients: number;
+  /** A client waits for up to so many milliseconds before its next message: some come while all others wait. */
+  readonly pauseMs: number;
   /** Recipients of a post to a list; 0: no lists. */
   readonly list: number;
   readonly listMs: number;
@@ -74,7 +76,8 @@ export class Flood {
         ok = smtp !== null && (await this.#send(smtp, post, mannersOf(chance)));
         if (count % MESSAGES_MAX === 0 && smtp?.gone === false) await smtp.quit();
       }
-      if (!ok) await sleep(REFUSED_MS);
+      const pause = chance.below(this.#options.pauseMs + 1);
+      if (!ok || pause > 0) await sleep(Math.max(pause, ok ? 0 : REFUSED_MS));
     }
     if (smtp?.gone === false) await smtp.quit();
   }

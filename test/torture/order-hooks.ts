@@ -152,6 +152,7 @@ export function hookOrders(site: string, plan: OrderPlan, role: string): void {
   const table = fs as unknown as Record<string, AnyFunction>;
   const promises = fs.promises as unknown as Record<string, AnyFunction>;
   const files = hookDescriptors(director, table);
+  hookWrites(director, table, files);
   for (const name of [...SYNCS, ...NAMED]) {
     // biome-ignore lint/suspicious/noExplicitAny: arguments of node:fs functions
     const turnOf = (args: any[], pooled: boolean): Turn | null => {
@@ -226,11 +227,49 @@ function hookPromise(promises: Record<string, AnyFunction>, name: string, hook: 
   };
 }
 
+/** Has the trace say whose text and whose envelope are written where. */
+function hookWrites(
+  director: Director,
+  table: Record<string, AnyFunction>,
+  files: Map<number, string>,
+): void {
+  const link = table.linkSync as AnyFunction;
+  table.linkSync = (from, to) => {
+    link(from, to);
+    const [old, now] = [director.path(from), director.path(to)];
+    // A mess file gets its number.
+    if (!old?.startsWith("queue/pid/") || !now) return;
+    for (const [fd, path] of files) if (path === old) files.set(fd, now);
+  };
+  for (const name of ["writeSync", "writevSync"]) {
+    const write = table[name] as AnyFunction;
+    table[name] = (fd, what, ...rest) => {
+      const path = files.get(fd as number);
+      const token = path && tokenOf(Array.isArray(what) ? what : [what]);
+      if (token) director.note(`write =${token}`, { path, before: 0, after: 0, error: null });
+      return write(fd, what, ...rest);
+    };
+  }
+}
+
+/** Whose text or envelope that is; the beginning of it is enough. */
+function tokenOf(parts: readonly unknown[]): string | undefined {
+  for (const part of parts) {
+    const text =
+      part instanceof Uint8Array
+        ? Buffer.from(part.buffer, part.byteOffset, Math.min(part.length, 1000)).toString("latin1")
+        : "";
+    const token = /X-Token: (\S+)|Ffrom-(\S+?)@/.exec(text);
+    if (token) return token[1] ?? token[2];
+  }
+  return undefined;
+}
+
 /** Keeps the paths of open files, and has creations fail. */
 function hookDescriptors(
   director: Director,
   table: Record<string, AnyFunction>,
-): ReadonlyMap<number, string> {
+): Map<number, string> {
   const files = new Map<number, string>();
   const open = table.openSync as AnyFunction;
   table.openSync = (path, flags, ...rest) => {

@@ -6,6 +6,7 @@ import type { Build } from "./site.ts";
 /** Options of the command line: numbers that a round takes in place of its own. */
 const NUMBERS = {
   clients: "clients",
+  "pause-ms": "pauseMs",
   trigger: "trigger",
   list: "list",
   "list-ms": "listMs",
@@ -69,6 +70,9 @@ const KINDS: Readonly<Record<string, Partial<OrderOptions>>> = {
   all: { holds: 30, failures: 50, actions: 2, kills: true, clock: true, foreign: 2, list: 100 },
 };
 
+/** In these rounds there are more clients, which take their time. */
+const PATIENT = { clients: 200, pauseMs: 400 };
+
 /** The short form: seconds of its flood. */
 const QUICK_SECONDS = 12;
 
@@ -115,7 +119,7 @@ export async function orderRound(
 ): Promise<void> {
   const kinds = Object.entries(KINDS);
   const [name, kind] = kinds[number % kinds.length] as (typeof kinds)[number];
-  const options = { ...CALM, ...kind, ...settings.own };
+  const options = { ...CALM, ...PATIENT, ...kind, ...settings.own };
   const result = await ordersRound({ build, seed: seed + number, options, say });
   add(totals, result);
   say(`orders, ${name}: ${describe(result)}`);
@@ -127,7 +131,7 @@ export async function quickOrders(
   totals: OrderTotals,
 ): Promise<void> {
   const all = { holds: 40, foreign: 5, actions: 3, list: 300, seconds: QUICK_SECONDS };
-  const options = { ...CALM, ...all, ...settings.own };
+  const options = { ...CALM, ...PATIENT, ...all, ...settings.own };
   const result = await ordersRound({ build, seed, options, say });
   add(totals, result);
   say(`orders: ${describe(result)}`);

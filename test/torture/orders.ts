@@ -23,6 +23,8 @@ export interface OrderOptions {
   /** The flood lasts so long. */
   readonly seconds: number;
   readonly clients: number;
+  /** From one message of a client to its next: up to so many milliseconds. */
+  readonly pauseMs: number;
   /** So often a second the trigger is pulled. */
   readonly trigger: number;
   /** Recipients of a list, and from post to post. */
@@ -46,6 +48,7 @@ export interface OrderOptions {
 export const CALM: OrderOptions = {
   seconds: 20,
   clients: 60,
+  pauseMs: 0,
   trigger: 10,
   list: 0,
   listMs: 1000,
@@ -144,7 +147,7 @@ async function flood(
   await Promise.all(others.map((other) => other.end()));
   await disturber.settle();
   await clients.end();
-  await administrator.release();
+  if (options.actions > 0) await administrator.release();
   say(`${ledger.accepted} accepted, ${ledger.refused} refused; draining`);
   return { acts: administrator.done, disturbances: disturber.count };
 }
@@ -222,21 +225,33 @@ function keep(site: OrderSite, { verdict }: Found): string {
 /** How far around a message its number's other owners belong to its story, in milliseconds. */
 const AROUND_MS = 8000;
 
-/** All that happened with the number of the message `token` at about that time. */
+/** All that happened with the numbers of the message `token` at about that time. */
 function story(trace: readonly string[], token: string): string {
-  const own = new RegExp(
-    `\\b(to|from)-${token.replace(".", "\\.")}[.@]|harness ${token} |=${token}\\b`,
-  );
+  const name = token.replace(".", "\\.");
+  const own = new RegExp(`\\b(to|from)-${name}[.@]|harness ${name} |=${name}\\b`);
   const lines = trace.filter((line) => own.test(line));
   const times = lines.map((line) => Number.parseFloat(line)).filter((time) => time > 0);
-  const [first = 0, last = 0] = [Math.min(...times), Math.max(...times)];
-  const ids = new Set(lines.flatMap((line) => /\bmsg (\d+)/.exec(line)?.[1] ?? []));
+  const [first, last] = [Math.min(...times) - AROUND_MS, Math.max(...times) + AROUND_MS];
+  const ids = new Set(lines.flatMap((line) => numberOf(line) ?? []));
   const numbers = [...ids].map((id) => new RegExp(`\\b${id}\\b`));
-  const all = trace.filter((line) => {
+  // Deliveries have numbers of their own, by which their reports are found.
+  const deliveries = new Set<string>();
+  const belongs = (line: string) => {
     const time = Number.parseFloat(line);
-    if (!(time > first - AROUND_MS && time < last + AROUND_MS)) return false;
-    return own.test(line) || line.includes("SIG") || numbers.some((number) => number.test(line));
-  });
-  const sorted = all.sort((a, b) => Number.parseFloat(a) - Number.parseFloat(b));
-  return `${token}: numbers ${[...ids].join(" ")}\n${sorted.join("\n")}\n`;
+    if (!(time > first && time < last)) return false;
+    const delivery = /\bdelivery (\d+):/.exec(line)?.[1] ?? "";
+    const ours = own.test(line) || numbers.some((number) => number.test(line));
+    if (ours && delivery !== "") deliveries.add(delivery);
+    return ours || line.includes(" SIG") || deliveries.has(delivery);
+  };
+  const sorted = [...trace].sort((a, b) => Number.parseFloat(a) - Number.parseFloat(b));
+  return `${token}: numbers ${[...ids].join(" ")}\n${sorted.filter(belongs).join("\n")}\n`;
+}
+
+/** A message's number in a line of the trace. */
+const NUMBER = /\bmsg (\d+)|\/(?:mess\/\d+|intd|todo)\/(\d+)/;
+
+function numberOf(line: string): string | undefined {
+  const match = NUMBER.exec(line);
+  return match?.[1] ?? match?.[2];
 }
