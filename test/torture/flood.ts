@@ -15,6 +15,8 @@ export interface FloodOptions {
   readonly clients: number;
   /** A client waits for up to so many milliseconds before its next message: some come while all others wait. */
   readonly pauseMs: number;
+  /** So many of a hundred messages have a recipient who has to wait. */
+  readonly waits: number;
   /** Recipients of a post to a list; 0: no lists. */
   readonly list: number;
   readonly listMs: number;
@@ -66,6 +68,7 @@ export class Flood {
       const post = makePost(token, {
         count: 1 + chance.below(RECIPIENTS_MAX),
         size: sizeOf(chance),
+        waits: chance.below(100) < this.#options.waits,
       });
       const door = chance.below(10);
       let ok: boolean;

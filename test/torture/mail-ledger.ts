@@ -54,12 +54,17 @@ export interface Verdict {
 
 const SENDER = "from";
 const BOX = "to";
+/** A recipient who cannot have it at once. */
+const LATE_BOX = "wait";
 const MARK = "X-Token: ";
 const BOUNCE = "Hi. This is the qmail-send program at";
 const COMPLAINTS_MAX = 40;
 
-/** A message of about `size` bytes to `count` recipients. */
-export function makePost(token: string, { count, size }: { count: number; size: number }): Post {
+/** A message of about `size` bytes to `count` recipients; the first of them may have to wait for it. */
+export function makePost(
+  token: string,
+  { count, size, waits = false }: { count: number; size: number; waits?: boolean },
+): Post {
   const head = `${MARK}${token}\nSubject: order\n\n`;
   const line = `${`${token} `.padEnd(70, "abcdefghijklmnopqrstuvwxyz")}\n`;
   const lines = Math.max(1, Math.floor((size - head.length) / line.length));
@@ -70,7 +75,10 @@ export function makePost(token: string, { count, size }: { count: number; size: 
   return {
     token,
     sender: `${SENDER}-${token}@${HOST}`,
-    recipients: Array.from({ length: count }, (_, at) => `${BOX}-${token}.${at}@${HOST}`),
+    recipients: Array.from(
+      { length: count },
+      (_, at) => `${waits && at === 0 ? LATE_BOX : BOX}-${token}.${at}@${HOST}`,
+    ),
     text,
   };
 }
@@ -131,7 +139,7 @@ export class MailLedger {
 
   #copy(entry: Entry, { to, head, rest }: { to: string; head: string; rest: Buffer }): void {
     const { token, size, sum, copies } = entry;
-    const [, whose, at] = /^to-(.*)\.(\d+)@/.exec(to) ?? [];
+    const [, whose, at] = /^(?:to|wait)-(.*)\.(\d+)@/.exec(to) ?? [];
     const from = /^Return-Path: <(.*)>$/m.exec(head)?.[1];
     if (whose !== token || Number(at) >= copies.length) {
       this.#complain(`wrong person: ${token} at ${to}`);
@@ -155,7 +163,7 @@ export class MailLedger {
     else if (crc32(rest.subarray(0, size)) !== sum)
       this.#complain(`bounce with another text: ${token}`);
     else {
-      for (const [, whose, at] of head.matchAll(/^<to-(.*)\.(\d+)@.*>:$/gm)) {
+      for (const [, whose, at] of head.matchAll(/^<(?:to|wait)-(.*)\.(\d+)@.*>:$/gm)) {
         if (whose !== token) this.#complain(`wrong person: a failure of ${whose} told to ${to}`);
         else bounced[Number(at)] = 1;
       }

@@ -79,6 +79,7 @@ class Director {
     return DISTURBED.test(below) ? below.slice(1) : null;
   }
 
+  /** `path` is "" for what is not the queue's; `pooled` for what the thread pool does. */
   turn(name: string, path: string, pooled: boolean): Turn {
     const error = this.#failure(name, path);
     const { holds, holdMs, flushMs } = this.#plan;
@@ -99,7 +100,7 @@ class Director {
 
   #failure(name: string, path: string): Error | null {
     const codes = CODES[name];
-    if (!codes || this.#plan.failures === 0) return null;
+    if (!codes || path === "" || this.#plan.failures === 0) return null;
     const now = performance.now();
     const key = `${name} ${path}`;
     const sticky = this.#sticky.get(key);
@@ -160,8 +161,7 @@ export function hookOrders(site: string, plan: OrderPlan, role: string): void {
       const path = what ?? (name === "link" || name === "rename" ? director.path(args[1]) : null);
       if (path) return director.turn(name, path, pooled);
       // A mailbox: only its syncs take their time.
-      const after = SYNCS.includes(name) ? plan.flushMs : 0;
-      return after > 0 ? { path: "", before: 0, after, error: null } : null;
+      return SYNCS.includes(name) ? director.turn(name, "", pooled) : null;
     };
     const target = (args: readonly unknown[]) =>
       typeof args[1] === "string" ? ` ${director.path(args[1]) ?? args[1]}` : "";

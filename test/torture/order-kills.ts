@@ -6,9 +6,12 @@ import type { Chance } from "./chance.ts";
 import type { OrderSite } from "./order-site.ts";
 import { signal } from "./processes.ts";
 
-/** Those that may be stalled while qmail-send dies. */
-const STALLED = ["queue-server", "qmail-lspawn", "qmail-rspawn", "qmail-local"];
+/** Those that may be stalled while qmail-send dies, the more often the more they may do when they wake. */
+const STALLED = ["qmail-queue", "qmail-queue", "qmail-lspawn", "qmail-lspawn", "qmail-local"];
 const STALL_MS = 12_000;
+/** So long after one has been stalled qmail-send ends; what it asks for meanwhile waits. */
+const ORDERS_MS = 600;
+const NEXT_MS = 2500;
 /** Later than what cleanup takes for garbage. */
 const JUMP_MS = 40 * 3600 * 1000;
 
@@ -28,11 +31,11 @@ export class Disturber {
   async disturb(): Promise<void> {
     this.count++;
     const kind = this.#chance.below(100);
-    if (kind < 25) this.#killOne();
-    else if (kind < 40) this.#killAll();
-    else if (kind < 80) await this.#stall(kind < 65 ? "SIGKILL" : "SIGTERM");
+    if (kind < 15) this.#killOne();
+    else if (kind < 25) this.#killAll();
+    else if (kind < 90) await this.#stall(kind < 70 ? "SIGKILL" : "SIGTERM");
     else this.#restart();
-    await sleep(500 + this.#chance.below(4000));
+    await sleep(500 + this.#chance.below(NEXT_MS));
   }
 
   /** The clock of all processes goes ahead, or back to where it was. */
@@ -68,14 +71,18 @@ export class Disturber {
 
   /** One hangs, qmail-send ends, its successor works, and the one wakes up. */
   async #stall(end: "SIGKILL" | "SIGTERM"): Promise<void> {
-    const some = this.#site.processes().filter(({ role }) => STALLED.includes(role));
-    const [victim] = this.#chance.shuffle(some);
+    const [wanted] = this.#chance.shuffle(STALLED);
     const main = this.#site.main;
+    const all = this.#site.processes();
+    const own = new Set(all.filter(({ parent }) => parent === main).map(({ pid }) => pid));
+    const victim = all.find(({ role, pid, parent }) => {
+      return role === wanted && (own.has(pid) || own.has(parent));
+    });
     if (!victim || main === undefined) return;
     this.#site.note(`SIGSTOP ${victim.role} ${victim.pid}`);
     signal(victim.pid, "SIGSTOP");
     this.#stalls.push(this.#wake(victim.pid, 1000 + this.#chance.below(STALL_MS - 1000)));
-    await sleep(this.#chance.below(1000));
+    await sleep(this.#chance.below(ORDERS_MS));
     this.#site.note(`${end} qmail-send ${main}`);
     if (this.#site.main === main) this.#site.signalMain(end);
   }

@@ -7,6 +7,7 @@ import type { Build } from "./site.ts";
 const NUMBERS = {
   clients: "clients",
   "pause-ms": "pauseMs",
+  waits: "waits",
   trigger: "trigger",
   list: "list",
   "list-ms": "listMs",
@@ -31,9 +32,10 @@ export const ORDER_ARGS = {
   flood: { type: "string" },
   kills: { type: "boolean" },
   clock: { type: "boolean" },
+  keep: { type: "boolean" },
 } as const;
 
-export const ORDER_USAGE = `[--flood SECONDS] [--kills] [--clock]
+export const ORDER_USAGE = `[--flood SECONDS] [--kills] [--clock] [--keep]
          ${Object.keys(NUMBERS)
            .map((name) => `[--${name} N]`)
            .join(" ")}`;
@@ -55,6 +57,7 @@ export function parseOrders(values: Values): OrderSettings | null {
   }
   if (values.kills) own.kills = true;
   if (values.clock) own.clock = true;
+  if (values.keep) own.keep = true;
   const flood = values.flood === undefined ? null : Number(values.flood);
   if (flood !== null && !(flood > 0)) return null;
   return { flood, own };
@@ -71,7 +74,7 @@ const KINDS: Readonly<Record<string, Partial<OrderOptions>>> = {
 };
 
 /** In these rounds there are more clients, which take their time. */
-const PATIENT = { clients: 200, pauseMs: 400 };
+const PATIENT = { clients: 200, pauseMs: 400, waits: 10 };
 
 /** The short form: seconds of its flood. */
 const QUICK_SECONDS = 12;

@@ -7,6 +7,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
+  chmodSync,
   closeSync,
   constants,
   existsSync,
@@ -37,6 +38,8 @@ import { type Build, Site } from "./site.ts";
 const TRIGGER_FLAGS = constants.O_WRONLY | constants.O_NONBLOCK;
 /** A qmail-start that ends at once is not started again at once. */
 const AGAIN_MS = 300;
+/** Mailboxes of those who have to wait are open for so long. */
+const OPEN_MS = 500;
 /** An orderly stop takes no longer. */
 const STOP_MS = 30_000;
 /** So much of the log is remembered, of lines about messages. */
@@ -68,6 +71,7 @@ export class OrderSite {
     const files: Record<string, string> = {
       "control/rcpthosts": `${HOST}\n`,
       "alias/.qmail-to-default": `${this.#mail}/\n`,
+      "alias/.qmail-wait-default": `${this.#mail}/\n`,
       "alias/.qmail-from-default": `${this.#mail}/\n`,
       "alias/.qmail-postmaster": `${this.#mail}/\n`,
       clock: "",
@@ -198,6 +202,20 @@ export class OrderSite {
   urge(): void {
     if (existsSync(join(this.home, "run/send/qmail-send"))) this.signalMain("SIGALRM");
     this.pull();
+  }
+
+  /** Deliveries to those who have to wait are deferred, or work again. */
+  shut(yes: boolean): void {
+    // A .qmail file that is writable for all is not followed: temporary trouble.
+    chmodSync(join(this.home, "alias/.qmail-wait-default"), yes ? 0o666 : 0o644);
+  }
+
+  /** Lets those who wait have what has come for them, and shuts their mailboxes again. */
+  async letWaitersIn(): Promise<void> {
+    this.shut(false);
+    this.urge();
+    await sleep(OPEN_MS);
+    this.shut(true);
   }
 
   /** Files of messages that are not finished. */

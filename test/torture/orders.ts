@@ -25,6 +25,8 @@ export interface OrderOptions {
   readonly clients: number;
   /** From one message of a client to its next: up to so many milliseconds. */
   readonly pauseMs: number;
+  /** So many of a hundred messages have a recipient whose mailbox is shut most of the time. */
+  readonly waits: number;
   /** So often a second the trigger is pulled. */
   readonly trigger: number;
   /** Recipients of a list, and from post to post. */
@@ -37,6 +39,8 @@ export interface OrderOptions {
   /** Processes hang, die and are restarted. */
   readonly kills: boolean;
   readonly clock: boolean;
+  /** What is left is kept although nothing is wrong. */
+  readonly keep: boolean;
   /** As in OrderPlan. */
   readonly holds: number;
   readonly holdMs: number;
@@ -49,6 +53,7 @@ export const CALM: OrderOptions = {
   seconds: 20,
   clients: 60,
   pauseMs: 0,
+  waits: 0,
   trigger: 10,
   list: 0,
   listMs: 1000,
@@ -56,6 +61,7 @@ export const CALM: OrderOptions = {
   actions: 0,
   kills: false,
   clock: false,
+  keep: false,
   holds: 0,
   holdMs: 3000,
   failures: 0,
@@ -85,8 +91,10 @@ const COLLECT_MS = 100;
 const COLLECT_MOST = 400;
 const URGE_MS = 500;
 /** Nothing has come for so long: nothing will. */
-const QUIET_MS = 15_000;
+const QUIET_MS = 12_000;
 const CLOCK_MS = 4000;
+/** Mailboxes of those who have to wait are shut for so long. */
+const SHUT_SECONDS = 3;
 
 /** Floods, lets it settle, judges. */
 export async function ordersRound(round: OrderRound): Promise<OrderResult> {
@@ -141,12 +149,14 @@ async function flood(
   often(options.trigger, () => site.pull());
   often(options.foreign, () => foreign.put());
   often(options.actions, () => administrator.act());
+  if (options.waits > 0) often(1 / SHUT_SECONDS, () => site.letWaitersIn());
   if (options.kills) often(2, () => disturber.disturb());
   if (options.clock) often(1000 / CLOCK_MS, () => disturber.jump());
   await sleep(options.seconds * 1000);
   await Promise.all(others.map((other) => other.end()));
   await disturber.settle();
   await clients.end();
+  site.shut(false);
   if (options.actions > 0) await administrator.release();
   say(`${ledger.accepted} accepted, ${ledger.refused} refused; draining`);
   return { acts: administrator.done, disturbances: disturber.count };
@@ -195,8 +205,10 @@ function judge(round: OrderRound, site: OrderSite, found: Found): OrderResult {
   if (verdict.duplicates > 0 && !disturbed) {
     violations.push(`second copies without a crash: ${verdict.duplicates}`);
   }
-  if (violations.length > 0) {
-    violations.push(`seed ${round.seed}, ${JSON.stringify(options)}, kept in ${keep(site, found)}`);
+  if (violations.length > 0 || options.keep) {
+    const kept = keep(site, found);
+    if (violations.length === 0) round.say(`kept in ${kept}`);
+    else violations.push(`seed ${round.seed}, ${JSON.stringify(options)}, kept in ${kept}`);
   }
   return { ...verdict, ...counts, reused: site.reused, violations };
 }
@@ -228,7 +240,7 @@ const AROUND_MS = 8000;
 /** All that happened with the numbers of the message `token` at about that time. */
 function story(trace: readonly string[], token: string): string {
   const name = token.replace(".", "\\.");
-  const own = new RegExp(`\\b(to|from)-${name}[.@]|harness ${name} |=${name}\\b`);
+  const own = new RegExp(`\\b(to|wait|from)-${name}[.@]|harness ${name} |=${name}\\b`);
   const lines = trace.filter((line) => own.test(line));
   const times = lines.map((line) => Number.parseFloat(line)).filter((time) => time > 0);
   const [first, last] = [Math.min(...times) - AROUND_MS, Math.max(...times) + AROUND_MS];

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 export interface Process {
   readonly pid: number;
   readonly parent: number;
-  /** The program's file, as "queue-server" or "qmail-local". */
+  /** What it calls itself, as "qmail-queue" or "qmail-lspawn". */
   readonly role: string;
 }
 
@@ -26,7 +26,7 @@ function look(name: string, home: string): Process | null {
     // One that has ended has no environment any more; or it ended between.
     if (state === "Z" || state === "X") return null;
     const command = readFileSync(`/proc/${name}/cmdline`, "latin1");
-    const role = /\/([^/\0]+)\.js\0/.exec(command)?.[1] ?? "other";
+    const role = /^[^\0]*/.exec(command)?.[0] ?? "";
     return { pid: Number(name), parent: Number(parent), role };
   } catch {
     return null;
