@@ -35,6 +35,8 @@ const CODES: Readonly<Record<string, readonly (keyof typeof constants.errno)[]>>
 /** A synchronous call is held so rarely, of 1,000, and no longer. */
 const SYNC_HOLDS = 3;
 const SYNC_HOLD_MS = 15;
+/** All wait for the sync of a mailbox: it is held so much more rarely. */
+const MAILBOX_RARER = 20;
 /** A failure in so many stays with its path, for so long. */
 const STICKY = 4;
 const STICKY_MS = 4000;
@@ -84,7 +86,8 @@ class Director {
     const error = this.#failure(name, path);
     const { holds, holdMs, flushMs } = this.#plan;
     const flush = SYNCS.includes(name) ? flushMs : 0;
-    const held = this.#chance.below(1000) < (pooled ? holds : Math.min(holds, SYNC_HOLDS));
+    const rare = path === "" ? holds / MAILBOX_RARER : holds;
+    const held = this.#chance.below(1000) < (pooled ? rare : Math.min(holds, SYNC_HOLDS));
     if (!held) return { path, before: 0, after: flush, error };
     const span = pooled ? holdMs : Math.min(holdMs, SYNC_HOLD_MS);
     const time = this.#upTo(span);
