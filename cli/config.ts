@@ -13,12 +13,17 @@ import { remoteControls } from "../commands/remote-config.ts";
 import { completeSubmission, submissionControls } from "../commands/submission-config.ts";
 import { absoluteCertificate, type Certificate } from "../commands/tls-config.ts";
 import { EXIT } from "../qmail/exit.ts";
-import { type ConfigFlags, DEFAULT_HOME, loadInput } from "./config-file.ts";
+import { qmailHome } from "../qmail/home.ts";
+import { type ConfigFlags, type Loaded, loadInput } from "./config-file.ts";
 import { nearest } from "./suggest.ts";
 
 /** The whole config: the file that holds, flags over it, defaults under it. Throws CommandError. */
 export async function loadConfig(flags: ConfigFlags): Promise<Config> {
-  const { input, file } = await loadInput(flags);
+  return completeConfig(await loadInput(flags), flags);
+}
+
+/** As `loadConfig`, of what was loaded. */
+export function completeConfig({ input, file }: Loaded, flags: ConfigFlags): Config {
   const { home, host, sandbox, listen } = flags;
   const merged: ConfigInput = {
     ...input,
@@ -114,7 +119,7 @@ function complete(input: ConfigInput, directory: string): Config {
   }
   const tls = list(input.tls ?? []).map((files) => absoluteCertificate(files, directory));
   const own = ownCertificate(input.services?.pop3 ?? {}, directory);
-  const home = resolve(directory, input.home ?? DEFAULT_HOME);
+  const home = resolve(directory, input.home ?? qmailHome());
   return {
     input: absolute(input, { home, ...(input.tls === undefined ? {} : { tls }) }, own),
     home,

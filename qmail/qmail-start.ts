@@ -2,9 +2,9 @@
  * qmail-start: turns on mail delivery: `qmail-start [defaultdelivery [logger arg ...]]`
  * (qmail-start(8)).
  *
- * Starts the logger (qmaill), qmail-lspawn (root), qmail-rspawn (qmailr) and qmail-queue, which is
- * qmail-clean too (qmailq), joins their pipes, and becomes qmail-send (qmails). So the process that rc
- * started is qmail-send, and takes its signals.
+ * Takes the queue (lock/sendmutex), starts the logger (qmaill), qmail-lspawn (root), qmail-rspawn (qmailr) and
+ * qmail-queue, which is qmail-clean too (qmailq), joins their pipes, and becomes qmail-send (qmails). So the process
+ * that rc started is qmail-send, and takes its signals.
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
@@ -17,7 +17,9 @@ import { writeAll } from "./files/write-all.ts";
 import { qmailHome } from "./home.ts";
 import { type Ids, readIds } from "./ids.ts";
 import { programPath } from "./programs.ts";
+import { alert } from "./send/log.ts";
 import type { LogSink } from "./send/qmail-send.ts";
+import { QueueTakenError, takeQueue } from "./send/queue-lock.ts";
 
 /** While more of the log than this waits for the logger, no work is begun. */
 const LOG_MAX = 1 << 20;
@@ -39,10 +41,13 @@ class Starter {
     this.#ids = ids;
   }
 
-  /** A daemon of ours; its descriptor 3 is the link to qmail-send. */
-  daemon(file: string, args: readonly string[], owner: Owner | null): Socket {
+  /**
+   * A daemon of ours; its descriptor 3 is the link to qmail-send, its 4 the lock of the queue. What it starts itself
+   * does not get that: Node opens nothing for its children that they were not given.
+   */
+  daemon(mutex: number, file: string, args: readonly string[], owner: Owner | null): Socket {
     const child = spawn(process.execPath, [programPath(file), ...args], {
-      stdio: ["ignore", "inherit", "inherit", "pipe"],
+      stdio: ["ignore", "inherit", "inherit", "pipe", mutex],
       // What rc sets holds for all of them: QMAILQUEUE, or what programs in .qmail files want.
       env: {
         PATH: "/usr/bin:/bin",
@@ -163,10 +168,28 @@ async function main(args: readonly string[]): Promise<number> {
   const { uid, gid } = ids;
   const [aliasempty = "./Mailbox", ...logger] = args;
   const starter = new Starter(home, ids);
-  const log = logger.length > 0 ? starter.logger(logger) : new StdoutSink();
-  const lspawn = starter.daemon("spawn/qmail-lspawn", [aliasempty], null);
-  const rspawn = starter.daemon("spawn/qmail-rspawn", [], { uid: uid.qmailr, gid: gid.qmail });
-  const queue = starter.daemon("queue/queue-server", [], { uid: uid.qmailq, gid: gid.qmail });
+  const openLog = () => (logger.length > 0 ? starter.logger(logger) : new StdoutSink());
+  // Before anything else is there: what is left of an earlier qmail-send must not meet ours.
+  let mutex: number;
+  try {
+    mutex = takeQueue("queue");
+  } catch (error) {
+    if (!(error instanceof QueueTakenError)) throw error;
+    const log = openLog();
+    log.write(alert(`cannot start: ${error.message}`));
+    await log.end();
+    return EXIT.soft;
+  }
+  const log = openLog();
+  const lspawn = starter.daemon(mutex, "spawn/qmail-lspawn", [aliasempty], null);
+  const rspawn = starter.daemon(mutex, "spawn/qmail-rspawn", [], {
+    uid: uid.qmailr,
+    gid: gid.qmail,
+  });
+  const queue = starter.daemon(mutex, "queue/queue-server", [], {
+    uid: uid.qmailq,
+    gid: gid.qmail,
+  });
   starter.become({ uid: uid.qmails, gid: gid.qmail });
   process.title = "qmail-send";
   // Loaded only now, so that nothing of it runs as root.

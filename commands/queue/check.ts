@@ -19,7 +19,7 @@ const AGAIN_MS = 1000;
 export async function queueCheck({ home, output }: { home: string; output: Output }) {
   const ids = installedIds(home);
   const found = await lookTwice(home, ids);
-  const running = hasReader(`${home}/queue/lock/trigger`);
+  const running = hasReader(home);
   report(found, output, ids);
   if (found.faults.length === 0) return;
   process.exitCode = WRONG;

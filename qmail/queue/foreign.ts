@@ -14,6 +14,7 @@ import { fsyncCarriesName, GroupSync } from "../files/groupsync.ts";
 import { readIds } from "../ids.ts";
 import { Drops } from "./drop.ts";
 import { QueueError } from "./intake.ts";
+import { MadeClock } from "./made.ts";
 import { DROP_DIRECTORY } from "./protocol.ts";
 import { type QueueResult, queueFailure } from "./qmail.ts";
 
@@ -34,9 +35,11 @@ export async function feedForeign(home: string, name: string): Promise<QueueResu
       queue,
       fsyncCarriesName: fsyncCarriesName(queue),
       sync: new GroupSync(),
+      made: new MadeClock(),
       now: () => Math.floor(Date.now() / 1000),
+      queued: () => pull(trigger),
     };
-    const drops = new Drops(context, ids, () => pull(trigger), join(home, DROP_DIRECTORY));
+    const drops = new Drops(context, ids, join(home, DROP_DIRECTORY));
     await drops.take(name, process.pid);
     return { ok: true, qp: process.pid };
   } catch (error) {

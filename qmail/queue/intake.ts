@@ -9,9 +9,9 @@ import {
   closeSync,
   fdatasync,
   fstatSync,
-  ftruncateSync,
   linkSync,
   openSync,
+  statSync,
   unlinkSync,
   writeSync,
   writevSync,
@@ -20,10 +20,11 @@ import { promisify } from "node:util";
 import { date822 } from "../date822.ts";
 import { QQ } from "../exit.ts";
 import type { GroupSync } from "../files/groupsync.ts";
+import type { Entering } from "./entering.ts";
 import { EnvelopeError, formatTodo, parseEnvelope } from "./envelope.ts";
 import { fmtqfn, type MessId, messIdOf, splitOf } from "./fmtqfn.ts";
+import { type MadeClock, setMade } from "./made.ts";
 import { DEATH_SECONDS } from "./protocol.ts";
-import type { Spares } from "./spares.ts";
 
 const dataSync = promisify(fdatasync);
 
@@ -31,6 +32,8 @@ const dataSync = promisify(fdatasync);
 const MEMORY_MAX = 64 * 1024;
 /** A single writev takes no more than 1024 pieces. */
 const CHUNKS_MAX = 500;
+/** So many numbers in a row may be unfit for a message. */
+const NUMBERS_MAX = 20;
 
 /** qmail-queue's exit code for what is wrong with an envelope. */
 export const ENVELOPE_CODES: Readonly<Record<EnvelopeError["reason"], number>> = {
@@ -48,14 +51,12 @@ export interface Source {
 
 export interface Queued {
   readonly id: MessId;
+  /** Which message of that number (made.ts). */
+  readonly made: number;
   /** Bytes of the mess file. */
   readonly size: number;
   /** Content of the todo file. */
   readonly todo: Buffer;
-  /** When the files were made, in milliseconds since 1970. */
-  readonly made: number;
-  /** qmail-send has found it in todo by itself, and is done with it. */
-  readonly gone: boolean;
 }
 
 /** Trouble with the exit code of qmail-queue that says it. */
@@ -73,38 +74,70 @@ export interface IntakeContext {
   /** True when syncing a new file makes its name durable too (`fsyncCarriesName`); mess/N is synced otherwise. */
   readonly fsyncCarriesName?: boolean;
   readonly sync: GroupSync;
-  /** Files of earlier messages to write anew. */
-  readonly spares?: Spares;
-  /** Messages linked into todo that are not announced yet. Who sees them there first and has them removed deletes them here. */
-  readonly entering?: Set<MessId>;
+  readonly made: MadeClock;
+  /** Where each message stands as long as it is on its way; nobody else looks when absent. */
+  readonly entering?: Entering;
   /** Seconds since 1970. */
   readonly now: () => number;
+  /** Milliseconds of a clock that nobody sets; `performance.now` when absent. */
+  readonly elapsed?: () => number;
+  /** The message is in todo for good: called before anybody else may touch its number. */
+  queued?(queued: Queued): void;
+  /**
+   * The message has lost its name in todo again: true when qmail-send does not know of it, and promises nothing to
+   * anybody. When absent nobody can say.
+   */
+  retract?(message: Pick<Queued, "id" | "made">): Promise<boolean>;
 }
 
+/**
+ * The descriptors stay open until the message is the queue's or gone: so long the filesystem cannot give its
+ * number to another file, whatever becomes of its names.
+ */
 export class Intake {
   readonly #context: IntakeContext;
   readonly #source: Source;
   readonly #qp: number;
-  readonly #started: number;
+  readonly #elapsed: () => number;
+  readonly #startedMs: number;
+  readonly #over = Promise.withResolvers<void>();
   #chunks: Buffer[];
   #buffered: number;
   #size = 0;
   #id: MessId | null = null;
+  /** It has names that are ours to remove. */
+  #named = false;
   #messFd = -1;
-  /** The files are those of an earlier message. */
-  #reused = false;
+  #intdFd = -1;
   #made = 0;
-  #madeIntd = false;
+  #linked = false;
+  #committing = false;
   #failure: QueueError | null = null;
 
   constructor(context: IntakeContext, source: Source, qp: number) {
     this.#context = context;
     this.#source = source;
     this.#qp = qp;
-    this.#started = context.now();
-    const received = `Received: (qmail ${qp} invoked ${source.how}); ${date822(this.#started)}\n`;
+    this.#elapsed = context.elapsed ?? (() => performance.now());
+    this.#startedMs = this.#elapsed();
+    const received = `Received: (qmail ${qp} invoked ${source.how}); ${date822(context.now())}\n`;
     this.#chunks = [Buffer.from(received, "latin1")];
     this.#buffered = received.length;
+  }
+
+  /** Which message of its number this is (made.ts). */
+  get made(): number {
+    return this.#made;
+  }
+
+  /** True as soon as the message may be found in todo. */
+  get linked(): boolean {
+    return this.#linked;
+  }
+
+  /** Resolves when the message is the queue's, or given up, and its number is not ours any more. */
+  get over(): Promise<void> {
+    return this.#over.promise;
   }
 
   /** Adds bytes of the message; `bytes` must stay as they are. Trouble is kept for `commit`. */
@@ -119,50 +152,53 @@ export class Intake {
 
   /**
    * Queues the message for the envelope in `envelopeBytes` (envelope.ts). When this resolves the
-   * message, its envelope and their names are durable. Throws QueueError; then nothing is left.
+   * message, its envelope and their names are durable. Throws QueueError; then nothing is left, or what no
+   * recipient will get, or, when nobody can say that, a message whose sender does not know that it arrived.
    */
   async commit(envelopeBytes: Buffer): Promise<Queued> {
-    let intdFd = -1;
+    this.#committing = true;
     try {
       this.#attempt(QQ.writeError, () => this.#write());
       if (this.#failure) throw this.#failure;
       const todo = this.#todoBytes(envelopeBytes);
       const id = this.#id as MessId;
-      intdFd = this.#writeIntd(id, todo);
-      const { queue, sync, fsyncCarriesName, entering } = this.#context;
-      await Promise.all([
-        dataSync(this.#messFd),
-        dataSync(intdFd),
-        fsyncCarriesName ? null : sync.sync(`${queue}/mess/${splitOf(id)}`),
-      ]).catch(rethrowAs(QQ.writeError, "sync the message"));
-      if (this.#context.now() - this.#started > DEATH_SECONDS) {
+      this.#writeIntd(id, todo);
+      call(QQ.writeError, "set the time of the message", () => setMade(this.#messFd, this.#made));
+      await this.#syncFiles(id);
+      // Given up while the disk was waited for.
+      if (this.#failure) throw this.#failure;
+      if (this.#elapsed() - this.#startedMs > DEATH_SECONDS * 1000) {
         throw new QueueError(QQ.timeout, "cannot queue a message that took more than a day");
       }
-      // The link makes the message the queue's. What fails from here on must not remove it.
+      const { queue } = this.#context;
       call(QQ.todoFile, "link into todo", () =>
         linkSync(`${queue}/${fmtqfn("intd", id)}`, `${queue}/${fmtqfn("todo", id)}`),
       );
-      entering?.add(id);
-      this.#release(intdFd);
-      intdFd = -1;
-      await this.#syncTodo(id);
-      const gone = entering?.delete(id) === false;
-      return { id, size: this.#size, todo, made: this.#made, gone };
+      // From here on the message may be qmail-send's.
+      this.#linked = true;
+      const queued = { id, made: this.#made, size: this.#size, todo };
+      await this.#syncTodo(queued);
+      this.#context.queued?.(queued);
+      return queued;
     } catch (error) {
-      this.#remove();
-      if (intdFd >= 0) closeSync(intdFd);
+      if (!this.#linked) this.#remove();
       throw error;
+    } finally {
+      this.#end();
     }
   }
 
-  /** Gives the message up and removes what was made. */
+  /** Gives the message up and removes what was made; what has its name in todo stays. */
   abort(): void {
-    this.#remove();
     this.#failure ??= new QueueError(QQ.readError, "the message was given up");
+    if (this.#linked) return;
+    this.#remove();
+    // What waits for the disk still needs the descriptors, and closes them.
+    if (!this.#committing) this.#end();
   }
 
   #write(): void {
-    if (this.#messFd < 0 && !this.#reuse()) this.#create();
+    if (this.#messFd < 0) this.#create();
     if (this.#chunks.length === 0) return;
     const wanted = this.#buffered;
     this.#size += wanted;
@@ -176,29 +212,37 @@ export class Intake {
     for (let at = 0; at < rest.length; ) at += writeSync(this.#messFd, rest, at);
   }
 
-  /** Writes over the files of a message that is done; false when there are none. */
-  #reuse(): boolean {
-    const spare = this.#context.spares?.take();
-    if (!spare) return false;
-    const path = `${this.#context.queue}/${fmtqfn("mess", spare.id)}`;
-    this.#messFd = call(QQ.messFile, "open a spare mess file", () => openSync(path, "r+"));
-    this.#id = spare.id;
-    this.#made = spare.made;
-    this.#reused = true;
-    this.#madeIntd = true;
-    return true;
-  }
-
   /** The mess file is made under pid/ first, because its name is its own inode number. */
   #create(): void {
-    const { queue } = this.#context;
-    const pid = `${queue}/pid/${process.pid}.${Math.floor(this.#started)}.${this.#qp}`;
+    // Files whose numbers do not serve: open for now, or the next one would have the same.
+    const unfit: number[] = [];
+    try {
+      while (!this.#createOnce()) {
+        unfit.push(this.#messFd);
+        this.#messFd = -1;
+        if (unfit.length < NUMBERS_MAX) continue;
+        throw new QueueError(QQ.messFile, "cannot find a number that is not in todo/ already");
+      }
+    } finally {
+      for (const fd of unfit) closeSync(fd);
+    }
+  }
+
+  /** False for a number with an envelope in todo/ but no message: who reads todo would take it for ours. */
+  #createOnce(): boolean {
+    const { queue, made, entering } = this.#context;
+    this.#made = made.next();
+    const pid = `${queue}/pid/${process.pid}.${this.#made}.${this.#qp}`;
     this.#messFd = call(QQ.pidFile, "create a file in pid", () => openSync(pid, "wx", 0o644));
     try {
       const id = messIdOf(fstatSync(this.#messFd, { bigint: true }).ino);
+      const todo = `${queue}/${fmtqfn("todo", id)}`;
+      if (statSync(todo, { throwIfNoEntry: false })) return false;
       call(QQ.messFile, "link into mess", () => linkSync(pid, `${queue}/${fmtqfn("mess", id)}`));
       this.#id = id;
-      this.#made = this.#started * 1000;
+      this.#named = true;
+      entering?.begin(id, this);
+      return true;
     } finally {
       call(QQ.pidFile, "unlink from pid", () => unlinkSync(pid));
     }
@@ -214,65 +258,68 @@ export class Intake {
     }
   }
 
-  #writeIntd(id: MessId, todo: Buffer): number {
+  #writeIntd(id: MessId, todo: Buffer): void {
     const path = `${this.#context.queue}/${fmtqfn("intd", id)}`;
-    const fd = call(QQ.intdFile, "create a file in intd", () =>
-      this.#reused ? openSync(path, "r+") : createAnew(path),
-    );
-    this.#madeIntd = true;
-    try {
-      call(QQ.writeError, "write the envelope", () => {
-        for (let at = 0; at < todo.length; ) at += writeSync(fd, todo, at);
-        if (this.#reused) this.#cut(fd, todo.length);
-      });
-    } catch (error) {
-      closeSync(fd);
-      throw error;
-    }
-    return fd;
+    this.#intdFd = call(QQ.intdFile, "create a file in intd", () => createAnew(path));
+    call(QQ.writeError, "write the envelope", () => {
+      for (let at = 0; at < todo.length; ) at += writeSync(this.#intdFd, todo, at);
+    });
   }
 
-  /** What is left of the earlier message is cut off; written over in place, no block is given back and asked for again. */
-  #cut(intdFd: number, todoSize: number): void {
-    if (fstatSync(intdFd).size > todoSize) ftruncateSync(intdFd, todoSize);
-    if (fstatSync(this.#messFd).size > this.#size) ftruncateSync(this.#messFd, this.#size);
+  /** Waits for all of it even when one fails: nothing may be closed or given away that the disk still works on. */
+  async #syncFiles(id: MessId): Promise<void> {
+    const { queue, sync, fsyncCarriesName } = this.#context;
+    const results = await Promise.allSettled([
+      dataSync(this.#messFd),
+      dataSync(this.#intdFd),
+      fsyncCarriesName ? null : sync.sync(`${queue}/mess/${splitOf(id)}`),
+    ]);
+    const failed = results.find(({ status }) => status === "rejected") as PromiseRejectedResult;
+    if (failed) rethrowAs(QQ.writeError, "sync the message")(failed.reason);
   }
 
-  async #syncTodo(id: MessId): Promise<void> {
-    const { queue, sync, spares } = this.#context;
-    const covered = spares?.covered() ?? [];
+  async #syncTodo(queued: Queued): Promise<void> {
     try {
-      await sync.sync(`${queue}/todo`);
-      spares?.synced(covered);
+      await this.#context.sync.sync(`${this.#context.queue}/todo`);
     } catch (error) {
-      spares?.failed(covered);
-      this.#context.entering?.delete(id);
-      // Not promised to the sender, so it must not stay: it would arrive twice.
-      unlinkQuietly(`${queue}/${fmtqfn("todo", id)}`);
-      this.#id = id;
-      this.#madeIntd = true;
+      await this.#takeBack(queued).catch(() => {});
       throw new QueueError(QQ.todoFile, "cannot sync todo", error);
     }
   }
 
-  /** The files are the queue's now: close them and forget them. */
-  #release(intdFd: number): void {
-    closeSync(intdFd);
-    closeSync(this.#messFd);
-    this.#messFd = -1;
-    this.#id = null;
-    this.#madeIntd = false;
+  /**
+   * Not promised to the sender, so it should not stay: it would arrive twice. But it goes only when nobody has it:
+   * qmail-send may have found it in todo meanwhile. Without its name there it cannot find it any more. Rejects when
+   * the name stays; then the message stays, too.
+   */
+  async #takeBack({ id, made }: Queued): Promise<void> {
+    const { queue, retract } = this.#context;
+    const todo = `${queue}/${fmtqfn("todo", id)}`;
+    unlinkSync(todo);
+    if (await retract?.({ id, made })) {
+      this.#linked = false;
+      this.#remove();
+    } else if (retract) linkSync(`${queue}/${fmtqfn("intd", id)}`, todo);
+    // When nobody can say what is left is garbage, or another qmail-send's.
   }
 
+  /** Removes the names, which nobody else has seen, in order; the descriptors are closed at the end. */
   #remove(): void {
     this.#chunks = [];
-    if (this.#messFd >= 0) closeSync(this.#messFd);
-    this.#messFd = -1;
-    if (this.#id === null) return;
+    if (this.#id === null || !this.#named) return;
+    this.#named = false;
     const { queue } = this.#context;
-    if (this.#madeIntd) unlinkQuietly(`${queue}/${fmtqfn("intd", this.#id)}`);
-    unlinkQuietly(`${queue}/${fmtqfn("mess", this.#id)}`);
-    this.#id = null;
+    if (this.#intdFd >= 0 && !isUnlinked(`${queue}/${fmtqfn("intd", this.#id)}`)) return;
+    isUnlinked(`${queue}/${fmtqfn("mess", this.#id)}`);
+  }
+
+  /** Nothing of the message is ours any more. */
+  #end(): void {
+    for (const fd of [this.#intdFd, this.#messFd]) if (fd >= 0) closeSync(fd);
+    this.#intdFd = -1;
+    this.#messFd = -1;
+    if (this.#id !== null) this.#context.entering?.end(this.#id, this);
+    this.#over.resolve();
   }
 
   #attempt(code: number, action: () => void): void {
@@ -312,10 +359,12 @@ function rethrowAs(code: number, what: string): (error: unknown) => never {
   };
 }
 
-function unlinkQuietly(path: string): void {
+/** False when the name stays: it is found by qmail-send's cleanup. */
+function isUnlinked(path: string): boolean {
   try {
     unlinkSync(path);
-  } catch {
-    // Cleaning up after another failure: what stays is found by qmail-send's cleanup.
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
   }
 }

@@ -12,7 +12,7 @@ import { OSSIFIED_SECONDS } from "./protocol.ts";
 export function removeLeftovers(queue: string, now: number): string[] {
   const failed: string[] = [];
   for (const directory of ["pid", "intd", "todo"] as const) {
-    for (const name of readdirSync(`${queue}/${directory}`)) {
+    for (const name of namesIn(`${queue}/${directory}`, () => failed.push(directory))) {
       const path = `${directory}/${name}`;
       try {
         if (!isOld(`${queue}/${path}`, now)) continue;
@@ -23,6 +23,16 @@ export function removeLeftovers(queue: string, now: number): string[] {
     }
   }
   return failed;
+}
+
+/** A directory that cannot be read now is looked at another day. */
+function namesIn(directory: string, failed: () => void): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    failed();
+    return [];
+  }
 }
 
 function isOld(path: string, now: number): boolean {

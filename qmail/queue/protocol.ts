@@ -5,6 +5,8 @@
  * From qmail-send: CLEAN_*; to it: NEW and SCAN. The frame's id names the message or the request.
  */
 
+import { isMessId, type MessId } from "./fmtqfn.ts";
+
 export const FRAME = {
   /** Bytes of message `id`. */
   put: 1,
@@ -16,7 +18,7 @@ export const FRAME = {
   drop: 4,
   /** Answer to close and drop: exit code of qmail-queue (1 byte), qp (4 bytes), custom text. */
   result: 5,
-  /** Remove intd/ID and todo/ID (qmail-clean's "todo/ID"). */
+  /** Remove intd/ID and todo/ID (qmail-clean's "todo/ID"). The three name a message: id NUL made. */
   cleanTodo: 6,
   /** Remove intd/ID and mess/N/ID (qmail-clean's "foop/ID"). */
   cleanMess: 7,
@@ -24,7 +26,7 @@ export const FRAME = {
   cleanAll: 8,
   /** Answer to the three: "+", or "!" when something could not be removed. */
   cleaned: 9,
-  /** A message now in todo: id NUL size NUL and the bytes of its todo file. */
+  /** A message now in todo: id NUL made NUL size NUL and the bytes of its todo file. */
   fresh: 10,
   /** Messages came into todo that were not announced: read the directory. */
   scan: 11,
@@ -36,6 +38,10 @@ export const FRAME = {
   envelope: 14,
   /** From qmail-send: look through drop for what nobody has asked to take in. */
   drops: 15,
+  /** A message has lost its name in todo again, since that could not be made durable: id NUL made. */
+  retract: 16,
+  /** Answer to retract: "+", it is not known, or "!": it was found in todo and is being delivered. */
+  retracted: 17,
 } as const;
 
 /** Socket of the network daemons; its directory lets only them through. */
@@ -74,18 +80,50 @@ export function parseResult(payload: Buffer): { code: number; qp: number; text: 
   };
 }
 
-/** Payload of a fresh frame; `todo` is the content of the todo file. */
-export function formatFresh(id: string, size: number, todo: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(`${id}\0${size}\0`, "latin1"), todo]);
+/** Which message is meant: a number and which message of that number it is (made.ts). */
+export interface MessageName {
+  readonly id: MessId;
+  readonly made: number;
 }
 
-/** The reverse of `formatFresh`; the todo bytes are a view of `payload`. */
-export function parseFresh(payload: Buffer): { id: string; size: number; todo: Buffer } {
-  const first = payload.indexOf(0);
-  const second = payload.indexOf(0, first + 1);
-  return {
-    id: payload.toString("latin1", 0, first),
-    size: Number(payload.toString("latin1", first + 1, second)),
-    todo: payload.subarray(second + 1),
-  };
+/** Payload of the frames that name a message. */
+export function formatName({ id, made }: MessageName): string {
+  return `${id}\0${made}`;
+}
+
+/** The reverse of `formatName`; null for bytes that name no message. */
+export function parseName(payload: Buffer): MessageName | null {
+  const [id = "", made = "", ...more] = payload.toString("latin1").split("\0");
+  if (!isMessId(id) || !isMade(made) || more.length > 0) return null;
+  return { id, made: Number(made) };
+}
+
+/** What is said of a message that has come into todo. */
+export interface Fresh extends MessageName {
+  /** Bytes of the mess file. */
+  readonly size: number;
+  /** Content of the todo file. */
+  readonly todo: Buffer;
+}
+
+/** Payload of a fresh frame. */
+export function formatFresh({ id, made, size, todo }: Fresh): Buffer {
+  return Buffer.concat([Buffer.from(`${id}\0${made}\0${size}\0`, "latin1"), todo]);
+}
+
+/** The reverse of `formatFresh`; the todo bytes are a view of `payload`. Null for bytes that are none. */
+export function parseFresh(payload: Buffer): Fresh | null {
+  const [id, made, size] = [0, 1, 2].map(() => {
+    const end = payload.indexOf(0);
+    const word = payload.toString("latin1", 0, Math.max(0, end));
+    payload = payload.subarray(end + 1);
+    return word;
+  }) as [string, string, string];
+  if (!isMessId(id) || !isMade(made) || !/^\d{1,15}$/.test(size)) return null;
+  return { id, made: Number(made), size: Number(size), todo: payload };
+}
+
+/** Digits that a number holds exactly: microseconds since 1970. */
+function isMade(word: string): boolean {
+  return /^\d{1,16}$/.test(word) && Number.isSafeInteger(Number(word));
 }

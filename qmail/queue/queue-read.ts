@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { type Envelope, EnvelopeError, parseTodo } from "./envelope.ts";
 import { fmtqfn, isMessId, type MessId, SPLIT, splitOf } from "./fmtqfn.ts";
+import { madeOf } from "./made.ts";
 
 export const CHANNELS = ["local", "remote"] as const;
 export type Channel = (typeof CHANNELS)[number];
@@ -27,7 +28,7 @@ export interface QueuedMessage {
   readonly id: MessId;
   /** Bytes of the mess file. */
   readonly size: number;
-  /** mtime of the mess file in milliseconds: with the id it tells the message from all others. */
+  /** Which message of that number (made.ts): with the id it tells the message from all others. */
   readonly made: number;
   /** Milliseconds since 1970: when it came to qmail-send, or into todo. */
   readonly birth: number;
@@ -159,7 +160,7 @@ export function countQueue(queue: string): { messages: number; todo: number } {
 
 /** The ids of all messages. Throws when we may not read. */
 export function queuedIds(queue: string): Set<MessId> {
-  // By their todo and info files: a mess file alone may be one that is being written, or a spare.
+  // By their todo and info files: a mess file alone may be one that is being written.
   const known = new Set(ids(`${queue}/todo`));
   for (let split = 0; split < SPLIT; split++) {
     for (const id of ids(`${queue}/info/${split}`)) known.add(id);
@@ -200,7 +201,7 @@ function preprocessed(
   return {
     id,
     size: mess.size,
-    made: Math.floor(mess.mtimeMs),
+    made: madeOf(mess),
     birth,
     sender,
     state: "preprocessed",
@@ -237,7 +238,7 @@ function unprocessed(
   return {
     id,
     size: mess.size,
-    made: Math.floor(mess.mtimeMs),
+    made: madeOf(mess),
     birth,
     sender,
     state: "todo",

@@ -2,71 +2,89 @@
  * The long-lived qmail-queue: takes in messages for all who have no process of their own to spend on
  * one, and is qmail-clean too. Runs as qmailq, the only user that can write mess/, intd/ and todo/.
  *
- * Descriptor 3 is the link to qmail-send. The doors open when qmail-send says that it has the queue
- * to itself, and the process ends when that link ends: an accepted message always has a sender.
+ * Descriptor 3 is the link to qmail-send. The doors open when qmail-send says that it reads, and the process
+ * ends when that link ends: an accepted message always has a sender. Descriptor 4 is lock/sendmutex, which
+ * qmail-send shares with us: no other qmail-send begins as long as one of us lives.
+ *
+ * A message is removed only by its name, which is a number and which message of that number it is (made.ts), and never
+ * while it is on its way in.
  */
 
-import { chmodSync, rmSync, statSync, unlinkSync } from "node:fs";
-import { createServer, type Server, Socket } from "node:net";
+import { chmodSync, rmSync, statSync } from "node:fs";
+import { createServer, Socket } from "node:net";
 import { EXIT, QQ } from "../exit.ts";
 import { fsyncCarriesName, GroupSync } from "../files/groupsync.ts";
 import { qmailHome } from "../home.ts";
 import { type Ids, readIds } from "../ids.ts";
 import { Link } from "../net/link.ts";
 import { Drops } from "./drop.ts";
-import { fmtqfn, type MessId } from "./fmtqfn.ts";
+import { Entering } from "./entering.ts";
 import { Intake, type IntakeContext, type Queued, QueueError, type Source } from "./intake.ts";
 import { removeLeftovers } from "./leftovers.ts";
+import { MadeClock, madeTick } from "./made.ts";
 import {
   ENVELOPE_MAX,
   FRAME,
   formatFresh,
+  formatName,
   formatResult,
   LOCAL_SOCKET,
+  type MessageName,
   NETWORK_SOCKET,
+  parseName,
 } from "./protocol.ts";
-import { Spares } from "./spares.ts";
+import { type CleanType, Removal } from "./removal.ts";
 
 const QUEUE = "queue";
 /** A longer todo file is not sent along: qmail-send reads it. */
 const FRESH_MAX = 64 * 1024;
 /** From one look at what crashes left to the next. */
 const LEFTOVERS_MS = 24 * 3600 * 1000;
-/** Files of larger messages are not kept: they would hold the disk's space. */
-const SPARE_SIZE_MAX = 64 * 1024;
 
 class QueueServer {
   readonly #ids: Ids;
   readonly #context: IntakeContext;
+  readonly #entering = new Entering();
+  readonly #removal: Removal;
   readonly #drops: Drops;
   readonly #send: Link;
-  readonly #servers: Server[] = [];
-  readonly #spares = new Spares(QUEUE, Date.now);
-  /** When the files of each message in todo were made, of those that this process has taken in. */
-  readonly #made = new Map<MessId, number>();
+  /** Messages taken back that qmail-send is asked about. */
+  readonly #retracting = new Map<number, (unknown: boolean) => void>();
+  #lastRetract = 0;
   #qp = process.pid;
-  /** Messages linked into todo that qmail-send has not been told of. */
-  readonly #entering = new Set<MessId>();
   #unannounced = false;
   #takingDrops = false;
 
   constructor(ids: Ids, sendSocket: Socket) {
     this.#ids = ids;
+    const sync = new GroupSync();
+    const made = new MadeClock();
+    const carriesName = fsyncCarriesName(QUEUE);
     this.#context = {
       queue: QUEUE,
-      fsyncCarriesName: fsyncCarriesName(QUEUE),
-      sync: new GroupSync(),
-      spares: this.#spares,
+      fsyncCarriesName: carriesName,
+      sync,
+      made,
       entering: this.#entering,
       now: () => Math.floor(Date.now() / 1000),
+      queued: (queued) => this.#announce(queued),
+      retract: (message) => this.#retract(message),
     };
-    this.#drops = new Drops(this.#context, ids, (queued) => this.announce(queued));
+    this.#removal = new Removal({
+      queue: QUEUE,
+      fsyncCarriesName: carriesName,
+      sync,
+      entering: this.#entering,
+      tickMs: madeTick(QUEUE, made),
+    });
+    this.#drops = new Drops(this.#context, ids);
     const bounce = new Door(this, { uid: ids.uid.qmails, how: "for bounce" });
     this.#send = new Link(sendSocket, {
       frame: (type, id, payload) => {
         if (type === FRAME.open) void this.#open();
         else if (type === FRAME.drops) void this.#takeDrops();
-        else if (isClean(type)) this.#clean(type, id, payload.toString("latin1"));
+        else if (type === FRAME.retracted) this.#retracted(id, payload.toString("latin1") === "+");
+        else if (isClean(type)) void this.#clean(type, id, parseName(payload));
         else bounce.frame(this.#send, type, id, payload);
       },
       close: () => this.#exit(),
@@ -87,9 +105,7 @@ class QueueServer {
     return this.#drops.take(name, qp);
   }
 
-  announce(queued: Queued): void {
-    if (queued.gone) return;
-    if (queued.size <= SPARE_SIZE_MAX) this.#made.set(queued.id, queued.made);
+  #announce(queued: Queued): void {
     if (this.#send.full || queued.todo.length > FRESH_MAX) {
       // qmail-send is behind: it reads the directory when it has caught up.
       if (this.#unannounced) return;
@@ -100,7 +116,22 @@ class QueueServer {
       });
       return;
     }
-    this.#send.send(FRAME.fresh, 0, formatFresh(queued.id, queued.size, queued.todo));
+    this.#send.send(FRAME.fresh, 0, formatFresh(queued));
+  }
+
+  /** Whether qmail-send knows nothing of a message that has just lost its name in todo. */
+  #retract(message: MessageName): Promise<boolean> {
+    this.#lastRetract = (this.#lastRetract + 1) % 0x80000000;
+    const request = this.#lastRetract;
+    return new Promise((resolve) => {
+      this.#retracting.set(request, resolve);
+      this.#send.send(FRAME.retract, request, formatName(message));
+    });
+  }
+
+  #retracted(request: number, unknown: boolean): void {
+    this.#retracting.get(request)?.(unknown);
+    this.#retracting.delete(request);
   }
 
   async #open(): Promise<void> {
@@ -128,7 +159,7 @@ class QueueServer {
   }
 
   #listen(path: string, door: Door | DropDoor): Promise<void> {
-    // A socket left by a crash is in the way. Two queue servers cannot be: qmail-send holds sendmutex.
+    // A socket left by a crash is in the way. Its maker has gone: the lock of the queue is ours.
     rmSync(path, { force: true });
     const server = createServer((socket) => {
       const link = new Link(socket, {
@@ -136,7 +167,6 @@ class QueueServer {
         close: () => door.gone(link),
       });
     });
-    this.#servers.push(server);
     return new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen(path, () => {
@@ -147,38 +177,18 @@ class QueueServer {
     });
   }
 
-  #clean(type: number, request: number, id: MessId): void {
-    const answer = (removed: boolean) => {
-      this.#send.send(FRAME.cleaned, request, removed ? "+" : "!");
-    };
-    const made = this.#made.get(id);
-    this.#made.delete(id);
-    this.#entering.delete(id);
-    if (type === FRAME.cleanTodo) answer(this.#unlink(id, "intd", "todo"));
-    else if (!this.#context.fsyncCarriesName) void this.#cleanSlowly(type, id).then(answer);
-    else if (type === FRAME.cleanMess) answer(this.#unlink(id, "intd", "mess"));
-    else answer(this.#keep(id, made) || this.#unlink(id, "intd", "todo", "mess"));
-  }
-
-  /**
-   * Elsewhere the message goes only when its name in todo/ cannot come back: another message with the
-   * same number would be delivered in its name.
-   */
-  async #cleanSlowly(type: number, id: MessId): Promise<boolean> {
+  async #clean(type: CleanType, request: number, message: MessageName | null): Promise<void> {
+    let trouble = "not the name of a message";
     try {
-      if (type === FRAME.cleanAll && !this.#unlink(id, "todo")) return false;
-      await this.#context.sync.sync(`${QUEUE}/todo`);
-      return this.#unlink(id, "intd", "mess");
-    } catch {
-      return false;
+      if (message) {
+        await this.#removal.remove(type, message);
+        trouble = "";
+      }
+    } catch (error) {
+      trouble = (error as Error).message;
     }
-  }
-
-  /** The files of a message that was delivered straight may serve the next one. False: remove them. */
-  #keep(id: MessId, made: number | undefined): boolean {
-    if (made === undefined || !this.#unlink(id, "todo")) return false;
-    this.#spares.offer({ id, made });
-    return true;
+    if (trouble) process.stderr.write(`warning: qmail-queue: cannot remove: ${trouble}\n`);
+    this.#send.send(FRAME.cleaned, request, trouble ? "!" : "+");
   }
 
   #removeLeftovers(): void {
@@ -187,20 +197,15 @@ class QueueServer {
     }
   }
 
-  /** In the order given, which the filesystems that we know keep. True when all are gone. */
-  #unlink(id: MessId, ...directories: readonly ("intd" | "todo" | "mess")[]): boolean {
-    return directories.map((directory) => isUnlinked(fmtqfn(directory, id))).every(Boolean);
-  }
-
+  /** Sockets stay behind: what a successor has put in their place must not be unlinked by us. */
   #exit(): void {
-    for (const server of this.#servers) server.close();
-    this.#spares.clear();
+    this.#entering.abort();
     process.exit(EXIT.ok);
   }
 }
 
 /** A message under way through a door. */
-interface Entering {
+interface Incoming {
   readonly intake: Intake;
   readonly qp: number;
   /** What has come of its envelope. */
@@ -212,7 +217,7 @@ interface Entering {
 class Door {
   readonly #server: QueueServer;
   readonly #source: Source;
-  readonly #entering = new Map<Link, Map<number, Entering>>();
+  readonly #entering = new Map<Link, Map<number, Incoming>>();
 
   constructor(server: QueueServer, source: Source) {
     this.#server = server;
@@ -247,7 +252,7 @@ class Door {
     this.#entering.delete(link);
   }
 
-  #entry(link: Link, id: number): Entering {
+  #entry(link: Link, id: number): Incoming {
     let entries = this.#entering.get(link);
     if (!entries) {
       entries = new Map();
@@ -262,16 +267,16 @@ class Door {
     return entry;
   }
 
-  #envelope(entry: Entering, payload: Buffer): void {
+  #envelope(entry: Incoming, payload: Buffer): void {
     entry.envelopeSize += payload.length;
     if (entry.envelopeSize > ENVELOPE_MAX) entry.intake.abort();
     else entry.envelope.push(Buffer.from(payload));
   }
 
-  async #commit(link: Link, id: number, entry: Entering): Promise<void> {
+  async #commit(link: Link, id: number, entry: Incoming): Promise<void> {
     let code: number = QQ.ok;
     try {
-      this.#server.announce(await entry.intake.commit(Buffer.concat(entry.envelope)));
+      await entry.intake.commit(Buffer.concat(entry.envelope));
     } catch (error) {
       code = codeOf(error);
     }
@@ -309,16 +314,7 @@ class DropDoor {
   }
 }
 
-function isUnlinked(path: string): boolean {
-  try {
-    unlinkSync(`${QUEUE}/${path}`);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENOENT";
-  }
-}
-
-function isClean(type: number): boolean {
+function isClean(type: number): type is CleanType {
   return type === FRAME.cleanTodo || type === FRAME.cleanMess || type === FRAME.cleanAll;
 }
 

@@ -20,8 +20,8 @@ import * as log from "./log.ts";
 import { CHANNELS, type Channel } from "./log.ts";
 import type { Pass } from "./pass.ts";
 import { QueueActions, type Result } from "./queue-actions.ts";
-import type { QueueClerk } from "./queue-clerk.ts";
 import type { QueueFiles } from "./queue-files.ts";
+import type { Removals } from "./removals.ts";
 import type { RewriteTables, Rewritten } from "./rewrite.ts";
 import type { Schedule } from "./schedule.ts";
 import type { Settling } from "./settling.ts";
@@ -62,7 +62,7 @@ export interface ActionQueueContext {
   readonly straight: StraightQueue;
   readonly settling: Settling;
   readonly ending: Ending;
-  readonly clerk: QueueClerk;
+  readonly removals: Removals;
   readonly todo: Todo;
   readonly held: HeldFile;
   readonly lifetime: number;
@@ -99,10 +99,10 @@ export class ActionQueue {
       now: context.now,
       lifetime: context.lifetime,
       tables: context.tables,
-      clean: (id) => {
+      clean: (message) => {
         // The number may be another message's before we hear that this one is gone.
-        context.schedule.drop(id);
-        return context.ending.clean(FRAME.cleanMess, id);
+        context.schedule.drop(message.id);
+        return context.removals.remove(FRAME.cleanMess, message).tried;
       },
     });
   }
@@ -197,14 +197,19 @@ export class ActionQueue {
 
   /** Whether the message can be acted upon, or what must end before. */
   #look(work: Work): State {
-    const { files, settling, ending, clerk, straight, todo, passes } = this.#context;
+    const { files, settling, ending, removals, straight, todo, passes } = this.#context;
     const { action, target } = work;
     const { id, made } = target;
     // It may have ended while this waited, and another have its number.
     if (this.#madeOf(id) !== made) return "gone";
     const ends = settling.of(id) ?? ending.of(id);
     if (ends) return ends;
-    if (clerk.removing(id)) return "gone";
+    if (removals.has(id)) return "gone";
+    if (settling.has(id)) {
+      if (work.taken) return "stuck";
+      work.taken = true;
+      return settling.again(id) ?? "gone";
+    }
     if (straight.has(id)) {
       const atOnce = action.type === "retry" && !straight.isDeferred(id);
       return atOnce ? "quiet" : straight.withdraw(id);

@@ -23,7 +23,7 @@ export type ActionType = Action["type"];
 /** A message, as it was seen. */
 export interface Target {
   readonly id: MessId;
-  /** mtime of the mess file in milliseconds: another message may have the same id later. */
+  /** Which message of that number (queue/made.ts): another may have the same id later. */
   readonly made: number;
   /** Only these recipients are meant, as the queue has them or as they were written; all when absent. */
   readonly recipients?: readonly string[];

@@ -2,7 +2,8 @@
 
 import { statSync } from "node:fs";
 import { type MessId, SPLIT } from "../queue/fmtqfn.ts";
-import { OSSIFIED_SECONDS } from "../queue/protocol.ts";
+import { madeOf } from "../queue/made.ts";
+import { type MessageName, OSSIFIED_SECONDS } from "../queue/protocol.ts";
 import { CHANNELS } from "./log.ts";
 import type { QueueFiles } from "./queue-files.ts";
 
@@ -12,8 +13,8 @@ export const SLEEP_CLEANUP = 76_431;
 export interface CleanupContext {
   readonly files: QueueFiles;
   readonly now: () => number;
-  /** Has qmail-clean remove intd and mess of `id`. */
-  cleanMess(id: MessId): Promise<void>;
+  /** Has qmail-clean remove intd and mess of the message. */
+  cleanMess(message: MessageName): Promise<unknown>;
   /** True while the message is being ended, files of it are removed, or an action is on it. */
   busy(id: MessId): boolean;
   /** Waits after the directory could not be read. */
@@ -30,9 +31,11 @@ export async function cleanup(context: CleanupContext): Promise<void> {
     for (const id of await files.ids(`mess/${split}`, pause)) {
       if (!active()) return;
       // Names alone tell of most that they are no garbage.
-      if (info.has(id) || todo.has(id) || !isGarbage(context, id)) continue;
+      if (info.has(id) || todo.has(id)) continue;
+      const made = garbage(context, id);
+      if (made === null) continue;
       files.forget(id);
-      await cleanMess(id);
+      await cleanMess({ id, made });
     }
     for (const directory of ["info", "local", "remote"]) {
       removeOrphans(context, await files.ids(`${directory}/${split}`, pause));
@@ -64,14 +67,15 @@ function removeUnfinished({ files, busy }: CleanupContext, directory: string): v
   }
 }
 
-function isGarbage({ files, now, busy }: CleanupContext, id: MessId): boolean {
-  // Removed a second time, its files would be those of a new message with the same number.
-  if (busy(id)) return false;
+/** MADE of a message that is garbage; null for any other. One that only the clock has made old the queue server keeps. */
+function garbage({ files, now, busy }: CleanupContext, id: MessId): number | null {
+  if (busy(id)) return null;
   try {
     const stat = statSync(files.path("mess", id), { throwIfNoEntry: false });
-    if (!stat || now() <= stat.atimeMs / 1000 + OSSIFIED_SECONDS) return false;
-    return files.mtime("info", id) === null && files.mtime("todo", id) === null;
+    if (!stat || now() <= stat.atimeMs / 1000 + OSSIFIED_SECONDS) return null;
+    if (files.mtime("info", id) !== null || files.mtime("todo", id) !== null) return null;
+    return madeOf(stat);
   } catch {
-    return false;
+    return null;
   }
 }

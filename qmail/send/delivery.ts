@@ -16,6 +16,8 @@ const DYING_TEXT = "I'm not going to try again; this message has been in the que
 
 export interface DeliveryOrder {
   readonly id: MessId;
+  /** Which message of that number (queue/made.ts). */
+  readonly made: number;
   readonly sender: string;
   readonly recipient: string;
   /** True when the message is too old for another try: a deferral becomes a failure. */
@@ -86,9 +88,10 @@ export class Deliveries {
     const delnum = state.free.pop() ?? state.slots.length;
     state.slots[delnum] = { order, number, since: this.#clock() };
     state.used++;
-    const { id, recipient } = order;
+    const { id, made, recipient } = order;
     const sender = senderFor(order.sender, recipient);
-    state.link?.send(SPAWN.deliver, delnum, formatDelivery({ messid: id, sender, recipient }));
+    const delivery = formatDelivery({ messid: id, made, sender, recipient });
+    state.link?.send(SPAWN.deliver, delnum, delivery);
     this.#log(log.startingDelivery(id, { delivery: number, channel, recipient }));
     this.status();
   }

@@ -9,8 +9,9 @@ import { type BounceOptions, bounceEntry, bounceSender, injectBounce } from "./b
 import { pieces } from "./bounce-parts.ts";
 import * as log from "./log.ts";
 import { CHANNELS } from "./log.ts";
-import type { CleanType, QueueClerk } from "./queue-clerk.ts";
+import type { QueueClerk } from "./queue-clerk.ts";
 import type { Info, QueueFiles } from "./queue-files.ts";
+import type { Removals } from "./removals.ts";
 import type { RewriteTables } from "./rewrite.ts";
 import { SLEEP_SYSFAIL } from "./schedule.ts";
 
@@ -20,6 +21,7 @@ const HELP_MS = 10_000;
 export interface EndingContext {
   readonly files: QueueFiles;
   readonly clerk: QueueClerk;
+  readonly removals: Removals;
   readonly log: (line: string) => void;
   readonly now: () => number;
   bounces(): BounceOptions;
@@ -47,19 +49,16 @@ export class Ending {
 
   /** Ends `id` when nothing is left to do. Resolves with the time to try again, or 0 when it is settled. */
   end(id: MessId): Promise<number> {
-    const ending = this.#track(this.#end(id).finally(() => this.#ending.delete(id)));
-    this.#ending.set(id, ending);
-    return ending;
+    return this.#enter(id, this.#end(id));
   }
 
   /** Queues the bounce `text` of a message that has no files of ours. False when that failed. */
   bounce(id: MessId, info: Info, text: string): Promise<boolean> {
     const parts = [Buffer.from(text, "latin1")];
-    const bouncing = this.#track(
-      this.#inject(id, info, () => parts).finally(() => this.#ending.delete(id)),
+    return this.#enter(
+      id,
+      this.#inject(id, info, () => parts),
     );
-    this.#ending.set(id, bouncing);
-    return bouncing;
   }
 
   /** True while `id` is being ended, or bounced. */
@@ -72,9 +71,14 @@ export class Ending {
     return this.#ending.get(id);
   }
 
-  /** Has files of `id` removed; logs when that fails. */
-  clean(type: CleanType, id: MessId): Promise<boolean> {
-    return this.#track(this.#clean(type, id));
+  #enter<T>(id: MessId, work: Promise<T>): Promise<T> {
+    const entered = this.#track(
+      work.finally(() => {
+        if (this.#ending.get(id) === entered) this.#ending.delete(id);
+      }),
+    );
+    this.#ending.set(id, entered);
+    return entered;
   }
 
   #track<T>(work: Promise<T>): Promise<T> {
@@ -98,9 +102,11 @@ export class Ending {
   }
 
   async #end(id: MessId): Promise<number> {
-    const { files, log: write, now } = this.#context;
+    const { files, removals, log: write, now } = this.#context;
     const again = () => now() + SLEEP_SYSFAIL;
+    let made: number | null;
     try {
+      made = files.made(id);
       // False alarms: another channel still has work, or the message is still in todo.
       for (const directory of [...CHANNELS, "todo"] as const) {
         if (files.mtime(directory, id) !== null) return 0;
@@ -118,7 +124,8 @@ export class Ending {
       write(log.warning(`unable to unlink ${fmtqfn("info", id)}; will try again later`));
       return again();
     }
-    await this.#clean(FRAME.cleanMess, id);
+    // Without its text there is nothing left.
+    if (made !== null) await removals.remove(FRAME.cleanMess, { id, made }).tried;
     return 0;
   }
 
@@ -178,14 +185,5 @@ export class Ending {
     else if (result.ok) write(log.bounceMsg(id, result.qp));
     else write(result.code === QQ.cannotExec ? log.INJECT_NO_START : log.INJECT_TROUBLE);
     return result === null || result.ok;
-  }
-
-  async #clean(type: CleanType, id: MessId): Promise<boolean> {
-    const done = await this.#context.clerk.clean(type, id);
-    if (!done) {
-      const path = type === FRAME.cleanMess ? `foop/${id}` : fmtqfn("todo", id);
-      this.#context.log(log.warning(`qmail-clean unable to clean up ${path}`));
-    }
-    return done;
   }
 }

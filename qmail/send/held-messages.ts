@@ -26,12 +26,20 @@ export class HeldMessages {
     }
   }
 
-  /** True when the message is held, and not an earlier one of its number. */
+  /** True when the message is held, and not an earlier one of its number; also when that cannot be seen. */
   has(id: MessId): boolean {
     const made = this.#noted.get(id);
-    if (made === undefined || this.#files.made(id) !== made) return false;
+    if (made === undefined || !this.#mayBe(id, made)) return false;
     this.#found.set(id, made);
     return true;
+  }
+
+  #mayBe(id: MessId, made: number): boolean {
+    try {
+      return this.#files.made(id) === made;
+    } catch {
+      return true;
+    }
   }
 
   /** When all were asked for: what is noted of others goes. Returns a line for the log when that cannot be done. */

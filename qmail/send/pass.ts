@@ -19,6 +19,8 @@ import { type Schedule, SLEEP_SYSFAIL } from "./schedule.ts";
 /** A message with its file on one channel, from the first recipient tried to the last report. */
 interface Job {
   readonly id: MessId;
+  /** Which message of that number (queue/made.ts). */
+  readonly made: number;
   readonly sender: string;
   /** When the message is tried again if something stays to be done. */
   retry: number;
@@ -176,15 +178,15 @@ export class Pass {
   ): Job | null {
     const { files, schedule, lifetime } = this.#context;
     try {
-      const file = new RecipientFile(files.path(this.#channel, id));
-      const info = files.info(id);
-      if (!info) {
-        file.close();
-        throw new Error("no info");
-      }
+      // One that is tried already would be forgotten over this.
+      const info = this.#jobs.has(id) ? null : files.info(id);
+      const made = files.made(id);
+      if (!info || made === null) throw new Error("not a message");
       const { sender, birth } = info;
+      const file = new RecipientFile(files.path(this.#channel, id));
       const job: Job = {
         id,
+        made,
         sender,
         retry: nextRetry(birth, this.#channel, now),
         dying: now > birth + lifetime,
@@ -246,6 +248,7 @@ export class Pass {
     job.numtodo++;
     this.#context.deliveries.start(this.#channel, {
       id: job.id,
+      made: job.made,
       sender: job.sender,
       recipient: address,
       dying: job.dying,

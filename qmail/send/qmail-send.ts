@@ -21,6 +21,7 @@ import { ActionQueue } from "./action-queue.ts";
 import { ActionServer } from "./action-server.ts";
 import { BounceFormatError } from "./bounce.ts";
 import { cleanup, SLEEP_CLEANUP } from "./cleanup.ts";
+import { ClockWatch } from "./clock-watch.ts";
 import { type Controls, RereadError, readControls, rereadTables } from "./controls.ts";
 import { Deliveries } from "./delivery.ts";
 import { Ending } from "./ending.ts";
@@ -31,7 +32,7 @@ import { CHANNELS, type Channel } from "./log.ts";
 import { Pass } from "./pass.ts";
 import { QueueClerk } from "./queue-clerk.ts";
 import { QueueFiles } from "./queue-files.ts";
-import { takeQueue } from "./queue-lock.ts";
+import { Removals } from "./removals.ts";
 import type { RewriteTables } from "./rewrite.ts";
 import { Schedule } from "./schedule.ts";
 import { Settling } from "./settling.ts";
@@ -65,8 +66,8 @@ export interface Connections {
 }
 
 /**
- * Runs until it is told to leave or one of its partners is gone. The working directory is the qmail home.
- * Resolves with the exit code.
+ * Runs until it is told to leave or one of its partners is gone. The working directory is the qmail home, and the queue
+ * is ours (queue-lock.ts). Resolves with the exit code.
  */
 export async function qmailSend(connections: Connections): Promise<number> {
   const { log: sink } = connections;
@@ -83,8 +84,6 @@ export async function qmailSend(connections: Connections): Promise<number> {
     if (error instanceof BounceFormatError) return refuse(error.message);
     return refuse("unable to read controls");
   }
-  const taken = takeQueue(QUEUE);
-  if (taken !== null) return refuse(taken);
   const code = await new QmailSend(connections, control, controls).run();
   await sink.end();
   return code;
@@ -111,6 +110,7 @@ class QmailSend {
   readonly #passes: Readonly<Record<Channel, Pass>>;
   readonly #todo: Todo;
   readonly #clerk: QueueClerk;
+  readonly #removals: Removals;
   readonly #ending: Ending;
   readonly #spawners: Spawners;
   readonly #settling: Settling;
@@ -118,6 +118,7 @@ class QmailSend {
   readonly #actions: ActionQueue;
   readonly #server: ActionServer;
   readonly #since = Date.now();
+  readonly #clock = new ClockWatch();
   readonly #turns = new Turns(() => this.#turn(now()));
   #tables: RewriteTables;
   /** What an earlier run left is in the schedule. */
@@ -138,13 +139,19 @@ class QmailSend {
     this.#schedule = new Schedule(this.#files, write);
     this.#deliveries = new Deliveries(write, Date.now);
     this.#clerk = new QueueClerk(connections.queue, {
-      fresh: (id, size, bytes) => this.#todo.fresh(id, size, bytes),
+      fresh: (message) => this.#todo.fresh(message),
+      known: ({ id, made }) => this.#knows(id, made),
       scan: () => this.#todo.scan(),
       gone: () => this.#dying("lost qmail-clean connection"),
+    });
+    this.#removals = new Removals({
+      log: write,
+      clean: (type, message) => this.#clerk.clean(type, message),
     });
     this.#ending = new Ending({
       files: this.#files,
       clerk: this.#clerk,
+      removals: this.#removals,
       log: write,
       now,
       bounces: () => this.#controls.bounces,
@@ -153,7 +160,7 @@ class QmailSend {
     this.#settling = new Settling({
       files: this.#files,
       schedule: this.#schedule,
-      ending: this.#ending,
+      removals: this.#removals,
       log: write,
       now,
       forget: (id) => this.#straight.forget(id),
@@ -167,6 +174,7 @@ class QmailSend {
       deliveries: this.#deliveries,
       settling: this.#settling,
       ending: this.#ending,
+      removals: this.#removals,
       files: this.#files,
       log: write,
       now,
@@ -178,7 +186,7 @@ class QmailSend {
       log: write,
       now,
       tables: () => this.#tables,
-      known: (id) => this.#straight.has(id) || this.#settling.has(id) || this.#clerk.removing(id),
+      known: (id, made) => this.#knows(id, made),
       take: (message) => this.#straightDeliveries.take(message),
       active: () => !this.#deliveries.exiting,
       full: () => this.#settling.full,
@@ -192,7 +200,7 @@ class QmailSend {
       straight: this.#straight,
       settling: this.#settling,
       ending: this.#ending,
-      clerk: this.#clerk,
+      removals: this.#removals,
       todo: this.#todo,
       held: this.#held,
       lifetime: controls.lifetime,
@@ -239,11 +247,18 @@ class QmailSend {
     });
   }
 
+  /** Whether the message is here although it is in todo; `made` says which one of that number. */
+  #knows(id: MessId, made?: number): boolean {
+    return this.#straight.has(id) || this.#settling.has(id) || this.#removals.has(id, made);
+  }
+
   /** Everything is tried now, whatever is known against whom. */
   #flush(): void {
     this.#clerk.takeDrops();
     this.#schedule.runAll(now());
     this.#straight.retryAll();
+    this.#settling.retryAll();
+    this.#removals.retryAll();
     for (const channel of CHANNELS) this.#holds[channel].freeAll();
     this.#spawners.flush("");
     this.#turns.ask();
@@ -353,10 +368,13 @@ class QmailSend {
     }
     // What left todo now would be found again by the reading of the schedule, and be delivered twice.
     if (!this.#started) return;
+    const back = this.#clock.back();
+    if (back > 0) this.#clockBack(back, recent);
     if (this.#read) this.#actions.run();
     if (!this.#sink.full) for (const channel of CHANNELS) this.#passes[channel].run(recent);
     this.#endMessages(recent);
     this.#straightDeliveries.writeDownParked(recent);
+    this.#settling.run(recent);
     if (this.#todo.nextScan <= recent) {
       this.#todo.scan();
       this.#clerk.takeDrops();
@@ -365,10 +383,21 @@ class QmailSend {
     this.#sleep(recent);
   }
 
+  /** What was put off while the clock was ahead may be due only when it has come there again: nobody can tell which. */
+  #clockBack(seconds: number, recent: number): void {
+    this.#sink.write(
+      log.warning(`the clock was set back ${seconds} seconds; trying everything now`),
+    );
+    this.#todo.nextScan = recent;
+    this.#cleanupTime = Math.min(this.#cleanupTime, recent + SLEEP_CLEANUP);
+    this.#flush();
+  }
+
   #sleep(recent: number): void {
     const wakeup = Math.min(
       this.#schedule.wakeup,
       this.#straightDeliveries.wakeup,
+      this.#settling.wakeup,
       this.#todo.nextScan,
       this.#cleanupTime,
     );
@@ -396,8 +425,9 @@ class QmailSend {
     await cleanup({
       files: this.#files,
       now,
-      busy: (id) => this.#ending.has(id) || this.#clerk.removing(id) || this.#actions.has(id),
-      cleanMess: (id) => this.#ending.clean(FRAME.cleanMess, id).then(() => {}),
+      busy: (id) => this.#ending.has(id) || this.#removals.has(id) || this.#actions.has(id),
+      // What cannot be removed is garbage tomorrow, too.
+      cleanMess: (message) => this.#clerk.clean(FRAME.cleanMess, message),
       pause: (directory) => this.#pause(directory),
       active: () => !this.#deliveries.exiting,
     });
@@ -413,8 +443,9 @@ class QmailSend {
     // Bounces under way: what fails of them is to be written down.
     await this.#ending.idle();
     this.#straightDeliveries.leave();
-    await this.#settling.idle();
-    await this.#ending.idle();
+    this.#settling.leave();
+    await Promise.all([this.#removals.leave(), this.#settling.idle()]);
+    await Promise.all([this.#removals.leave(), this.#ending.idle()]);
     this.#schedule.finish();
     this.#sink.write(log.EXITING);
     this.#todo.close();

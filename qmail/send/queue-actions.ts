@@ -23,7 +23,7 @@ export interface QueueActionsContext {
   readonly lifetime: number;
   tables(): RewriteTables;
   /** Removes intd and mess of a message that is no more. */
-  clean(id: MessId): Promise<unknown>;
+  clean(message: Target): Promise<unknown>;
 }
 
 /** A recipient that an action is about. */
@@ -97,7 +97,7 @@ export class QueueActions {
       write(log.warning(`unable to sync the removal of ${fmtqfn("info", id)}`));
     }
     files.forget(id);
-    await clean(id);
+    await clean(target);
     const verdict: Verdict = { outcome: "done", recipients: found.hits.length, untold };
     return { verdict, ended: true };
   }

@@ -2,28 +2,34 @@
 
 import type { Socket } from "node:net";
 import { Link } from "../net/link.ts";
-import type { MessId } from "../queue/fmtqfn.ts";
 import { programQueue } from "../queue/program-queue.ts";
-import { FRAME, parseFresh } from "../queue/protocol.ts";
+import {
+  FRAME,
+  type Fresh,
+  formatName,
+  type MessageName,
+  parseFresh,
+  parseName,
+} from "../queue/protocol.ts";
 import type { Qmail } from "../queue/qmail.ts";
 import { QueueLink } from "../queue/queue-link.ts";
+import type { CleanType } from "../queue/removal.ts";
 
 export interface ClerkHandlers {
-  /** A message has come into todo; `bytes` is its todo file, valid during the call. */
-  fresh(id: MessId, size: number, bytes: Buffer): void;
+  /** A message has come into todo; its todo bytes are valid during the call. */
+  fresh(message: Fresh): void;
   /** Messages have come into todo that were not announced. */
   scan(): void;
+  /** Whether the message, which has lost its name in todo again, is one that we know of. */
+  known(message: MessageName): boolean;
   gone(): void;
 }
-
-export type CleanType = typeof FRAME.cleanTodo | typeof FRAME.cleanMess | typeof FRAME.cleanAll;
 
 export class QueueClerk {
   readonly #link: Link;
   readonly #queue: QueueLink;
   readonly #handlers: ClerkHandlers;
-  readonly #cleaning = new Map<number, { id: MessId; resolve: (done: boolean) => void }>();
-  readonly #removing = new Set<MessId>();
+  readonly #cleaning = new Map<number, (done: boolean) => void>();
   #lastRequest = 0;
   #opened: (() => void) | null = null;
 
@@ -55,24 +61,15 @@ export class QueueClerk {
     return (program ? programQueue(program) : this.#queue).open();
   }
 
-  /** Removes files of `id`. Resolves with false when something could not be removed. */
-  clean(type: CleanType, id: MessId): Promise<boolean> {
+  /** Removes files of `message`. Resolves with false when something could not be removed, now. */
+  clean(type: CleanType, message: MessageName): Promise<boolean> {
     if (this.#link.closed) return Promise.resolve(false);
     const request = ++this.#lastRequest;
     if (this.#lastRequest >= 0x7fffffff) this.#lastRequest = 0;
-    this.#removing.add(id);
     return new Promise((resolve) => {
-      this.#cleaning.set(request, { id, resolve });
-      this.#link.send(type, request, id);
+      this.#cleaning.set(request, resolve);
+      this.#link.send(type, request, formatName(message));
     });
-  }
-
-  /**
-   * True while files of `id` are being removed. Not a moment longer: the next frame may announce a
-   * new message that got the same inode.
-   */
-  removing(id: MessId): boolean {
-    return this.#removing.has(id);
   }
 
   end(): void {
@@ -83,7 +80,13 @@ export class QueueClerk {
     switch (type) {
       case FRAME.fresh: {
         const fresh = parseFresh(payload);
-        this.#handlers.fresh(fresh.id, fresh.size, fresh.todo);
+        if (fresh) this.#handlers.fresh(fresh);
+        break;
+      }
+      case FRAME.retract: {
+        const message = parseName(payload);
+        const known = message !== null && this.#handlers.known(message);
+        this.#link.send(FRAME.retracted, id, known ? "!" : "+");
         break;
       }
       case FRAME.scan:
@@ -102,11 +105,9 @@ export class QueueClerk {
   }
 
   #cleaned(request: number, done: boolean): void {
-    const cleaning = this.#cleaning.get(request);
-    if (!cleaning) return;
+    const resolve = this.#cleaning.get(request);
     this.#cleaning.delete(request);
-    this.#removing.delete(cleaning.id);
-    cleaning.resolve(done);
+    resolve?.(done);
   }
 
   #gone(): void {

@@ -2,7 +2,6 @@
 
 import {
   closeSync,
-  fchownSync,
   fdatasync,
   fsync,
   futimesSync,
@@ -10,7 +9,6 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  type Stats,
   statSync,
   truncateSync,
   unlinkSync,
@@ -18,9 +16,9 @@ import {
   writeSync,
 } from "node:fs";
 import { promisify } from "node:util";
-import type { FileOwner } from "../files/atomic.ts";
 import type { GroupSync } from "../files/groupsync.ts";
 import { fmtqfn, isMessId, type MessId, splitOf } from "../queue/fmtqfn.ts";
+import { madeOf } from "../queue/made.ts";
 import { wholeParagraphs } from "./bounce.ts";
 import { CHANNELS, type Channel } from "./log.ts";
 
@@ -57,16 +55,14 @@ export class QueueFiles {
   readonly #queue: string;
   readonly #sync: GroupSync;
   readonly #ordered: boolean;
-  readonly #owner: FileOwner | undefined;
   /** Messages whose bounce file is whole, since we began it or have looked. */
   readonly #wholeBounces = new Set<MessId>();
 
-  /** `ordered` as `fsyncCarriesName` says of `queue`. Files are made for `owner`, or whoever we are. */
-  constructor(queue: string, sync: GroupSync, ordered: boolean, owner?: FileOwner) {
+  /** `ordered` as `fsyncCarriesName` says of `queue`. */
+  constructor(queue: string, sync: GroupSync, ordered: boolean) {
     this.#queue = queue;
     this.#ordered = ordered;
     this.#sync = sync;
-    this.#owner = owner;
   }
 
   path(directory: Parameters<typeof fmtqfn>[0], id: MessId): string {
@@ -81,11 +77,12 @@ export class QueueFiles {
     return stat ? Math.floor(stat.mtimeMs / 1000) : null;
   }
 
-  /** When the message itself was written, in milliseconds; with the id it tells one message from all others. Null when it is not there. */
+  /** Which message of its number it is (queue/made.ts); null when there is no such message. Throws QueueFileError. */
   made(id: MessId): number | null {
-    return attempt(`unable to stat ${fmtqfn("mess", id)}`, () =>
-      madeOf(statSync(this.path("mess", id), { throwIfNoEntry: false })),
+    const stat = attempt(`unable to stat ${fmtqfn("mess", id)}`, () =>
+      statSync(this.path("mess", id), { throwIfNoEntry: false }),
     );
+    return stat ? madeOf(stat) : null;
   }
 
   /** Sender and birth; null when there is no (whole) info file. */
@@ -175,7 +172,6 @@ export class QueueFiles {
     this.mendBounce(id);
     const fd = openSync(this.path("bounce", id), "a", 0o600);
     try {
-      this.#own(fd);
       writeAll(fd, text);
       await dataSync(fd);
       this.#wholeBounces.add(id);
@@ -206,7 +202,9 @@ export class QueueFiles {
     write("info", `F${message.sender}\0`);
     for (const channel of CHANNELS) write(channel, records[channel]);
     write("bounce", message.bounce);
-    await Promise.all(written);
+    // All of them are waited for: what is still being written must not meet the next try.
+    const failed = (await Promise.allSettled(written)).find(({ status }) => status === "rejected");
+    if (failed) throw (failed as PromiseRejectedResult).reason;
     if (message.bounce) this.#wholeBounces.add(id);
   }
 
@@ -222,7 +220,6 @@ export class QueueFiles {
     const parent = directory === "bounce" ? "bounce" : `${directory}/${splitOf(id)}`;
     try {
       attempt(`trouble writing to ${name}`, () => writeAll(fd, text));
-      this.#own(fd);
       if (directory === "info") futimesSync(fd, birth, birth);
       // With its times: the birth is one.
       await fullSync(fd);
@@ -232,11 +229,6 @@ export class QueueFiles {
     } finally {
       closeSync(fd);
     }
-  }
-
-  /** A file that we make as another user is given to its owner. */
-  #own(fd: number): void {
-    if (this.#owner) fchownSync(fd, this.#owner.uid, this.#owner.gid);
   }
 
   /**
@@ -249,7 +241,6 @@ export class QueueFiles {
     const fd = openSync(`${path}${UNFINISHED}`, "w", 0o600);
     try {
       writeAll(fd, text);
-      this.#own(fd);
       futimesSync(fd, retry, retry);
       await fullSync(fd);
       renameSync(`${path}${UNFINISHED}`, path);
@@ -278,10 +269,6 @@ export class QueueFiles {
       unlinkSync(`${this.#queue}/${directory}/${name}`);
     }
   }
-}
-
-function madeOf(stat: Stats | undefined): number | null {
-  return stat ? Math.floor(stat.mtimeMs) : null;
 }
 
 function attempt<T>(what: string, action: () => T): T {

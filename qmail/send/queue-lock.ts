@@ -1,32 +1,46 @@
-/** Who may work on the queue: one qmail-send at a time, and none while it is being repaired. */
+/** Who may work on the queue: one qmail-send at a time with what it has started, and none while it is being repaired. */
 
-import { existsSync, openSync, statSync } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, openSync, statSync } from "node:fs";
 import { lockExclusive } from "../files/lock.ts";
 import { REPAIR_DIRECTORY } from "../queue/protocol.ts";
 
+/** What the log says when the queue cannot be had (C qmail: qmail-send.c, main). */
+export class QueueTakenError extends Error {}
+
 /**
- * Takes the queue for this process; nothing gives it back but its end. Returns null, or why it cannot be had, as the
- * log says it (C qmail: qmail-send.c, main).
+ * Takes the queue: the descriptor of lock/sendmutex, locked. Nothing gives it back but the end of every process that
+ * has it, so those that read or change the queue for a qmail-send share it: none of them can outlive that qmail-send
+ * into the time of the next. Throws QueueTakenError.
  */
-export function takeQueue(queue: string): string | null {
+export function takeQueue(queue: string): number {
   try {
     statSync(`${queue}/.`);
   } catch {
-    return "unable to switch to queue directory";
+    throw new QueueTakenError("unable to switch to queue directory");
   }
   if (existsSync(`${queue}/${REPAIR_DIRECTORY}`)) {
-    return "the queue is being repaired: end that with qmailctl queue repair";
+    throw new QueueTakenError("the queue is being repaired: end that with qmailctl queue repair");
   }
-  let mutex: number;
+  const mutex = openMutex(queue);
   try {
-    mutex = openSync(`${queue}/lock/sendmutex`, "r+");
-  } catch {
-    return "unable to open mutex";
-  }
-  try {
-    // Held by the open file until we are gone: nothing closes it.
-    return lockExclusive(mutex) ? null : "qmail-send is already running";
+    if (lockExclusive(mutex)) return mutex;
   } catch (error) {
-    return (error as Error).message;
+    closeSync(mutex);
+    throw new QueueTakenError((error as Error).message);
   }
+  closeSync(mutex);
+  throw new QueueTakenError("qmail-send is already running");
+}
+
+/** Root opens it in a directory of somebody else's: the file itself, or nothing. */
+function openMutex(queue: string): number {
+  let mutex = -1;
+  try {
+    mutex = openSync(`${queue}/lock/sendmutex`, constants.O_RDWR | constants.O_NOFOLLOW);
+    if (fstatSync(mutex).isFile()) return mutex;
+  } catch {
+    // Said below.
+  }
+  if (mutex >= 0) closeSync(mutex);
+  throw new QueueTakenError("unable to open mutex");
 }

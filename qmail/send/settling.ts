@@ -2,27 +2,37 @@
 
 import type { MessId } from "../queue/fmtqfn.ts";
 import { FRAME } from "../queue/protocol.ts";
-import type { Ending } from "./ending.ts";
 import * as log from "./log.ts";
 import { QueueFileError, type QueueFiles } from "./queue-files.ts";
+import type { Removals } from "./removals.ts";
 import { type Schedule, SLEEP_SYSFAIL } from "./schedule.ts";
 import { type StraightMessage, settlement } from "./straight.ts";
 
 /** So many messages from todo are written down at once; the next wait. */
 const SETTLING_MAX = 100;
 
+/** So many that cannot be written down are remembered, with what is done of them. */
+const UNWRITTEN_MAX = 20_000;
+
 export interface SettlingContext {
   readonly files: QueueFiles;
   readonly schedule: Schedule;
-  readonly ending: Ending;
+  readonly removals: Removals;
   readonly log: (line: string) => void;
   readonly now: () => number;
   /** The message is not delivered straight any more. */
   forget(id: MessId): void;
-  /** The message could not be written down: todo is to be read again at `time`. */
+  /** A message could neither be written down nor remembered: todo, where it is, is to be read again at `time`. */
   failed(time: number): void;
-  /** Something was put into the schedule: another turn is wanted. */
+  /** Something was put into the schedule, or waits for its time: another turn is wanted. */
   changed(): void;
+}
+
+/** A message that could not be written down. */
+interface Unwritten {
+  readonly message: StraightMessage;
+  /** When it is tried again, in seconds since 1970. */
+  again: number;
 }
 
 export class Settling {
@@ -30,6 +40,8 @@ export class Settling {
   readonly #settling = new Map<MessId, Promise<void>>();
   /** Of these, those that are still in todo. */
   readonly #inTodo = new Set<MessId>();
+  /** In the order of their times. What is done of them must not be forgotten, or it would be done again. */
+  readonly #unwritten = new Map<MessId, Unwritten>();
 
   constructor(context: SettlingContext) {
     this.#context = context;
@@ -45,14 +57,20 @@ export class Settling {
     return this.#settling.size;
   }
 
-  /** True while files of `id` are being written and it is still in todo. */
+  /** True while `id` is to be written down and still in todo. */
   has(id: MessId): boolean {
-    return this.#inTodo.has(id);
+    return this.#inTodo.has(id) || this.#unwritten.has(id);
   }
 
   /** Resolves when `id` is written down, or could not be; undefined when it is not being written. */
   of(id: MessId): Promise<void> | undefined {
     return this.#settling.get(id);
+  }
+
+  /** Writes down now what could not be written before; undefined when there is no such thing of `id`. */
+  again(id: MessId): Promise<void> | undefined {
+    const unwritten = this.#unwritten.get(id);
+    return unwritten && this.settle(unwritten.message);
   }
 
   /** Resolves when there is room for another. */
@@ -65,33 +83,68 @@ export class Settling {
     await Promise.all(this.#settling.values());
   }
 
+  /** When something is to be tried again, in seconds since 1970; Infinity when never. */
+  get wakeup(): number {
+    const [first] = this.#unwritten.values();
+    return first ? first.again : Number.POSITIVE_INFINITY;
+  }
+
+  /** Tries again what was to be tried again by `now`, as much at once as there is room for. */
+  run(now: number): void {
+    for (const { message, again } of [...this.#unwritten.values()]) {
+      if (again > now || this.full) return;
+      void this.settle(message);
+    }
+  }
+
+  /** Everything is to be tried again now. */
+  retryAll(): void {
+    for (const unwritten of this.#unwritten.values()) unwritten.again = 0;
+  }
+
+  /** Tries once more what is to be tried again: we leave. */
+  leave(): void {
+    for (const { message } of [...this.#unwritten.values()]) void this.settle(message);
+  }
+
   /** Writes down what is to be done for the message, removes it from todo and schedules it. */
   settle(message: StraightMessage): Promise<void> {
     const { id } = message;
-    const settling = this.#writeDown(message).finally(() => this.#settling.delete(id));
+    const settling: Promise<void> = this.#writeDown(message).finally(() => {
+      if (this.#settling.get(id) === settling) this.#settling.delete(id);
+    });
     this.#settling.set(id, settling);
     return settling;
   }
 
   async #writeDown(message: StraightMessage): Promise<void> {
-    const { files, schedule, ending, now, failed, forget, changed } = this.#context;
+    const { files, schedule, removals, now, forget, changed } = this.#context;
     const { id } = message;
     const settled = settlement(message, now());
     this.#inTodo.add(id);
+    this.#unwritten.delete(id);
     forget(id);
     schedule.settling(id);
     try {
       await files.settle(settled);
-      const cleaned = ending.clean(FRAME.cleanTodo, id);
+      const { gone } = removals.remove(FRAME.cleanTodo, message);
       this.#inTodo.delete(id);
-      if (await cleaned) schedule.settled(settled, now());
+      // As long as it cannot be taken from todo it is not begun: that comes from todo, or from here.
+      if (await gone) schedule.settled(settled, now());
     } catch (error) {
-      // The message is still in todo: the next reading of the directory finds it.
       if (!(error instanceof QueueFileError)) throw error;
       this.#context.log(log.warning(error.message));
-      failed(now() + SLEEP_SYSFAIL);
+      this.#inTodo.delete(id);
+      this.#remember(message);
     }
-    this.#inTodo.delete(id);
     changed();
+  }
+
+  #remember(message: StraightMessage): void {
+    const again = this.#context.now() + SLEEP_SYSFAIL;
+    const begun = message.bounce !== "" || message.states.includes("done");
+    if (begun || this.#unwritten.size < UNWRITTEN_MAX) {
+      this.#unwritten.set(message.id, { message, again });
+    } else this.#context.failed(again);
   }
 }

@@ -6,6 +6,7 @@ import type { Ending } from "./ending.ts";
 import type { Channel } from "./log.ts";
 import * as log from "./log.ts";
 import type { QueueFiles } from "./queue-files.ts";
+import type { Removals } from "./removals.ts";
 import type { Settling } from "./settling.ts";
 import type { StraightMessage, StraightQueue } from "./straight.ts";
 
@@ -22,6 +23,7 @@ export interface StraightDeliveriesContext {
   readonly deliveries: Deliveries;
   readonly settling: Settling;
   readonly ending: Ending;
+  readonly removals: Removals;
   readonly files: QueueFiles;
   readonly log: (line: string) => void;
   /** Seconds since 1970. */
@@ -66,6 +68,7 @@ export class StraightDeliveries {
     const { message, recipient } = delivery;
     deliveries.start(channel, {
       id: message.id,
+      made: message.made,
       sender: message.sender,
       recipient,
       dying: now() > message.birth + lifetime,
@@ -121,11 +124,11 @@ export class StraightDeliveries {
     void this.#context.settling.settle(message);
   }
 
-  #end({ id }: StraightMessage): void {
-    const { straight, ending, log: write } = this.#context;
-    straight.forget(id);
-    write(log.endMsg(id));
-    void ending.clean(FRAME.cleanAll, id);
+  #end(message: StraightMessage): void {
+    const { straight, removals, log: write } = this.#context;
+    straight.forget(message.id);
+    write(log.endMsg(message.id));
+    removals.remove(FRAME.cleanAll, message);
   }
 
   /** The bounce first: a crash between makes a second one, never none. */

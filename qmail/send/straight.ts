@@ -28,6 +28,8 @@ const PARKED_MAX = 20_000;
 /** A message that has left neither todo nor this process. */
 export interface StraightMessage {
   readonly id: MessId;
+  /** Which message of that number (queue/made.ts). */
+  readonly made: number;
   readonly sender: string;
   /** Seconds since 1970. */
   readonly birth: number;

@@ -10,6 +10,8 @@ import { opendir } from "node:fs/promises";
 import { Socket } from "node:net";
 import { EnvelopeError, parseTodo } from "../queue/envelope.ts";
 import { fmtqfn, isMessId, type MessId } from "../queue/fmtqfn.ts";
+import { madeOf } from "../queue/made.ts";
+import type { Fresh } from "../queue/protocol.ts";
 import * as log from "./log.ts";
 import { type RewriteTables, rewrite } from "./rewrite.ts";
 import type { StraightMessage } from "./straight.ts";
@@ -25,8 +27,8 @@ export interface TodoContext {
   readonly log: (line: string) => void;
   readonly now: () => number;
   tables(): RewriteTables;
-  /** True for a message that is being worked on although it is still in todo. */
-  known(id: MessId): boolean;
+  /** True for a message that is being worked on although it is still in todo; `made` says which one of that number. */
+  known(id: MessId, made?: number): boolean;
   /** Takes over a new message. Resolves when the next may come. */
   take(message: StraightMessage): Promise<void>;
   /** False when no new message is to be begun. */
@@ -60,13 +62,13 @@ export class Todo {
     this.#trigger?.destroy();
   }
 
-  /** A message that the queue server announces; `bytes` is its todo file. */
-  fresh(id: MessId, size: number, bytes: Buffer): void {
+  /** A message that the queue server announces. */
+  fresh(message: Fresh): void {
     const { active, known, full } = this.#context;
-    if (!active() || known(id)) return;
+    if (!active() || known(message.id, message.made)) return;
     // The reading of the directory waits as often as it must.
     if (full()) this.scan();
-    else void this.#take(id, size, bytes);
+    else void this.#take(message);
   }
 
   /** Reads the directory, or reads it again when it is being read. */
@@ -121,18 +123,19 @@ export class Todo {
       this.#context.log(log.warning(`unable to stat ${fmtqfn("mess", id)}`));
       return;
     }
-    await this.#take(id, mess.size, bytes);
+    await this.#take({ id, made: madeOf(mess), size: mess.size, todo: bytes });
   }
 
-  async #take(id: MessId, size: number, bytes: Buffer): Promise<void> {
+  async #take({ id, made, size, todo }: Fresh): Promise<void> {
     const { log: write, tables, now, take } = this.#context;
     try {
-      const { sender, uid, pid, recipients } = parseTodo(bytes);
+      const { sender, uid, pid, recipients } = parseTodo(todo);
       write(log.newMsg(id));
       write(log.infoMsg(id, { bytes: size, sender, qp: pid, uid }));
       const rewritten = recipients.map((recipient) => rewrite(tables(), recipient));
       await take({
         id,
+        made,
         sender,
         birth: now(),
         recipients: rewritten,

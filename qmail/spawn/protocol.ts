@@ -6,7 +6,7 @@
 export const SPAWN = {
   /** Spawner, first of all: the most deliveries it takes at once (4 bytes). */
   hello: 1,
-  /** To the spawner; id is the delnum: messid NUL sender NUL recipient NUL. */
+  /** To the spawner; id is the delnum: messid NUL made NUL sender NUL recipient NUL. */
   deliver: 2,
   /** From the spawner; id is the delnum: K, Z or D and a text. */
   report: 3,
@@ -31,17 +31,20 @@ export const SPAWN_LIMIT = 2000;
 
 export interface Delivery {
   readonly messid: string;
+  /** Which message of that number is meant (queue/made.ts): it may be another's when the order is read. */
+  readonly made: number;
   readonly sender: string;
   readonly recipient: string;
 }
 
-export function formatDelivery(delivery: Delivery): Buffer {
-  return Buffer.from(`${delivery.messid}\0${delivery.sender}\0${delivery.recipient}\0`, "latin1");
+export function formatDelivery({ messid, made, sender, recipient }: Delivery): Buffer {
+  return Buffer.from(`${messid}\0${made}\0${sender}\0${recipient}\0`, "latin1");
 }
 
 /** The reverse of `formatDelivery`; null for what is none. */
 export function parseDelivery(payload: Buffer): Delivery | null {
-  const [messid, sender, recipient, end] = payload.toString("latin1").split("\0");
-  if (!messid || sender === undefined || recipient === undefined || end !== "") return null;
-  return { messid, sender, recipient };
+  const [messid, made = "", sender, recipient, end] = payload.toString("latin1").split("\0");
+  if (!messid || !/^\d{1,16}$/.test(made) || sender === undefined) return null;
+  if (recipient === undefined || end !== "") return null;
+  return { messid, made: Number(made), sender, recipient };
 }

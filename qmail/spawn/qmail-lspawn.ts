@@ -77,6 +77,7 @@ async function deliver(
   if (spawn.local === "") return refuse({ status: "K", text: "" });
   try {
     const whose = await assignments.find(spawn.local);
+    if (!spawn.wanted()) return refuse(CRASHED);
     const order = { fields: localFields(whose, spawn, aliasempty), message: spawn.message };
     pool.deliver(whose.nughde, order, done);
   } catch (error) {

@@ -4,7 +4,8 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { Socket } from "node:net";
 import { Link } from "../net/link.ts";
 import { fmtqfn, isMessId } from "../queue/fmtqfn.ts";
-import { type Flow, parseDelivery, SPAWN, SPAWN_LIMIT } from "./protocol.ts";
+import { madeOf } from "../queue/made.ts";
+import { type Delivery, type Flow, parseDelivery, SPAWN, SPAWN_LIMIT } from "./protocol.ts";
 import type { Report } from "./report.ts";
 import type { OpenMessage } from "./worker-process.ts";
 import { INLINE_MAX } from "./worker-protocol.ts";
@@ -15,11 +16,15 @@ const TRUNCATED = "\nError report too long, sorry.\n";
 
 export interface Spawn {
   readonly messid: string;
+  /** Which message of that number (queue/made.ts). */
+  readonly made: number;
   readonly sender: string;
   /** The recipient's part before its last @, and the part behind. */
   readonly local: string;
   readonly host: string;
   readonly message: OpenMessage;
+  /** False when qmail-send has gone: what has not begun is begun by its successor. */
+  wanted(): boolean;
 }
 
 export interface SpawnerOptions {
@@ -50,11 +55,12 @@ export function serveSpawner(options: SpawnerOptions): Flow {
       else if (type === SPAWN.leave) options.leave?.();
       if (type !== SPAWN.deliver) return;
       underWay++;
-      order(options, payload, (report) => {
+      const done = (report: Report) => {
         underWay--;
         link.send(SPAWN.report, delnum, formatReport(report));
         leave();
-      });
+      };
+      order(options, { payload, done, wanted: () => !ended });
     },
     close: () => {
       ended = true;
@@ -70,7 +76,12 @@ export function serveSpawner(options: SpawnerOptions): Flow {
   };
 }
 
-function order(options: SpawnerOptions, payload: Buffer, done: (report: Report) => void): void {
+interface Order extends Pick<Spawn, "wanted"> {
+  readonly payload: Buffer;
+  done(report: Report): void;
+}
+
+function order(options: SpawnerOptions, { payload, done, wanted }: Order): void {
   const delivery = parseDelivery(payload);
   if (!delivery || !isMessId(delivery.messid)) {
     done({ status: "D", text: "Internal error: messid has nonnumerics. (#5.3.5)\n" });
@@ -81,7 +92,7 @@ function order(options: SpawnerOptions, payload: Buffer, done: (report: Report) 
     done({ status: "D", text: "Sorry, address must include host name. (#5.1.3)\n" });
     return;
   }
-  const message = openMessage(`${options.home}/queue/${fmtqfn("mess", delivery.messid)}`, options);
+  const message = openMessage(delivery, options);
   if ("status" in message) {
     done(message);
     return;
@@ -89,8 +100,8 @@ function order(options: SpawnerOptions, payload: Buffer, done: (report: Report) 
   const local = delivery.recipient.slice(0, at);
   const host = delivery.recipient.slice(at + 1);
   try {
-    const { messid, sender } = delivery;
-    options.spawn({ messid, sender, local, host, message }, done);
+    const { messid, made, sender } = delivery;
+    options.spawn({ messid, made, sender, local, host, message, wanted }, done);
   } catch (error) {
     if (message.fd >= 0) closeSync(message.fd);
     done({ status: "Z", text: `Temporary failure in ${process.title}.\n` });
@@ -98,12 +109,20 @@ function order(options: SpawnerOptions, payload: Buffer, done: (report: Report) 
   }
 }
 
-function openMessage(path: string, { owner }: SpawnerOptions): OpenMessage | Report {
+/**
+ * The text of the message that is meant. An order may have waited, here or on its way, until its number was another
+ * message's: that one's text is not for these recipients.
+ */
+function openMessage(
+  { messid, made }: Delivery,
+  { home, owner }: SpawnerOptions,
+): OpenMessage | Report {
   let fd = -1;
   try {
-    fd = openSync(path, "r");
+    fd = openSync(`${home}/queue/${fmtqfn("mess", messid)}`, "r");
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw new SpawnTrouble("Sorry, message has wrong type. (#4.3.5)");
+    if (madeOf(stat) !== made) throw new SpawnTrouble("Sorry, message is another one. (#4.3.5)");
     // Whoever could put files here would have their bytes delivered by root.
     if (stat.uid !== owner) throw new SpawnTrouble("Sorry, message has wrong owner. (#4.3.5)");
     if (stat.size > INLINE_MAX) return { size: stat.size, inline: Buffer.alloc(0), fd };

@@ -11,6 +11,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, constants, existsSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { createServer, type Server, Socket } from "node:net";
 import { EXIT } from "../exit.ts";
+import { closeInherited } from "../files/inherited.ts";
 import { lockExclusive } from "../files/lock.ts";
 import { CONTROL_SOCKET, EXIT_BUSY, type Request, type Response } from "./control.ts";
 import { Keeper } from "./keeper.ts";
@@ -245,6 +246,7 @@ async function main([home, alone]: readonly string[]): Promise<void> {
 
 if (import.meta.main) {
   process.title = "qmail-supervise";
+  closeInherited();
   process.umask(0o022);
   await main(process.argv.slice(2));
 }

@@ -216,7 +216,7 @@ function isTimeOfCopy({ changed, made }: QueueFile): boolean {
 /** Of a copy that lost the times the name must do: to hold one message too many can be taken back. */
 function isHeld(mess: QueueFile, held: Survey["held"]): boolean {
   const made = held.get(mess.name);
-  return made !== undefined && (made === mess.changedMs || isTimeOfCopy(mess));
+  return made !== undefined && (made === mess.changedUs || isTimeOfCopy(mess));
 }
 
 function state({ parts }: Message): "queued" | "preprocessed" | "unfinished" | "headless" {

@@ -71,7 +71,7 @@ function replaceSteps(
 function holdSteps(survey: Survey, faults: readonly Fault[]): Step[] {
   const held = faults.flatMap((fault) => {
     if (fault.fault !== "place" || !fault.held) return [];
-    return [[fault.message.id, fault.message.mess.changedMs] as const];
+    return [[fault.message.id, fault.message.mess.changedUs] as const];
   });
   if (held.length === 0) return [];
   const path = `${HELD_DIRECTORY}/messages`;

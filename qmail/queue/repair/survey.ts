@@ -4,6 +4,7 @@ import { lstatSync, readdirSync, type Stats, statSync } from "node:fs";
 import { HIER, type HierEntry } from "../../hier.ts";
 import { isMessId, type MessId, messIdOf } from "../fmtqfn.ts";
 import { type Held, readHeld } from "../held.ts";
+import { madeOf } from "../made.ts";
 import { DROP_DIRECTORY, REPAIR_DIRECTORY } from "../protocol.ts";
 import { isWhole, isWholeDrop } from "./whole.ts";
 
@@ -38,7 +39,7 @@ export interface QueueFile extends Access {
   readonly ino: MessId;
   readonly size: number;
   /** When it was changed, in milliseconds since 1970. */
-  readonly changedMs: number;
+  readonly changedUs: number;
   /** Whole seconds since 1970: last change, last reading, making. */
   readonly changed: number;
   readonly read: number;
@@ -178,7 +179,7 @@ class Surveyor {
       gid,
       mode: stat.mode & 0o7777,
       size,
-      changedMs: Math.floor(stat.mtimeMs),
+      changedUs: madeOf(stat),
       changed: Math.floor(stat.mtimeMs / 1000),
       read: Math.floor(stat.atimeMs / 1000),
       made: Math.floor(stat.birthtimeMs / 1000),

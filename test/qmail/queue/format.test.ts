@@ -15,8 +15,10 @@ import {
 import { fmtqfn, isMessId, messIdOf, splitOf } from "../../../qmail/queue/fmtqfn.ts";
 import {
   formatFresh,
+  formatName,
   formatResult,
   parseFresh,
+  parseName,
   parseResult,
 } from "../../../qmail/queue/protocol.ts";
 import { queueFailure } from "../../../qmail/queue/qmail.ts";
@@ -145,11 +147,22 @@ test("payloads can be read back", () => {
     text: "text",
   });
   const todo = Buffer.from("u1\0p2\0Fa\0Tb\0", "latin1");
-  assert.deepEqual(parseFresh(formatFresh("18446744073709551615", 99, todo)), {
-    id: "18446744073709551615",
-    size: 99,
-    todo,
-  });
+  const name = { id: "18446744073709551615", made: 1_764_400_000_123_456 };
+  const fresh = { ...name, size: 99, todo };
+  assert.deepEqual(parseFresh(formatFresh(fresh)), fresh);
+  assert.deepEqual(parseName(Buffer.from(formatName(name))), name);
+  for (const words of [
+    [],
+    ["7"],
+    ["7", ""],
+    ["7", "x"],
+    ["7", "-1"],
+    ["../7", "1"],
+    ["7", "1", "x"],
+  ]) {
+    assert.equal(parseName(Buffer.from(words.join("\0"))), null, String(words));
+    assert.equal(parseFresh(Buffer.from(`${words.join("\0")}\0`)), null, String(words));
+  }
   const trailer = { size: 2 ** 40, envelopeSize: 17, sum: 0xfedcba98 };
   assert.deepEqual(parseTrailer(formatTrailer(trailer)), trailer);
   assert.equal(parseTrailer(Buffer.from("something of another length")), null);

@@ -1,23 +1,36 @@
 import assert from "node:assert/strict";
-import { chmodSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, rmdirSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { GroupSync } from "../../../qmail/files/groupsync.ts";
+import { Entering } from "../../../qmail/queue/entering.ts";
 import { formatEnvelope } from "../../../qmail/queue/envelope.ts";
 import { fmtqfn } from "../../../qmail/queue/fmtqfn.ts";
 import { Intake, type IntakeContext, QueueError } from "../../../qmail/queue/intake.ts";
-import { Spares } from "../../../qmail/queue/spares.ts";
+import { MadeClock, madeOf } from "../../../qmail/queue/made.ts";
 import { makeQueue } from "./_queue.ts";
 
 const source = { uid: 7, how: "from network" };
 const envelope = formatEnvelope({ sender: "a@b", recipients: ["c@d"] });
 
 function context(queue: string, more: Partial<IntakeContext> = {}): IntakeContext {
-  return { queue, sync: new GroupSync(), now: () => 1_000_000_000, ...more };
+  const made = new MadeClock();
+  return { queue, sync: new GroupSync(), made, now: () => 1_000_000_000, ...more };
 }
 
 function isCode(code: number) {
   return (error: unknown) => error instanceof QueueError && error.code === code;
+}
+
+/** Holds the sync of `directory` back; `hold` resolves when it is asked for, with what lets it go on. */
+function heldBack(directory = "todo") {
+  const held = Promise.withResolvers<() => void>();
+  const sync = new GroupSync();
+  sync.sync = (path) => {
+    if (!String(path).includes(`/${directory}`)) return Promise.resolve();
+    return new Promise((resolve) => held.resolve(resolve));
+  };
+  return { sync, hold: held.promise };
 }
 
 test("a message goes to mess, intd and todo with qmail's bytes", async () => {
@@ -115,80 +128,155 @@ test("a file in intd that a crash left is in nobody's way", async () => {
   assert.equal(readFileSync(join(made.queue, `todo/${id}`), "latin1"), "u7\0p1\0Fa@b\0Tc@d\0");
 });
 
-test("a message that was seen in todo and removed before it is announced is told to be gone", async () => {
+test("as long as a message is on its way its number is its own, whatever becomes of its names", async () => {
   using made = makeQueue();
-  const entering = new Set<string>();
-  const sync = new GroupSync();
-  sync.sync = (directory) => {
-    if (String(directory).endsWith("/todo")) entering.clear();
-    return Promise.resolve();
-  };
-  const gone = async (more: Partial<IntakeContext>) => {
-    return (await new Intake(context(made.queue, more), source, 1).commit(envelope)).gone;
-  };
-  assert.equal(await gone({ entering, sync }), true);
-  assert.equal(await gone({ entering }), false);
-  assert.equal(entering.size, 0);
+  const entering = new Entering();
+  const { sync, hold } = heldBack();
+  const told: string[] = [];
+  const shared = context(made.queue, { entering, sync, queued: ({ id }) => told.push(id) });
+  const first = new Intake(shared, source, 1);
+  const committed = first.commit(envelope);
+  const release = await hold;
+  const [id = ""] = made.files().map((name) => name.split("/").at(-1));
+  assert.equal(entering.of(id), first);
+  assert.equal(first.linked, true);
+  // As a qmail-send that has found it in todo would have it removed.
+  for (const name of made.files()) unlinkSync(join(made.queue, name));
+  for (let count = 0; count < 100; count++) {
+    const other = new Intake(context(made.queue), source, 2 + count);
+    const { id: number } = await other.commit(envelope);
+    assert.notEqual(number, id);
+    for (const name of made.files()) unlinkSync(join(made.queue, name));
+  }
+  let over = false;
+  void first.over.then(() => {
+    over = true;
+  });
+  release();
+  await committed;
+  // Told before anybody else may touch the number.
+  assert.deepEqual([told, over, entering.of(id)], [[id], true, undefined]);
 });
 
-test("a message that took more than a day is refused", async () => {
+test("every message has a MADE of its own, kept by its mess file", async () => {
   using made = makeQueue();
-  let now = 0;
-  const intake = new Intake(context(made.queue, { now: () => now }), source, 1);
-  intake.put(Buffer.from("x"));
-  now = 86_401;
-  await assert.rejects(intake.commit(envelope), isCode(52));
+  const shared = context(made.queue, { made: new MadeClock(() => 1_700_000_000_000) });
+  const seen = new Set<number>();
+  for (let count = 0; count < 300; count++) {
+    const { id, made: time } = await new Intake(shared, source, count).commit(envelope);
+    const mess = join(made.queue, fmtqfn("mess", id));
+    assert.equal(madeOf(statSync(mess)), time);
+    seen.add(time);
+    for (const name of made.files()) unlinkSync(join(made.queue, name));
+  }
+  assert.equal(seen.size, 300);
+});
+
+test("a number that todo knows of without its message is not used", async () => {
+  using made = makeQueue();
+  const probe = await new Intake(context(made.queue), source, 1).commit(envelope);
+  unlinkSync(join(made.queue, `intd/${probe.id}`));
+  unlinkSync(join(made.queue, fmtqfn("mess", probe.id)));
+  // On this filesystem the next file gets the number again.
+  writeFileSync(join(made.queue, "pid/probe"), "");
+  const again = String(statSync(join(made.queue, "pid/probe")).ino) === probe.id;
+  unlinkSync(join(made.queue, "pid/probe"));
+  for (let count = 0; count < 12; count++) {
+    const { id } = await new Intake(context(made.queue), source, 2).commit(envelope);
+    if (again) assert.notEqual(id, probe.id);
+  }
+  assert.equal(
+    readFileSync(join(made.queue, `todo/${probe.id}`), "latin1"),
+    "u7\0p1\0Fa@b\0Tc@d\0",
+  );
+});
+
+test("one file that cannot be synced does not close the other under the disk's hands", async () => {
+  using made = makeQueue();
+  const sync = new GroupSync();
+  let failLate = () => {};
+  const late = new Promise<void>((_, reject) => {
+    failLate = () => reject(new Error("EIO"));
+  });
+  sync.sync = () => late;
+  const shared = context(made.queue, { sync, fsyncCarriesName: false });
+  const intake = new Intake(shared, source, 1);
+  const committed = intake.commit(envelope);
+  let ended = false;
+  committed.catch(() => {
+    ended = true;
+  });
+  await new Promise(setImmediate);
+  assert.equal(ended, false);
+  failLate();
+  await assert.rejects(committed, isCode(53));
   assert.deepEqual(made.files(), []);
 });
 
-test("when todo cannot be synced the message is taken back", async () => {
+test("given up while the disk is waited for: its names go, and it is not queued", async () => {
   using made = makeQueue();
-  const sync = new GroupSync();
-  sync.sync = (directory) =>
-    String(directory).endsWith("/todo") ? Promise.reject(new Error("EIO")) : Promise.resolve();
-  const intake = new Intake(context(made.queue, { sync }), source, 1);
-  intake.put(Buffer.from("x"));
-  await assert.rejects(intake.commit(envelope), isCode(66));
+  const entering = new Entering();
+  const { sync, hold } = heldBack("mess");
+  const intake = new Intake(context(made.queue, { sync, entering }), source, 1);
+  const committed = intake.commit(envelope);
+  const release = await hold;
+  entering.abort();
+  assert.deepEqual(made.files(), []);
+  release();
+  await assert.rejects(committed, isCode(54));
   assert.deepEqual(made.files(), []);
 });
 
-test("a spare is written over only after a sync of todo that covers its removal", async () => {
+test("a message that took more than a day is refused, by a clock that nobody sets", async () => {
   using made = makeQueue();
-  const spares = new Spares(made.queue, () => 0);
-  const shared = context(made.queue, { spares });
-  const enter = async (body: string, qp: number) => {
-    const intake = new Intake(shared, source, qp);
-    intake.put(Buffer.from(body));
-    return intake.commit(envelope);
-  };
-  const first = await enter("a long first message\n", 1);
-  const { unlinkSync } = await import("node:fs");
-  unlinkSync(join(made.queue, `todo/${first.id}`));
-  spares.offer({ id: first.id, made: 0 });
-  // Its removal is not durable yet: the second message gets files of its own.
-  const second = await enter("second\n", 2);
-  assert.notEqual(second.id, first.id);
-  // The sync for the second covered it.
-  const third = await enter("3\n", 3);
-  assert.equal(third.id, first.id);
-  const text = readFileSync(join(made.queue, fmtqfn("mess", third.id)), "latin1");
-  assert.match(text, /^Received: \(qmail 3 invoked from network\); .*\n3\n$/);
-  spares.clear();
-  assert.equal(made.files().length, 6);
+  let elapsed = 0;
+  let now = 1_000_000_000;
+  const shared = context(made.queue, { now: () => now, elapsed: () => elapsed });
+  const slow = new Intake(shared, source, 1);
+  slow.put(Buffer.from("x"));
+  elapsed = 86_401_000;
+  await assert.rejects(slow.commit(envelope), isCode(52));
+  assert.deepEqual(made.files(), []);
+  const intake = new Intake(shared, source, 1);
+  now += 40 * 3600;
+  assert.ok((await intake.commit(envelope)).id);
 });
 
-test("spares are removed when cleared, too many, or too old", () => {
-  using made = makeQueue();
-  let now = 0;
-  const spares = new Spares(made.queue, () => now);
-  now = 13 * 3600 * 1000;
-  spares.offer({ id: "5", made: 0 });
-  assert.deepEqual(spares.covered(), []);
-  for (let at = 1; at <= 150; at++) spares.offer({ id: String(at), made: now });
-  assert.equal(spares.covered().length, 100);
-  spares.clear();
-  assert.equal(spares.take(), undefined);
-});
+/** todo/ cannot be synced → what stays, as qmail-send knows of the message or not, or nobody can say. */
+for (const [what, retract, stays] of [
+  ["it is taken back", () => Promise.resolve(true), []],
+  [
+    "and qmail-send has found it, it stays its",
+    () => Promise.resolve(false),
+    ["intd", "mess", "todo"],
+  ],
+  ["and nobody can say, it is garbage", undefined, ["intd", "mess"]],
+] as const) {
+  test(`when todo cannot be synced ${what}`, async () => {
+    using made = makeQueue();
+    const sync = new GroupSync();
+    sync.sync = (directory) =>
+      String(directory).endsWith("/todo") ? Promise.reject(new Error("EIO")) : Promise.resolve();
+    const asked: string[][] = [];
+    const shared = context(made.queue, {
+      sync,
+      queued: () => assert.fail("it was announced"),
+      ...(retract && {
+        retract: () => {
+          // Nobody can find it in todo any more while this is asked.
+          asked.push(made.files().map((name) => name.split("/")[0] as string));
+          return retract();
+        },
+      }),
+    });
+    const intake = new Intake(shared, source, 1);
+    intake.put(Buffer.from("x"));
+    await assert.rejects(intake.commit(envelope), isCode(66));
+    const directories = made.files().map((name) => name.split("/")[0]);
+    assert.deepEqual(directories, stays);
+    if (retract) assert.deepEqual(asked, [["intd", "mess"]]);
+  });
+}
 
 test("a queue that may not be written", {
   skip: process.getuid?.() === 0 && "root may",

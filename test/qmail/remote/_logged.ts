@@ -6,7 +6,14 @@ import { Deliveries } from "../../../qmail/send/delivery.ts";
 export function logged(report: string): string {
   const lines: string[] = [];
   const deliveries = new Deliveries((line) => lines.push(line), Date.now);
-  const order = { id: "1", sender: "", recipient: "you@far.test", dying: false, done() {} };
+  const order = {
+    id: "1",
+    made: 1,
+    sender: "",
+    recipient: "you@far.test",
+    dying: false,
+    done() {},
+  };
   deliveries.start("remote", order);
   deliveries.report("remote", 0, Buffer.from(report, "latin1"));
   return lines.find((line) => line.startsWith("delivery ")) ?? "";

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import type { MessId } from "../../../qmail/queue/fmtqfn.ts";
+import { madeOf } from "../../../qmail/queue/made.ts";
 import type { Action, Target } from "../../../qmail/send/action.ts";
 import { ActionClient } from "../../../qmail/send/action-client.ts";
 import type { Answer } from "../../../qmail/send/action-protocol.ts";
@@ -17,7 +18,7 @@ export async function connectTo(rig: SendRig): Promise<ActionClient> {
 
 /** The message as it is seen now. */
 export function target(rig: SendRig, id: MessId, recipients?: readonly string[]): Target {
-  const made = Math.floor(statSync(rig.path("mess", id)).mtimeMs);
+  const made = madeOf(statSync(rig.path("mess", id)));
   return { id, made, ...(recipients ? { recipients } : {}) };
 }
 

@@ -5,7 +5,9 @@ import { once } from "node:events";
 import { writeSync } from "node:fs";
 import { Socket } from "node:net";
 import { programPath } from "../../../qmail/programs.ts";
+import { alert } from "../../../qmail/send/log.ts";
 import { qmailSend } from "../../../qmail/send/qmail-send.ts";
+import { takeQueue } from "../../../qmail/send/queue-lock.ts";
 
 const log = {
   full: false,
@@ -13,8 +15,19 @@ const log = {
   end: () => Promise.resolve(),
 };
 
+/** As qmail-start does. */
+function takeOrLeave(): number {
+  try {
+    return takeQueue("queue");
+  } catch (error) {
+    log.write(alert(`cannot start: ${(error as Error).message}`));
+    process.exit(111);
+  }
+}
+
+const mutex = takeOrLeave();
 const server = spawn(process.execPath, [programPath("queue/queue-server")], {
-  stdio: ["ignore", "inherit", "inherit", "pipe"],
+  stdio: ["ignore", "inherit", "inherit", "pipe", mutex],
 });
 const left = once(server, "exit");
 const code = await qmailSend({

@@ -155,7 +155,7 @@ export class SendRig implements AsyncDisposable {
   }
 
   /** qmail-send and the queue server. */
-  #processes(): number[] {
+  processes(): number[] {
     const { pid } = this.#child as { pid: number };
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
     return [pid, ...children.split(" ").filter(Boolean).map(Number)];
@@ -163,12 +163,12 @@ export class SendRig implements AsyncDisposable {
 
   /** Kills both. */
   kill(): void {
-    for (const each of this.#processes()) process.kill(each, "SIGKILL");
+    for (const each of this.processes()) process.kill(each, "SIGKILL");
   }
 
   /** Stops both where they stand, for as long as `look` looks. */
   freeze<T>(look: () => T): T {
-    const all = this.#processes();
+    const all = this.processes();
     for (const each of all) process.kill(each, "SIGSTOP");
     try {
       return look();

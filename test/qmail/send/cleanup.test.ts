@@ -19,7 +19,10 @@ async function clean(
   await cleanup({
     files: new QueueFiles(queue, new GroupSync(), true),
     now: () => NOW,
-    cleanMess: async (id) => void cleaned.push(id),
+    cleanMess: async ({ id, made }) => {
+      assert.equal(made, OLD * 1e6);
+      cleaned.push(id);
+    },
     busy,
     pause: () => Promise.reject(new Error("cannot be read")),
     active: () => true,

@@ -14,6 +14,7 @@ const FAR = "far.test";
 function message(id: string, recipients: readonly string[]): StraightMessage {
   return {
     id,
+    made: 1,
     sender: "me@near.test",
     birth: 1000,
     recipients: recipients.map((address) => ({ channel: "remote", address })),

@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import type { Socket } from "node:net";
@@ -17,6 +18,7 @@ import { join } from "node:path";
 import { Link } from "../../../qmail/net/link.ts";
 import { programPath } from "../../../qmail/programs.ts";
 import { fmtqfn } from "../../../qmail/queue/fmtqfn.ts";
+import { madeOf } from "../../../qmail/queue/made.ts";
 import { formatDelivery, SPAWN } from "../../../qmail/spawn/protocol.ts";
 
 const MESSID = "4711";
@@ -62,6 +64,7 @@ export class QmailHome implements Disposable {
 }
 
 export class LspawnProcess implements AsyncDisposable {
+  readonly #home: string;
   readonly #child: ChildProcess;
   readonly #link: Link;
   readonly #waiting = new Map<number, (report: string) => void>();
@@ -69,6 +72,7 @@ export class LspawnProcess implements AsyncDisposable {
 
   /** Serves the installation in `home` with the default delivery `aliasempty`; `env` is what rc sets. */
   constructor(home: string, aliasempty: string, env: NodeJS.ProcessEnv = {}) {
+    this.#home = home;
     this.#child = spawn(process.execPath, [programPath("spawn/qmail-lspawn"), aliasempty], {
       stdio: ["ignore", "inherit", "inherit", "pipe"],
       env: { PATH: process.env.PATH, QMAILHOME: home, ...env },
@@ -89,10 +93,18 @@ export class LspawnProcess implements AsyncDisposable {
     return this.#child.pid as number;
   }
 
-  /** Resolves with the report: K, Z or D and the text. */
-  deliver(recipient: string, sender = "sender@example.com"): Promise<string> {
+  /** Resolves with the report: K, Z or D and the text. `later`: the number is another message's meanwhile. */
+  deliver(
+    recipient: string,
+    { sender = "sender@example.com", later = 0 }: { sender?: string; later?: number } = {},
+  ): Promise<string> {
     const delnum = ++this.#delnum;
-    this.#link.send(SPAWN.deliver, delnum, formatDelivery({ messid: MESSID, sender, recipient }));
+    const path = join(this.#home, "queue", fmtqfn("mess", MESSID));
+    const mess = statSync(path, { throwIfNoEntry: false });
+    // That many microseconds before the one that has the number now there was another.
+    const made = (mess ? madeOf(mess) : 1) - later;
+    const delivery = { messid: MESSID, made, sender, recipient };
+    this.#link.send(SPAWN.deliver, delnum, formatDelivery(delivery));
     return new Promise((resolve) => this.#waiting.set(delnum, resolve));
   }
 

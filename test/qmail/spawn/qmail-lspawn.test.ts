@@ -57,6 +57,17 @@ test("what cannot be delivered at all is said in qmail-lspawn's words", async ()
   );
 });
 
+test("an order that is read when its number is another message's delivers nothing", async () => {
+  using home = new QmailHome();
+  alias(home, "x", "# nothing\n");
+  await using lspawn = new LspawnProcess(home.path, "./Maildir/");
+  assert.equal(await lspawn.deliver("x@local.test"), "Kdid 0+0+0\n");
+  assert.equal(
+    await lspawn.deliver("x@local.test", { later: 1 }),
+    "ZSorry, message is another one. (#4.3.5)\n",
+  );
+});
+
 test("what rc sets reaches deliveries: QMAILQUEUE takes forwards, programs see the rest", async () => {
   using home = new QmailHome();
   const filter = join(home.path, "filter");

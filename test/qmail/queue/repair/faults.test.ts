@@ -23,6 +23,7 @@ import { readIds } from "../../../../qmail/ids.ts";
 import { formatTrailer } from "../../../../qmail/queue/drop.ts";
 import { fmtqfn } from "../../../../qmail/queue/fmtqfn.ts";
 import { readHeld } from "../../../../qmail/queue/held.ts";
+import { madeOf } from "../../../../qmail/queue/made.ts";
 import { parseReceived } from "../../../../qmail/queue/repair/received.ts";
 import { lookAtQueue } from "../../../../qmail/queue/repair/repair.ts";
 import type { Kind } from "../../../../qmail/queue/repair/survey.ts";
@@ -265,8 +266,7 @@ test("a held message is held under its new name, too", () => {
   using tree = makeTree();
   mkdirSync(tree.path("held"));
   const ids = ["held", "free", "stale"].map((tag) => tree.add(tag, "local"));
-  const made = (id: string) =>
-    Math.floor(statSync(tree.path(`queue/${fmtqfn("mess", id)}`)).mtimeMs);
+  const made = (id: string) => madeOf(statSync(tree.path(`queue/${fmtqfn("mess", id)}`)));
   const [held = "", , stale = ""] = ids;
   writeFileSync(tree.path("held/messages"), `+${held} ${made(held)}\n+${stale} 77\n`);
   assert.equal(spawnSync("cp", ["-a", tree.path("queue"), tree.path("copy")]).status, 0);
