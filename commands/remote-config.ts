@@ -3,12 +3,13 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { parseDnsServers } from "../qmail/dns/resolv-conf.ts";
+import { flag } from "./config-checks.ts";
 
 /** How mail for a destination is handed over. */
 export interface Destination {
   /**
    * TLS: `"none"`, `"may"` (with whoever offers it), `"require"` (encrypted, whoever it is), `"verify"` (with a certificate of
-   * a known authority for the server's name). Default: what the domain asks for by DANE or MTA-STS, else `"may"`.
+   * a known authority for the server's name). Default: `"verify"` with `auth`; else what the domain asks for by DANE or MTA-STS, else `"may"`.
    */
   tls?: "none" | "may" | "require" | "verify";
   /** The name that the certificate must have. Default: the server's. */
@@ -17,8 +18,13 @@ export interface Destination {
   ca?: string;
   /** PEM file with our certificate and key. */
   cert?: string;
-  /** Name of a `name:user:password` line in control/remoteauth, a file with mode 600 that qmailr owns. */
+  /**
+   * Name of a `name:user:password` line in control/remoteauth, a file with mode 600 that qmailr owns. The password goes over
+   * verified TLS alone, unless `tls: "require"` asks for less.
+   */
   auth?: string;
+  /** The password may go over any connection, in the clear too: for a relay on this machine or a network of your own. */
+  authWithoutTls?: boolean;
   /** Our address to connect from. */
   bind?: string;
   /** Our name to greet with. Default: control/helohost, else the host. */
@@ -67,6 +73,7 @@ const destination = z.strictObject(
     ca: word.optional(),
     cert: word.optional(),
     auth: word.optional(),
+    authWithoutTls: flag.optional(),
     bind: z
       .string({ error: "an address" })
       .refine((text) => isIP(text) !== 0, { error: "an address" })
@@ -131,8 +138,9 @@ export function remoteControls(remote: Remote): Record<string, string[]> {
 }
 
 function optionsLine([pattern, options]: [string, Destination]): string {
-  const words = Object.entries(options)
-    .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => `${key === "eightBit" ? "8bit" : key}=${value}`);
+  const words = Object.entries(options).flatMap(([key, value]) => {
+    if (value === undefined || value === false) return [];
+    return value === true ? [key.toLowerCase()] : [`${key === "eightBit" ? "8bit" : key}=${value}`];
+  });
   return `${pattern}:${words.join(" ")}`;
 }

@@ -3,10 +3,10 @@
 import { createReadStream } from "node:fs";
 import type { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { fmtqfn } from "../../qmail/queue/fmtqfn.ts";
 import { CommandError } from "../output.ts";
 import { printableLines } from "../printable.ts";
 import { namedMessages } from "./one.ts";
+import { openMess } from "./open-message.ts";
 import { closed } from "./select.ts";
 
 export interface CatOptions {
@@ -19,16 +19,17 @@ export interface CatOptions {
 
 /** Writes the messages `ids` to `to`, one behind the other. */
 export async function queueCat({ home, ids, to, printable = false }: CatOptions): Promise<void> {
-  for (const { id } of namedMessages(home, ids)) {
+  for (const message of namedMessages(home, ids)) {
     try {
-      const bytes = createReadStream(`${home}/queue/${fmtqfn("mess", id)}`);
+      const fd = openMess(`${home}/queue`, message);
+      if (fd === null) throw new CommandError(`message ${message.id} has just left the queue`);
+      const bytes = createReadStream("", { fd, start: 0 });
       const shown = printable ? [bytes, printableLines()] : [bytes];
       await pipeline([...shown, to], { end: false });
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       // A reader that has had enough is no error.
       if (code === "EPIPE" || code === "ERR_STREAM_PREMATURE_CLOSE") return;
-      if (code === "ENOENT") throw new CommandError(`message ${id} has just left the queue`);
       throw closed(error);
     }
   }

@@ -98,10 +98,10 @@ async function exportFiles({ home, selection, file }: ExportOptions): Promise<nu
 
 /** The selected messages, each open while it is used; those that have just gone are left out. */
 function* opened(home: string, selection: Selection): Generator<OpenMessage> {
-  for (const { id } of selectMessages(home, selection, { now: Date.now() })) {
+  for (const selected of selectMessages(home, selection, { now: Date.now() })) {
     let message: OpenMessage | null;
     try {
-      message = openMessage(`${home}/queue`, id);
+      message = openMessage(`${home}/queue`, selected);
     } catch (error) {
       throw closed(error);
     }

@@ -1,6 +1,7 @@
 /** The header of a queued message, decoded for a person: RFC 5322 fields with RFC 2047 words. */
 
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { madeOf } from "../../qmail/queue/made.ts";
 
 /** Longer headers are cut: nobody selects by what comes so late. */
 export const HEADER_MAX = 256 * 1024;
@@ -34,10 +35,15 @@ export class Header {
   }
 }
 
-/** The header of the message in the file `path`, as far as HEADER_MAX. Throws when the file cannot be read. */
-export function readHeader(path: string): Header {
-  const fd = openSync(path, "r");
+/**
+ * The header of the message in the file `path`, as far as HEADER_MAX; `made` says which message is meant. Null when
+ * there is no such file, or it is another message's. Throws when the file cannot be read.
+ */
+export function readHeader(path: string, made: number): Header | null {
+  const fd = openOrNull(path);
+  if (fd === null) return null;
   try {
+    if (madeOf(fstatSync(fd)) !== made) return null;
     let bytes = Buffer.allocUnsafe(FIRST);
     let length = 0;
     for (;;) {
@@ -52,6 +58,15 @@ export function readHeader(path: string): Header {
     }
   } finally {
     closeSync(fd);
+  }
+}
+
+function openOrNull(path: string): number | null {
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
   }
 }
 
@@ -81,7 +96,8 @@ function endOfHeader(bytes: Buffer, from: number): number {
   return -1;
 }
 
-const WORD = /=\?([!-~]+?)(?:\*[^?]*)?\?([bq])\?([!->@-~]*)\?=/gi;
+/** RFC 2047 section 2: of what stands between two question marks nothing can be in two ways. */
+const WORD = /=\?([!->@-~]+)\?([bq])\?([!->@-~]*)\?=/gi;
 
 /** A field's bytes as text: encoded words decoded, the rest as UTF-8 or, if it is none, Latin-1. */
 export function decode(value: string): string {
@@ -92,7 +108,8 @@ export function decode(value: string): string {
     (whole: string, charset: string, encoding: string, coded: string) => {
       const bytes = /b/i.test(encoding) ? Buffer.from(coded, "base64") : unquoted(coded);
       try {
-        return text(bytes, charset);
+        // Behind a star is the language (RFC 2231 section 5).
+        return text(bytes, charset.split("*", 1)[0] ?? "");
       } catch {
         return whole;
       }

@@ -1,8 +1,20 @@
-/** A queued message with its files, in one state: all are there when it is opened, or it is not. */
+/**
+ * A queued message with its files, in one state: all are there when it is opened, or it is not. A number may be
+ * another message's at any moment, so what was opened and read is looked at once more by name.
+ */
 
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  type Stats,
+  statSync,
+} from "node:fs";
 import { fmtqfn, type MessId } from "../../qmail/queue/fmtqfn.ts";
-import { todoEnvelope } from "../../qmail/queue/queue-read.ts";
+import { madeOf } from "../../qmail/queue/made.ts";
+import { type QueuedMessage, todoEnvelope } from "../../qmail/queue/queue-read.ts";
 
 /** Which files make an envelope: todo alone, or info with what else there is. */
 export const ENVELOPE_FILES = ["todo", "info", "local", "remote", "bounce"] as const;
@@ -25,35 +37,84 @@ export interface OpenMessage {
   readonly files: readonly QueueFile[];
 }
 
-/** Opens the message `id` in `queue`; null when it is not there any more. Whoever gets it closes `fd`. */
-export function openMessage(queue: string, id: MessId): OpenMessage | null {
-  const fd = openOrNull(`${queue}/${fmtqfn("mess", id)}`);
-  if (fd === null) return null;
-  const files = envelopeFiles(queue, id);
-  if (files === null) {
-    closeSync(fd);
-    return null;
+/** Which message: its number alone may be another's by now. */
+export type Which = Pick<QueuedMessage, "id" | "made">;
+
+/** A message that is still changing after so many looks is left out: it is about to go. */
+const LOOKS_MAX = 10;
+
+/** Opens the message in `queue`; null when it is not there any more. Whoever gets it closes `fd`. */
+export function openMessage(queue: string, which: Which): OpenMessage | null {
+  for (let look = 1; look <= LOOKS_MAX; look++) {
+    const fd = openMess(queue, which);
+    if (fd === null) return null;
+    let message: OpenMessage | "changed" | null = null;
+    try {
+      message = lookAt(queue, which.id, fd);
+    } finally {
+      if (message === null || message === "changed") closeSync(fd);
+    }
+    if (message !== "changed") return message;
   }
-  const { size, mtimeMs } = fstatSync(fd);
-  return { id, fd, size, mtime: Math.floor(mtimeMs / 1000), files };
+  return null;
+}
+
+/** The mess file of the message, open; null when there is none, or another's. */
+export function openMess(queue: string, { id, made }: Which): number | null {
+  const fd = openOrNull(`${queue}/${fmtqfn("mess", id)}`);
+  if (fd === null || madeOf(fstatSync(fd)) === made) return fd;
+  closeSync(fd);
+  return null;
+}
+
+function lookAt(queue: string, id: MessId, fd: number): OpenMessage | "changed" | null {
+  const envelope = readEnvelope(queue, id);
+  if (!envelope) return null;
+  const stat = fstatSync(fd);
+  const mess = statOrNull(`${queue}/${fmtqfn("mess", id)}`);
+  const { path, head, files } = envelope;
+  const after = statOrNull(path);
+  const same = isSame(stat, mess) && isSame(head, after) && head.ctimeMs === after?.ctimeMs;
+  if (!same) return "changed";
+  return { id, fd, size: stat.size, mtime: Math.floor(stat.mtimeMs / 1000), files };
+}
+
+function isSame(one: Stats, other: Stats | null): boolean {
+  return one.dev === other?.dev && one.ino === other.ino && one.mtimeMs === other.mtimeMs;
+}
+
+function statOrNull(path: string): Stats | null {
+  return statSync(path, { throwIfNoEntry: false }) ?? null;
+}
+
+interface Envelope {
+  /** The file that says whose envelope it is, and what stat(2) said of it. */
+  readonly path: string;
+  readonly head: Stats;
+  readonly files: readonly QueueFile[];
 }
 
 /** In todo nothing else counts; without todo and info there is no message. */
-function envelopeFiles(queue: string, id: MessId): QueueFile[] | null {
+function readEnvelope(queue: string, id: MessId): Envelope | null {
   const read = (name: EnvelopeFile) => readFile(`${queue}/${fmtqfn(name, id)}`, name);
-  const todo = read("todo");
-  if (todo) return [todo];
-  const info = read("info");
-  if (!info) return null;
-  const others = (["local", "remote", "bounce"] as const).map(read);
-  return [info, ...others.filter((file) => file !== null)];
+  const first = read("todo") ?? read("info");
+  if (!first) return null;
+  const { path, stat: head } = first;
+  const others = first.file.name === "todo" ? [] : (["local", "remote", "bounce"] as const);
+  const all = [first, ...others.map(read).filter((each) => each !== null)];
+  return { path, head, files: all.map(({ file }) => file) };
 }
 
-function readFile(path: string, name: EnvelopeFile): QueueFile | null {
+function readFile(
+  path: string,
+  name: EnvelopeFile,
+): { readonly path: string; readonly stat: Stats; readonly file: QueueFile } | null {
   const fd = openOrNull(path);
   if (fd === null) return null;
   try {
-    return { name, bytes: readFileSync(fd), mtime: Math.floor(fstatSync(fd).mtimeMs / 1000) };
+    const stat = fstatSync(fd);
+    const bytes = readFileSync(fd);
+    return { path, stat, file: { name, bytes, mtime: Math.floor(stat.mtimeMs / 1000) } };
   } finally {
     closeSync(fd);
   }

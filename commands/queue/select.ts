@@ -116,12 +116,8 @@ function* candidates(queue: string, criteria: Criteria, share?: Share): Generato
   }
 }
 
-function headerHolds(queue: string, { id }: QueuedMessage, { header }: Criteria): boolean {
+function headerHolds(queue: string, { id, made }: QueuedMessage, { header }: Criteria): boolean {
   if (header === null) return true;
-  try {
-    return header(readHeader(`${queue}/${fmtqfn("mess", id)}`));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
-    throw error;
-  }
+  const found = readHeader(`${queue}/${fmtqfn("mess", id)}`, made);
+  return found !== null && header(found);
 }

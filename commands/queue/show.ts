@@ -51,8 +51,9 @@ function lookUp(
   message: QueuedMessage,
   { home, directory, now }: { home: string; directory: string | null; now: number },
 ): Shown {
-  const { id } = message;
-  const header = headerOf(`${home}/queue/${fmtqfn("mess", id)}`);
+  const { id, made } = message;
+  // Nothing when the message has just gone.
+  const header = readHeader(`${home}/queue/${fmtqfn("mess", id)}`, made)?.fields ?? [];
   if (directory === null) return { message, header, attempts: null, events: [], whole: false };
   try {
     const options = { wanted: () => [id], limits: THOROUGH, now };
@@ -61,16 +62,6 @@ function lookUp(
   } catch (error) {
     if (error instanceof CommandError) throw error;
     throw new CommandError(`cannot read the log: ${(error as Error).message}`);
-  }
-}
-
-/** Nothing when the message has just gone. */
-function headerOf(path: string): readonly Field[] {
-  try {
-    return readHeader(path).fields;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
   }
 }
 

@@ -94,7 +94,8 @@ function queueFiles(queue: string): QueueFiles {
     },
     header: (id) => {
       try {
-        return readHeader(`${queue}/${fmtqfn("mess", id)}`);
+        const message = readMessage(queue, id);
+        return message && readHeader(`${queue}/${fmtqfn("mess", id)}`, message.made);
       } catch {
         return null;
       }

@@ -11,14 +11,18 @@ export interface Question<T extends RecordType> {
   readonly type: T;
 }
 
-/** Asks `server`. Rejects with an Error when it does not answer within `timeout` milliseconds. */
+/** Asks `server`. Rejects with an Error when it does not answer within `timeout` milliseconds, or not in full. */
 export async function exchange<T extends RecordType>(
   server: NameServer,
   question: Question<T>,
   timeout: number,
 ): Promise<Answer<T>> {
   const answer = await byDatagram(server, question, timeout);
-  return answer.truncated ? byTcp(server, question, timeout) : answer;
+  if (!answer.truncated) return answer;
+  const whole = await byTcp(server, question, timeout);
+  // What is cut off here too may be what was asked for: nobody knows.
+  if (whole.truncated) throw new Error(`a part of an answer from the name server ${server.ip}`);
+  return whole;
 }
 
 /** A socket for each question: its port, chosen by the system, is as hard to guess as the id. */

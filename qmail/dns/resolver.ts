@@ -24,7 +24,7 @@ export interface Dns {
 
 export interface ResolverOptions {
   readonly servers: NameServers;
-  /** Milliseconds. */
+  /** Milliseconds by a clock that nobody sets: ages are measured with it. */
   readonly now?: () => number;
   /** One question to one server, within so many milliseconds. */
   readonly ask?: typeof exchange;
@@ -54,7 +54,7 @@ export class Resolver implements Dns {
   readonly #known = new Map<string, Known>();
   readonly #asking = new Map<string, Promise<Resolution<RecordType>>>();
 
-  constructor({ servers, now = Date.now, ask = exchange }: ResolverOptions) {
+  constructor({ servers, now = () => performance.now(), ask = exchange }: ResolverOptions) {
     this.#servers = servers.servers;
     this.#trusted = servers.trusted;
     this.#now = now;
@@ -77,10 +77,13 @@ export class Resolver implements Dns {
   }
 
   async #find<T extends RecordType>(key: string, question: Question<T>): Promise<Resolution<T>> {
-    const { resolution, ttl } = await this.#follow(question);
-    this.#asking.delete(key);
-    this.#keep(key, { resolution, until: this.#now() + ttl * 1000 });
-    return resolution;
+    try {
+      const { resolution, ttl } = await this.#follow(question);
+      this.#keep(key, { resolution, until: this.#now() + ttl * 1000 });
+      return resolution;
+    } finally {
+      this.#asking.delete(key);
+    }
   }
 
   /** Asks, and asks on where a CNAME leads out of what the server knows. */
@@ -148,7 +151,7 @@ function trouble(why: string): { resolution: { status: "trouble"; why: string };
 }
 
 /** The name in lower-case ASCII without its last dot; byte strings in UTF-8 become A-labels. Null for no name. */
-function asciiName(name: string): string | null {
+export function asciiName(name: string): string | null {
   const plain = name.endsWith(".") ? name.slice(0, -1) : name;
   const ascii = /^[!-~]*$/.test(plain)
     ? plain.toLowerCase()

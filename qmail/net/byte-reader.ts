@@ -32,6 +32,11 @@ export class ByteReader implements ByteSource {
     return false;
   }
 
+  /** True when something has come that is not read yet. */
+  get pending(): boolean {
+    return this.#chunk.length > 0;
+  }
+
   async byte(): Promise<number> {
     return (await this.some(1))[0] as number;
   }

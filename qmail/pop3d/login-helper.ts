@@ -30,8 +30,6 @@ export const LOGIN_SOCKET = "run/net/pop3-login";
 const SERVICE_FD = 3;
 /** A service that has connected and says nothing is broken. */
 const REQUEST_MS = 10_000;
-/** How a checkpassword program says that the password is wrong. */
-const REFUSED_CODE = 1;
 const RELAY_LOOK_MS = 600_000;
 
 export interface HelperOptions {
@@ -127,7 +125,8 @@ export class LoginHelper {
     pipe.end(Buffer.from([login, password, timestamp, ""].join("\0"), "latin1"));
     const code = await left(child, socket);
     if (code === EXIT.ok) this.#openRelay(request);
-    else if (code !== REFUSED_CODE) say(log.warning(`${program} has left with ${code}`));
+    else if (code === null || code === EXIT.soft)
+      say(log.warning(`${program} has left with ${code}`));
     return null;
   }
 

@@ -63,7 +63,7 @@ export async function choosePolicy(
 
 async function byDane(
   { dns }: PolicyContext,
-  { port, domain }: Plan,
+  { port, host }: Plan,
   { name, secure }: Exchanger,
 ): Promise<Choice | null> {
   if (!secure) return null;
@@ -80,7 +80,7 @@ async function byDane(
   const policy: TlsPolicy =
     usable.length === 0
       ? { source: "DANE", mode: "require" }
-      : { source: "DANE", mode: "dane", tlsa: usable, names: [name, domain] };
+      : { source: "DANE", mode: "dane", tlsa: usable, names: [name, host] };
   return { policy, fault: null, published };
 }
 

@@ -45,8 +45,8 @@ export interface NotConnected {
 }
 
 /**
- * A session with the best server that answers; time-outs up to `forgotten` (milliseconds) keep nobody from
- * being tried. Rejects never.
+ * A session with the best server that answers; time-outs up to `forgotten` (milliseconds by the steady clock) keep nobody
+ * from being tried. Rejects never.
  */
 export async function openSession(
   context: ConnectContext,
@@ -69,7 +69,7 @@ export async function openSession(
   if (exchangers.length === 0) return { report: words.AMBIGUOUS_MX, unreachable: false };
   let failed: NotOpened | null = null;
   for (const exchanger of exchangers) {
-    if (context.tcpto.shouldSkip(exchanger.ip, seconds(context), forgotten / 1000)) continue;
+    if (context.tcpto.shouldSkip(exchanger.ip, forgotten)) continue;
     const session = await tryExchanger(context, plan, exchanger);
     if (isSession(session)) return session;
     // What one of them said is worth more than that another could not be reached.
@@ -164,6 +164,7 @@ async function greet(
       tls: policy,
       onTls: (fault) => onTls(fault, socket.localAddress),
       credentials,
+      authWithoutTls: options.authWithoutTls,
       secureContext,
       now: context.now,
       ...(context.trace ? { trace: context.trace } : {}),
@@ -216,7 +217,7 @@ function connectTo(
       clearTimeout(timer);
       socket.removeListener("connect", connected);
       socket.removeListener("error", failed);
-      context.tcpto.note(ip, timedOut, seconds(context));
+      context.tcpto.note(ip, timedOut);
       if (!result) socket.on("error", () => {}).destroy();
       resolve(result);
     };
@@ -226,8 +227,4 @@ function connectTo(
     socket.on("connect", connected);
     socket.on("error", failed);
   });
-}
-
-function seconds({ now }: ConnectContext): number {
-  return Math.floor(now() / 1000);
 }

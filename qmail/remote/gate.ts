@@ -11,10 +11,15 @@
 
 /** What a gate needs of the world. */
 export interface GateClock {
-  /** Milliseconds. */
+  /** Milliseconds since some time; runs on whatever is done to the time of day. */
   now(): number;
   after(ms: number, action: () => void): void;
 }
+
+export const STEADY_CLOCK: GateClock = {
+  now: () => performance.now(),
+  after: (ms, action) => void setTimeout(action, ms),
+};
 
 export interface GateLimits {
   /** At once. */
@@ -52,9 +57,14 @@ export class Gate {
     this.#clock = clock;
   }
 
-  /** Nobody is inside or waits, and nothing is remembered. */
+  /** Nobody is inside or waits. */
+  get empty(): boolean {
+    return this.#inside === 0 && this.#waiting.length === 0;
+  }
+
+  /** It is empty, and nothing is remembered. */
   get forgettable(): boolean {
-    return this.#inside === 0 && this.#waiting.length === 0 && this.#failures === 0;
+    return this.empty && this.#failures === 0;
   }
 
   /**

@@ -2,7 +2,7 @@
 
 import { mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Dns } from "../dns/resolver.ts";
+import { asciiName, type Dns } from "../dns/resolver.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { type TlsFault, tlsFault } from "./tls-fault.ts";
 
@@ -18,6 +18,9 @@ const MAX_AGE = 31_557_600;
 /** RFC 8461 section 3.2 asks for weeks; less than this would ask at every message. */
 const MIN_AGE = 60;
 
+/** Before the domain in the name of the policy's web server. */
+const STS_LABEL = "mta-sts.";
+
 /** The id in a TXT record `v=STSv1; id=...;`; null for one that is none. */
 export function parseStsRecord(text: string): string | null {
   const [version, ...fields] = text.split(";").map((field) => field.trim());
@@ -29,11 +32,23 @@ export function parseStsRecord(text: string): string | null {
   return null;
 }
 
+/**
+ * The name that a policy of `domain` is asked for under. Null for what is no name of a host, as RFC 5890 has them: what
+ * stands in an address may be a port and a path of any web server, or an address of our network.
+ */
+export function stsHost(domain: string): string | null {
+  const ascii = asciiName(domain);
+  if (ascii === null || ascii.length + STS_LABEL.length > 253) return null;
+  const labels = ascii.split(".");
+  if (!labels.every((label) => /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/.test(label))) return null;
+  return /^\d+$/.test(labels.at(-1) as string) ? null : STS_LABEL + ascii;
+}
+
 /** The policy in the body of `https://mta-sts.DOMAIN/.well-known/mta-sts.txt`; null for what is none. */
 export function parseStsPolicy(text: string): StsPolicy | null {
-  const fields = text.split(/\r?\n/).map((line) => /^([a-z_]+)\s*:\s*(.*?)\s*$/.exec(line));
+  const fields = text.split("\n").map(parseField);
   const values = (key: string) => {
-    return fields.flatMap((field) => (field?.[1] === key ? [field[2] as string] : []));
+    return fields.flatMap((field) => (field?.key === key ? [field.value] : []));
   };
   const [mode] = values("mode");
   const [age = ""] = values("max_age");
@@ -42,6 +57,14 @@ export function parseStsPolicy(text: string): StsPolicy | null {
   if (mode !== "enforce" && mode !== "testing" && mode !== "none") return null;
   if (mx.length === 0 && mode !== "none") return null;
   return { mode, mx, maxAge: Math.min(Number(age), MAX_AGE) };
+}
+
+/** `key: value`; null for a line that is none. */
+function parseField(line: string): { readonly key: string; readonly value: string } | null {
+  const colon = line.indexOf(":");
+  if (colon < 0) return null;
+  const key = line.slice(0, colon).trimEnd();
+  return /^[a-z_]+$/.test(key) ? { key, value: line.slice(colon + 1).trim() } : null;
 }
 
 /** True when the mail server `name` is one that the policy names. */
@@ -72,7 +95,11 @@ interface Cached {
   readonly id: string;
   readonly policy: StsPolicy;
   /** Milliseconds since 1970. */
-  readonly until: number;
+  until: number;
+}
+
+function lifeMs({ maxAge }: StsPolicy): number {
+  return Math.max(maxAge, MIN_AGE) * 1000;
 }
 
 /** After a policy could not be fetched, it is not asked for again for so long (RFC 8461 section 3.3). */
@@ -83,6 +110,8 @@ interface StsPoliciesOptions {
   readonly dns: Dns;
   readonly fetch: FetchPolicy;
   readonly now: () => number;
+  /** Milliseconds by a clock that nobody sets; performance.now() if absent. */
+  readonly steady?: () => number;
   readonly path: string;
   readonly keep?: boolean;
 }
@@ -92,6 +121,7 @@ export class StsPolicies {
   readonly #dns: Dns;
   readonly #fetch: FetchPolicy;
   readonly #now: () => number;
+  readonly #steady: () => number;
   readonly #path: string;
   readonly #keep: boolean;
   readonly #known: Map<string, Cached>;
@@ -100,12 +130,13 @@ export class StsPolicies {
 
   /**
    * `path` is the file that keeps them; with `keep: false` it is only read, for who may be somebody else than
-   * the one it belongs to. `now` in milliseconds.
+   * the one it belongs to. `now` in milliseconds since 1970.
    */
   constructor(options: StsPoliciesOptions) {
     this.#dns = options.dns;
     this.#fetch = options.fetch;
     this.#now = options.now;
+    this.#steady = options.steady ?? (() => performance.now());
     this.#path = options.path;
     this.#keep = options.keep ?? true;
     this.#known = readCache(options.path);
@@ -114,18 +145,32 @@ export class StsPolicies {
   /** What `domain` wants; null for nothing. Rejects never. */
   async find(domain: string): Promise<StsPolicy | null> {
     const key = domain.toLowerCase();
+    if (stsHost(key) === null) return null;
     const id = await this.#recordId(key);
-    const known = this.#known.get(key);
+    const known = this.#valid(key);
     // The record only says whether there is something new: what is known holds without it.
-    if (id !== null && (known?.id !== id || known.until <= this.#now())) await this.#renew(key, id);
-    const cached = this.#known.get(key);
-    return cached && cached.until > this.#now() ? cached.policy : null;
+    if (id !== null && known?.id !== id) await this.#renew(key, id);
+    return this.#valid(key)?.policy ?? null;
+  }
+
+  /** What is known and holds. After the clock has gone back it holds no longer than from now on. */
+  #valid(domain: string): Cached | null {
+    const known = this.#known.get(domain);
+    if (!known) return null;
+    const now = this.#now();
+    known.until = Math.min(known.until, now + lifeMs(known.policy));
+    return known.until > now ? known : null;
+  }
+
+  /** Who could not be asked is asked again. */
+  forgetTrouble(): void {
+    this.#failed.clear();
   }
 
   /** Why the policy that `domain` says it has could not be had lately; null when it could, or there is none. */
   trouble(domain: string): TlsFault | null {
     const failed = this.#failed.get(domain.toLowerCase());
-    return failed && failed.until > this.#now() ? failed.fault : null;
+    return failed && failed.until > this.#steady() ? failed.fault : null;
   }
 
   async #recordId(domain: string): Promise<string | null> {
@@ -149,13 +194,12 @@ export class StsPolicies {
     const policy = await this.#fetch(domain).then(readPolicy, fetchFault);
     if ("type" in policy) {
       if (this.#failed.size >= CACHE_MAX) this.#failed.clear();
-      this.#failed.set(domain, { until: this.#now() + FAILED_MS, fault: policy });
+      this.#failed.set(domain, { until: this.#steady() + FAILED_MS, fault: policy });
       return;
     }
     this.#failed.delete(domain);
     this.#known.delete(domain);
-    const until = this.#now() + Math.max(policy.maxAge, MIN_AGE) * 1000;
-    this.#known.set(domain, { id, policy, until });
+    this.#known.set(domain, { id, policy, until: this.#now() + lifeMs(policy) });
     this.#shrink();
     this.#save();
   }

@@ -1,6 +1,7 @@
 /** Where a message goes and how: routes, options, credentials. No name is looked up here. */
 
-import { readFileSync, statSync } from "node:fs";
+import { hash } from "node:crypto";
+import { readFileSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import type { SecureContextOptions } from "node:tls";
 import { ConstMap } from "../control/constmap.ts";
@@ -25,8 +26,47 @@ export interface Plan {
   readonly secureContext: SecureContextOptions;
 }
 
+/**
+ * What plans may differ in and yet share connections: it changes nothing about how one is made, with whom, and what it
+ * is trusted for. All else is in the key, what is added later too.
+ */
+export const NOT_IN_KEY: {
+  readonly plan: Partial<Record<keyof Plan, string>>;
+  readonly options: Partial<Record<keyof RemoteOptions, string>>;
+} = {
+  plan: {
+    key: "what is being made",
+    domain: "by MX it is the host; what a relay must prove does not hang on whom the mail is for",
+    options: "one by one",
+  },
+  options: {
+    concurrency: "how many connections there are",
+    rate: "how often they are used",
+    recipients: "how a message is divided",
+    reuse: "asked of a connection before each message",
+    eightBit: "asked of each message",
+  },
+};
+
+/** The key of a plan: two that differ in anything that is not in NOT_IN_KEY have different ones. */
+export function planKey(plan: Omit<Plan, "key">): string {
+  const all = [...entries(plan, NOT_IN_KEY.plan), ...entries(plan.options, NOT_IN_KEY.options)];
+  return hash("sha256", JSON.stringify(all.sort()), "base64");
+}
+
+function entries(from: object, without: object): [string, string][] {
+  const kept = Object.entries(from).filter(([name]) => !Object.hasOwn(without, name));
+  return kept.map(([name, value]) => [name, JSON.stringify(value) ?? ""]);
+}
+
 /** A plan cannot be made, because something in the control files is wrong or cannot be read. */
 export class PlanError extends Error {}
+
+interface Pem {
+  readonly text: string;
+  /** Of the file that it was read from. */
+  readonly stamp: string;
+}
 
 export class Plans {
   readonly #home: string;
@@ -34,7 +74,7 @@ export class Plans {
   readonly #qmtpRoutes: ConstMap;
   readonly #senderRoutes: ConstMap;
   readonly #options: RemoteOptionsTable;
-  readonly #pems = new Map<string, string>();
+  readonly #pems = new Map<string, Pem>();
 
   /** By the control files of the installation in `home`. Throws for a file that cannot be understood. */
   constructor(home: string, control: Control) {
@@ -51,24 +91,18 @@ export class Plans {
     const relay = qmtp ?? this.#relay(sender, domain);
     const protocol = qmtp ? "qmtp" : "smtp";
     const options = this.#options.find(sender, domain);
-    const { auth, bind = "", helo = "" } = options;
-    const host = (relay?.host ?? domain).toLowerCase();
-    const port = relay?.port ?? SMTP_PORT;
-    // The domain belongs to the key where the policy for TLS may depend on it.
-    const key = [protocol, host, port, relay ? "" : "mx", options.tls, auth ?? "", bind, helo].join(
-      " ",
-    );
-    return {
-      key,
+    const { auth } = options;
+    const plan = {
       domain,
-      host,
+      host: (relay?.host ?? domain).toLowerCase(),
       byMx: relay === null,
       protocol,
-      port,
+      port: relay?.port ?? SMTP_PORT,
       options,
       credentials: auth === undefined ? null : this.#credentials(auth),
       secureContext: this.#secureContext(options),
-    };
+    } as const;
+    return { ...plan, key: planKey(plan) };
   }
 
   /** A route for the domain, then one for the sender, then the route for everything. */
@@ -110,17 +144,20 @@ export class Plans {
     return { ...(ca === undefined ? {} : { ca: this.#pem(ca) }), ...pem };
   }
 
-  /** A PEM file; a relative path is relative to the qmail home. */
-  #pem(path: string): string {
+  /** A PEM file, as it is now: certificates are renewed. A relative path is relative to the qmail home. */
+  #pem(name: string): string {
+    const path = name.startsWith("/") ? name : join(this.#home, name);
+    const { ino, size, mtimeMs } = stat(path);
+    const stamp = `${ino} ${size} ${mtimeMs}`;
     const known = this.#pems.get(path);
-    if (known !== undefined) return known;
-    const text = read(path.startsWith("/") ? path : join(this.#home, path));
-    this.#pems.set(path, text);
+    if (known?.stamp === stamp) return known.text;
+    const text = read(path);
+    this.#pems.set(path, { text, stamp });
     return text;
   }
 }
 
-function stat(path: string): { mode: number } {
+function stat(path: string): Stats {
   try {
     return statSync(path);
   } catch (error) {

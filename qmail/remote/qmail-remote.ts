@@ -10,16 +10,18 @@ import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { stdinMessage } from "../spawn/stdin-message.ts";
 import { serveWork } from "../spawn/worker.ts";
+import { STEADY_CLOCK } from "./gate.ts";
 import { type RemoteConfig, readRemoteConfig, remote, TCPTO_FILE } from "./remote.ts";
 import { RemoteWorker } from "./remote-worker.ts";
 import { Tcpto } from "./tcpto.ts";
 import { TLS_REPORTS, TlsReports } from "./tls-reports.ts";
-import { readWorldWithPolicies, type World } from "./world.ts";
+import { readWorldWithPolicies, type WorldWithPolicies } from "./world.ts";
 
 /** The control files are looked at again after so many milliseconds: a changed route needs no restart. */
 const FRESH_MS = 1000;
 
 const CONTROL_FILES = [
+  "control/concurrencyremote",
   "control/smtproutes",
   "control/qmtproutes",
   "control/senderroutes",
@@ -40,32 +42,38 @@ const DNS_FILES = ["control/dnsservers", "/etc/resolv.conf"];
 /** The config as it is now, read again only when a control file has changed. */
 class CurrentConfig {
   #config: RemoteConfig | null = null;
-  #world: World | null = null;
+  #world: WorldWithPolicies | null = null;
   #stamp = "";
   #dnsStamp = "";
   #checked = 0;
+  readonly #tcpto: Tcpto;
+
+  constructor(tcpto: Tcpto) {
+    this.#tcpto = tcpto;
+  }
 
   /** What is known of names counts no more: somebody has mended something. */
   askNamesAgain(): void {
     this.#config = null;
-    this.#world = null;
+    this.#dnsStamp = "";
   }
 
   get(): RemoteConfig {
-    const now = Date.now();
+    const now = performance.now();
     if (this.#config && now - this.#checked < FRESH_MS) return this.#config;
-    this.#checked = now;
     const stamp = stampOf(CONTROL_FILES);
     const dnsStamp = stampOf(DNS_FILES);
     if (!this.#config || stamp !== this.#stamp || dnsStamp !== this.#dnsStamp) {
+      // Where it cannot be read now, it is tried again for the next message.
+      this.#config = null;
       // What is known of names stays known when a route changes.
-      if (!this.#world || dnsStamp !== this.#dnsStamp) {
-        this.#world = { ...readWorldWithPolicies(".", { keep: true }), tlsReports };
-      }
-      this.#config = readRemoteConfig(".", this.#world);
+      if (!this.#world) this.#world = readWorldWithPolicies(".", { keep: true });
+      else if (dnsStamp !== this.#dnsStamp) this.#world.renew();
+      this.#dnsStamp = dnsStamp;
+      this.#config = readRemoteConfig(".", { ...this.#world, tlsReports, tcpto: this.#tcpto });
+      this.#stamp = stamp;
     }
-    this.#stamp = stamp;
-    this.#dnsStamp = dnsStamp;
+    this.#checked = now;
     return this.#config;
   }
 }
@@ -73,24 +81,23 @@ class CurrentConfig {
 const tlsReports = new TlsReports(TLS_REPORTS, Date.now);
 
 function stampOf(paths: readonly string[]): string {
-  return paths.map((path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs).join();
+  const stats = paths.map((path) => statSync(path, { throwIfNoEntry: false }));
+  // A file that is put in another's place may be older than that.
+  return stats.map((stat) => stat && `${stat.ino} ${stat.size} ${stat.mtimeMs}`).join();
 }
 
 function work(): void {
-  const config = new CurrentConfig();
+  const tcpto = new Tcpto(TCPTO_FILE);
+  const config = new CurrentConfig(tcpto);
   process.on("exit", () => tlsReports.save());
-  const clock = {
-    now: Date.now,
-    after: (ms: number, action: () => void) => void setTimeout(action, ms),
-  };
   serveWork((flow) => {
-    const worker = new RemoteWorker(() => config.get(), clock, flow);
+    const worker = new RemoteWorker(() => config.get(), STEADY_CLOCK, flow);
     return {
-      work: ([messid = "", host = "", sender = "", recipient = ""], message) =>
-        worker.deliver({ messid, host, sender, recipient, message }),
+      work: ([messid = "", host = "", sender = "", recipient = "", made = ""], message) =>
+        worker.deliver({ messid, made, host, sender, recipient, message }),
       flush: (domain) => {
         config.askNamesAgain();
-        if (domain === "") new Tcpto(TCPTO_FILE).clear();
+        if (domain === "") tcpto.clear();
         worker.flush(domain);
       },
       leave: () => worker.leave(),

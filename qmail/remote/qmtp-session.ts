@@ -51,11 +51,16 @@ export class QmtpSession implements MailSession {
     const timer = setTimeout(() => socket.destroy(), this.#total + transfer.message.size);
     try {
       const input = new ByteReader(socket);
-      for await (const piece of request(transfer)) await send(socket, piece);
+      for await (const piece of request(transfer)) {
+        // Nothing is asked yet; and without its end the server throws the message away.
+        if (socket.readableLength > 0) return this.#surprised();
+        await send(socket, piece);
+      }
       this.#sent = true;
       for (const _ of transfer.recipients) {
         answers.push((await readNetstring(input, ANSWER_MAX)).toString("latin1"));
       }
+      if (input.pending || socket.readableLength > 0) return this.#surprised();
     } catch {
       if (!socket.destroyed && !this.#sent) return words.outcome(words.CANNOT_READ);
       // The server may have queued it before we lost each other.
@@ -65,6 +70,10 @@ export class QmtpSession implements MailSession {
       socket.destroy();
     }
     return outcome(this.#ip, answers);
+  }
+
+  #surprised(): Outcome {
+    return words.outcome(words.surprised(this.#ip, this.#sent));
   }
 
   abandon(): boolean {

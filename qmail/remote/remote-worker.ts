@@ -21,15 +21,26 @@ import * as words from "./words.ts";
 const IDLE_MS = 5000;
 /** So long those may still talk who are at it when we are told to leave. */
 const LEAVE_MS = 3000;
-/** Destinations that are remembered; those that nothing is known of make room first. */
+/** Destinations that are remembered; those that nothing is known of make room first, then the oldest that nobody is at. */
 const DESTINATIONS_MAX = 10_000;
+/** So many make room together: to look for them costs a look at all. */
+const DESTINATIONS_FORGOTTEN = 1000;
 
 export interface RemoteOrder {
   readonly messid: string;
+  /** Which message of that number (queue/made.ts). */
+  readonly made: string;
   readonly host: string;
   readonly sender: string;
   readonly recipient: string;
   readonly message: Message;
+}
+
+/** How an order is carried out, by the config as it was when that came. */
+interface Errand {
+  readonly config: RemoteConfig;
+  readonly plan: Plan;
+  readonly order: RemoteOrder;
 }
 
 /** Recipients of one message that go together. */
@@ -98,6 +109,12 @@ class Destination {
   }
 }
 
+/** What one transaction may carry together. */
+function batchKey({ plan, order }: Errand): string {
+  const { messid, made, sender, host } = order;
+  return JSON.stringify([messid, made, sender, plan.key, plan.byMx ? host : ""]);
+}
+
 /** When somebody last wanted everything to be tried, or one domain, whatever was known against it. */
 class Flushes {
   #all = Number.NEGATIVE_INFINITY;
@@ -105,8 +122,10 @@ class Flushes {
 
   /** `host` in lower case; "" for all. */
   note(host: string, now: number): void {
-    if (host === "" || this.#domains.size >= DESTINATIONS_MAX) this.#domains.clear();
-    if (host === "") this.#all = now;
+    // Of more domains than can be remembered each may be the one that is wanted.
+    const all = host === "" || this.#domains.size >= DESTINATIONS_MAX;
+    if (all) this.#domains.clear();
+    if (all) this.#all = now;
     else this.#domains.set(host, now);
   }
 
@@ -128,23 +147,28 @@ export class RemoteWorker {
   /** What those do when we leave who wait for something else. */
   readonly #waiting = new Set<() => void>();
   #left = false;
+  /** Deliveries at once, by the config that was read last. */
+  #slots = Number.POSITIVE_INFINITY;
 
   /** `config` is asked for each message. */
   constructor(config: () => RemoteConfig, clock: GateClock, flow: Flow) {
     this.#config = config;
     this.#clock = clock;
     this.#flow = flow;
-    this.#patience = new Patience(() => config().concurrency, clock);
+    this.#patience = new Patience(() => this.#slots, clock);
   }
 
   /** Delivers to one recipient. */
   async deliver(order: RemoteOrder): Promise<Report> {
-    const { messid, host, sender, recipient } = order;
-    const plan = findPlan(this.#config(), { host, sender, recipients: [recipient] });
+    const { host, sender, recipient } = order;
+    const config = this.#readConfig();
+    if (!config) return words.BAD_CONTROL;
+    const plan = findPlan(config, { host, sender, recipients: [recipient] });
     if ("status" in plan) return plan;
+    const errand = { config, plan, order };
     const most = plan.options.recipients;
-    if (most === 1) return deliveryReport(await this.#run(plan, order, () => [recipient]));
-    const key = `${messid} ${sender} ${plan.key}${plan.byMx ? ` ${host}` : ""}`;
+    if (most === 1) return deliveryReport(await this.#run(errand, () => [recipient]));
+    const key = batchKey(errand);
     const known = this.#batches.get(key);
     if (known && known.recipients.length < most) {
       const at = known.recipients.push(recipient) - 1;
@@ -155,9 +179,26 @@ export class RemoteWorker {
       if (this.#batches.get(key)?.recipients === recipients) this.#batches.delete(key);
       return recipients;
     };
-    const outcome = this.#run(plan, order, seal);
+    const outcome = this.#run(errand, seal);
     this.#batches.set(key, { recipients, outcome });
-    return deliveryReport(await outcome);
+    try {
+      return deliveryReport(await outcome);
+    } finally {
+      // Whatever became of it, nobody else joins.
+      seal();
+    }
+  }
+
+  /** Null, which is said, when a control file is missing or cannot be understood. */
+  #readConfig(): RemoteConfig | null {
+    try {
+      const config = this.#config();
+      this.#slots = config.concurrency;
+      return config;
+    } catch (error) {
+      process.stderr.write(`warning: qmail-remote: ${(error as Error).message}\n`);
+      return null;
+    }
   }
 
   /**
@@ -187,7 +228,8 @@ export class RemoteWorker {
   }
 
   /** `recipients` is asked as late as can be: until then others may join. */
-  async #run(plan: Plan, order: RemoteOrder, recipients: () => string[]): Promise<Outcome> {
+  async #run(errand: Errand, recipients: () => string[]): Promise<Outcome> {
+    const { config, plan, order } = errand;
     const destination = this.#destination(plan);
     const { gate } = destination;
     const flushed = this.#flushes.last(order.host);
@@ -203,9 +245,9 @@ export class RemoteWorker {
     }
     try {
       const { message } = order;
-      const sender = this.#config().senderFor(order.sender);
+      const sender = config.senderFor(order.sender);
       const { eightBit, reuse } = plan.options;
-      const session = await this.#unlessWeLeave(this.#session(plan, destination, flushed));
+      const session = await this.#unlessWeLeave(this.#session(errand, destination, flushed));
       // Who has answered may have more at once.
       destination.regulate(order.host, this.#flow);
       const transfer = { sender, recipients: recipients(), message, eightBit };
@@ -215,7 +257,7 @@ export class RemoteWorker {
       else session.close();
       // The server had hung up on a connection that was kept: that says nothing about the message.
       const hungUp = outcome.untouched && session.count > 1;
-      if (hungUp && !this.#left) return await this.#again(plan, transfer);
+      if (hungUp && !this.#left) return await this.#again(errand, destination, transfer);
       return outcome;
     } finally {
       gate.leave();
@@ -235,13 +277,19 @@ export class RemoteWorker {
 
   async #transfer(session: MailSession, transfer: Transfer): Promise<Outcome> {
     this.#talking.add(session);
-    const outcome = await session.transfer(transfer);
-    const abandoned = !this.#talking.delete(session);
-    return abandoned ? words.outcome(words.LEAVING) : outcome;
+    try {
+      const outcome = await session.transfer(transfer);
+      return this.#talking.has(session) ? outcome : words.outcome(words.LEAVING);
+    } catch (error) {
+      session.close();
+      throw error;
+    } finally {
+      this.#talking.delete(session);
+    }
   }
 
   async #session(
-    plan: Plan,
+    errand: Errand,
     destination: Destination,
     flushed: number,
   ): Promise<MailSession | Report> {
@@ -250,7 +298,7 @@ export class RemoteWorker {
       destination.gate.succeeded();
       return known;
     }
-    const session = await this.#open(plan, flushed);
+    const session = await this.#open(errand, destination, flushed);
     if (isSession(session)) {
       destination.gate.succeeded();
       return session;
@@ -262,14 +310,17 @@ export class RemoteWorker {
     return session.report;
   }
 
-  #open(plan: Plan, flushed?: number): Promise<MailSession | NotConnected> {
-    const { gate } = this.#destination(plan);
+  #open(
+    { config, plan }: Errand,
+    { gate }: Destination,
+    flushed?: number,
+  ): Promise<MailSession | NotConnected> {
     const patience = (giveUp: () => void) => this.#patience.begin(giveUp, gate.failing);
-    return openSession({ ...this.#config(), patience }, plan, flushed);
+    return openSession({ ...config, patience }, plan, flushed);
   }
 
-  async #again(plan: Plan, transfer: Transfer): Promise<Outcome> {
-    const session = await this.#unlessWeLeave(this.#open(plan));
+  async #again(errand: Errand, destination: Destination, transfer: Transfer): Promise<Outcome> {
+    const session = await this.#unlessWeLeave(this.#open(errand, destination));
     if ("text" in session) return words.outcome(session);
     if (!isSession(session)) return words.outcome(session.report);
     const outcome = await this.#transfer(session, transfer);
@@ -290,8 +341,11 @@ export class RemoteWorker {
   }
 
   #forget(): void {
-    for (const [key, { gate, idle }] of this.#destinations) {
-      if (gate.forgettable && idle.length === 0) this.#destinations.delete(key);
-    }
+    const empty = [...this.#destinations].filter(([, { gate, idle }]) => {
+      return gate.empty && idle.length === 0;
+    });
+    const unknown = empty.filter(([, { gate }]) => gate.forgettable);
+    const leaving = unknown.length > 0 ? unknown : empty.slice(0, DESTINATIONS_FORGOTTEN);
+    for (const [key] of leaving) this.#destinations.delete(key);
   }
 }

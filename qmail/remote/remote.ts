@@ -123,9 +123,13 @@ function readSenderFor(home: string, control: Control): (sender: string) => stri
   };
 }
 
-/** The domain of an address goes over the wire as it is: a line's end in it would be a command of its own. */
+/**
+ * An address goes over the wire as it is: a line's end in it would be a command of its own, and other control bytes
+ * are no better to whoever reads them. The domain is not quoted, either.
+ */
 function isUnspeakable(address: string): boolean {
-  return /[\0-\x20\x7f<>]/.test(address.slice(address.lastIndexOf("@") + 1));
+  const domain = address.slice(address.lastIndexOf("@") + 1);
+  return /[^ -~\x80-\xff]/.test(address) || /[ <>]/.test(domain);
 }
 
 function isOwnAddress(ip: string): boolean {

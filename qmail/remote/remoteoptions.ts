@@ -3,12 +3,15 @@
  *
  *     :tls=may concurrency=20
  *     .example.com:tls=verify recipients=50
- *     relay.example.net:auth=relay tls=require
+ *     relay.example.net:auth=relay name=mail.example.net
  *     @news.example.org:bind=192.0.2.7 helo=news.example.org
  *
  * What stands before the colon is matched as in smtproutes against the recipient's domain; with an @
  * against the sender's. What is said of a narrower pattern goes over what is said of a wider one, and what is
  * said of the sender over both.
+ *
+ * A password goes over verified TLS alone: `auth` means tls=verify, unless tls=require asks for less, or
+ * `authwithouttls` for nothing.
  */
 
 import { isIP } from "node:net";
@@ -27,6 +30,8 @@ export interface RemoteOptions {
   readonly cert?: string;
   /** Name of the credentials in control/remoteauth. */
   readonly auth?: string;
+  /** The password may go over any connection. */
+  readonly authWithoutTls: boolean;
   /** Our address. */
   readonly bind?: string;
   readonly helo?: string;
@@ -45,6 +50,7 @@ export interface RemoteOptions {
 export const DEFAULT_OPTIONS: RemoteOptions = {
   tls: "may",
   tlsAsked: false,
+  authWithoutTls: false,
   concurrency: 20,
   rate: null,
   recipients: 1,
@@ -80,6 +86,14 @@ const KEYS: Readonly<Record<string, (value: string) => Parsed | null>> = {
   },
 };
 
+/** Options without a value. */
+const FLAGS: Readonly<Record<string, Parsed>> = {
+  authwithouttls: { authWithoutTls: true },
+};
+
+/** The options that there are, as they are written. */
+export const OPTION_NAMES: readonly string[] = [...Object.keys(KEYS), ...Object.keys(FLAGS)];
+
 function whole(name: "concurrency" | "recipients" | "reuse", value: string): Parsed | null {
   return /^[1-9]\d{0,4}$/.test(value) ? { [name]: Number(value) } : null;
 }
@@ -99,8 +113,14 @@ export class RemoteOptionsTable {
       ...[...suffixes(host)].reverse(),
       ...(sender === "" ? [] : [...suffixes(from)].reverse().map((suffix) => `@${suffix}`)),
     ].map((pattern) => this.#patterns.get(pattern.toLowerCase()));
-    return Object.assign({}, DEFAULT_OPTIONS, ...found);
+    return settled(Object.assign({}, DEFAULT_OPTIONS, ...found));
   }
+}
+
+function settled(options: RemoteOptions): RemoteOptions {
+  const { auth, authWithoutTls, tls } = options;
+  if (auth === undefined || authWithoutTls || tls === "require") return options;
+  return { ...options, tls: "verify", tlsAsked: true };
 }
 
 /** `a.b`, `.b`, and the empty one: the whole, then what follows each dot with it, then everything. */
@@ -121,10 +141,12 @@ function parseLine(line: string): [string, Parsed] {
 }
 
 function parseOption(word: string, line: string): Parsed {
+  const flag = Object.hasOwn(FLAGS, word) ? FLAGS[word] : undefined;
+  if (flag) return flag;
   const equals = word.indexOf("=");
   const key = equals < 0 ? word : word.slice(0, equals);
   const parse = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined;
-  const allowed = Object.keys(KEYS).join(", ");
+  const allowed = OPTION_NAMES.join(", ");
   if (!parse) {
     throw new Error(
       `cannot read control/remoteoptions: "${key}" in "${line}" is no option; there is: ${allowed}`,

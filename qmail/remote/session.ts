@@ -34,6 +34,8 @@ export interface SessionOptions {
   /** Client certificate and authorities. */
   readonly secureContext: SecureContextOptions;
   readonly credentials: Credentials | null;
+  /** They may go over any connection. */
+  readonly authWithoutTls: boolean;
   /** Milliseconds. */
   readonly now: () => number;
   readonly trace?: Trace;
@@ -72,6 +74,8 @@ export class SmtpSession implements MailSession {
   readonly #ip: string;
   #extensions: ReadonlyMap<string, string> = new Map();
   #tls: string | null = null;
+  /** Nobody in between can read a password. */
+  #safe = false;
   /** Messages handed over so far. */
   #count = 0;
   #usable = true;
@@ -94,7 +98,9 @@ export class SmtpSession implements MailSession {
     } catch (error) {
       session.#smtp.destroy();
       if (!(error instanceof DroppedError)) throw error;
-      return { report: words.dropped(session.#ip, false), retry: "next" };
+      const surprised = session.#smtp.surprised;
+      const report = (surprised ? words.surprised : words.dropped)(session.#ip, false);
+      return { report, retry: "next" };
     }
   }
 
@@ -171,6 +177,8 @@ export class SmtpSession implements MailSession {
       const fault = peerFault(socket, tls, now());
       onTls?.(fault);
       if (fault && !isOptional(tls)) return this.#withoutTls(fault);
+      // What was only offered may be anybody's.
+      this.#safe = !fault && !isOptional(tls);
       this.#tls = tlsText(socket, tls, fault);
       this.#options.trace?.("*", `TLS: ${this.#tls}`);
     } catch (error) {
@@ -181,10 +189,13 @@ export class SmtpSession implements MailSession {
 
   /** The server has none: that is all right where none is asked for. */
   #noTls(reason: string): NotOpened | null {
-    const { tls, onTls } = this.#options;
+    const { tls, onTls, credentials } = this.#options;
     const fault = tlsFault("starttls-not-supported", reason);
     onTls?.(fault);
-    if (!isOptional(tls)) return this.#withoutTls(fault);
+    if (!isOptional(tls)) {
+      const why = `${reason}, and a password goes over nothing less`;
+      return this.#withoutTls(credentials ? { ...fault, reason: why } : fault);
+    }
     this.#tls = noTlsText(tls, fault);
     return null;
   }
@@ -205,11 +216,12 @@ export class SmtpSession implements MailSession {
   }
 
   async #authenticate(): Promise<NotOpened | null> {
-    const { credentials } = this.#options;
+    const { credentials, authWithoutTls } = this.#options;
     if (!credentials) return null;
     const failed = (why: string, reply: Reply | null): NotOpened => {
       return { report: words.authFailed(this.#ip, why, reply), retry: "no" };
     };
+    if (!this.#safe && !authWithoutTls) return failed("anybody could read the password", null);
     const mechanism = chooseMechanism(this.#extensions.get("AUTH") ?? "", credentials);
     if (!mechanism) return failed("the server offers no way that I know", null);
     const { name, initial, answers } = mechanism;

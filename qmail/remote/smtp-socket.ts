@@ -1,6 +1,8 @@
 /** A connection to a mail server: lines out, replies in, in the clear or over TLS. */
 
+import { once } from "node:events";
 import type { Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import type { TLSSocket } from "node:tls";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { type Reply, ReplyReader } from "./reply.ts";
@@ -21,8 +23,11 @@ export class SmtpSocket {
   readonly #timeout: number;
   readonly #trace: Trace | undefined;
   #reader = new ReplyReader();
-  /** Replies that nobody has asked for yet: the answers to commands sent together. */
+  /** Answers that are due: to the connection itself, and to each command. */
+  #due = 1;
+  /** Answers that nobody has taken yet: to commands sent together. */
   #replies: Reply[] = [];
+  #surplus: Reply | null = null;
   #waiting: Waiting | null = null;
   #dropped: Error | null = null;
 
@@ -38,9 +43,19 @@ export class SmtpSocket {
     return this.#dropped === null;
   }
 
-  /** True when the server has said something that nothing of ours asked for. */
+  /** True when the server has said something that nothing of ours asked for: what answers what is not known then. */
   get surprised(): boolean {
-    return this.#replies.length > 0 || this.#reader.pending;
+    return this.#surplus !== null || (this.#due === 0 && this.#reader.pending);
+  }
+
+  /** What the server has said and was not asked for. */
+  get surplus(): Reply | null {
+    return this.#surplus;
+  }
+
+  /** True when an answer is there that nobody has taken yet. */
+  get answered(): boolean {
+    return this.#replies.length > 0;
   }
 
   /** The next reply. Rejects with DroppedError. */
@@ -57,6 +72,7 @@ export class SmtpSocket {
   /** Sends a command and waits for its answer. `shown` stands in the trace for a line with a secret. */
   async command(line: string, shown = line): Promise<Reply> {
     this.#trace?.(">", shown);
+    this.#expect(1);
     await this.send(Buffer.from(`${line}\r\n`, "latin1"));
     return this.reply();
   }
@@ -64,7 +80,14 @@ export class SmtpSocket {
   /** Sends commands in one piece; their answers are to be asked for one by one. */
   async together(lines: readonly string[]): Promise<void> {
     for (const line of lines) this.#trace?.(">", line);
+    this.#expect(lines.length);
     await this.send(Buffer.from(`${lines.join("\r\n")}\r\n`, "latin1"));
+  }
+
+  /** From now on so many more answers may come: what has come before answers nothing that is said now. */
+  #expect(answers: number): void {
+    if (this.#due === 0 && this.#reader.pending) this.surprise({ code: 0, text: "" });
+    this.#due += answers;
   }
 
   /** Resolves when more may be sent. Rejects with DroppedError. */
@@ -112,6 +135,7 @@ export class SmtpSocket {
     plain.off("close", this.#drop);
     this.#reader = new ReplyReader();
     this.#replies = [];
+    this.#due = 0;
     return new Promise((resolve, reject) => {
       const secure = connectTls({ ...options, socket: plain, rejectUnauthorized: false });
       const timer = setTimeout(() => failed(new Error("no handshake in time")), this.#timeout);
@@ -145,6 +169,44 @@ export class SmtpSocket {
     this.#socket.setTimeout(QUIT_MS, () => this.#socket.destroy());
   }
 
+  /**
+   * Says goodbye and listens whether there is more to come than the answer to that. True when all that was said
+   * before stood in its place.
+   */
+  async farewell(): Promise<boolean> {
+    try {
+      const answer = this.command("QUIT");
+      const reply = await this.within(Math.min(this.#timeout, QUIT_MS), answer);
+      // Nothing else is answered so.
+      if (reply.code === 221) return true;
+      if (reply.code === GO_AHEAD) this.surprise(reply);
+      await this.hangsUp();
+    } catch (error) {
+      if (!(error instanceof DroppedError)) throw error;
+    } finally {
+      this.destroy();
+    }
+    return !this.surprised;
+  }
+
+  /** Waits for a moment. True when the server has ended the connection, and said nothing more. */
+  async hangsUp(): Promise<boolean> {
+    if (!this.#socket.closed) {
+      const timer = new AbortController();
+      const wait = { signal: timer.signal };
+      const moment = delay(Math.min(this.#timeout, QUIT_MS), undefined, wait).catch(() => {});
+      await Promise.race([once(this.#socket, "close", wait).catch(() => {}), moment]);
+      timer.abort();
+    }
+    return !this.alive && !this.surprised;
+  }
+
+  /** The server has said `reply` where it does not belong: nothing that it says counts any more. */
+  surprise(reply: Reply): void {
+    this.#surplus ??= reply;
+    this.#drop();
+  }
+
   destroy(): void {
     this.#dropped ??= new DroppedError();
     this.#socket.destroy();
@@ -165,12 +227,18 @@ export class SmtpSocket {
     } catch {
       this.#drop();
     }
-    // Nobody says so much unasked.
-    if (this.#replies.length > REPLIES_MAX) this.#drop();
   };
 
   #deliver(reply: Reply): void {
     this.#trace?.("<", reply.text.trimEnd());
+    if (this.#due === 0) {
+      // A server may go at any time, and says so (RFC 5321 section 3.8).
+      if (reply.code === 421) this.#drop();
+      else this.surprise(reply);
+      return;
+    }
+    // Who is told to go ahead says more, and that has an answer too.
+    if (reply.code !== GO_AHEAD) this.#due--;
     const waiting = this.#waiting;
     this.#waiting = null;
     if (waiting) waiting.resolve(reply);
@@ -186,6 +254,7 @@ export class SmtpSocket {
   };
 }
 
+/** The answer to DATA (RFC 5321 section 3.3). */
+export const GO_AHEAD = 354;
+/** So long a server is waited for that has nothing more to say. */
 const QUIT_MS = 5000;
-/** More than the answers to all commands that we send together. */
-const REPLIES_MAX = 1000;

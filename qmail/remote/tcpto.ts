@@ -3,7 +3,7 @@
  * entries of 16 bytes: IPv4 address, count of time-outs, three bytes, time in seconds (4, little-endian), four bytes.
  */
 
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { isIPv4 } from "node:net";
 
 const ENTRY = 16;
@@ -44,44 +44,82 @@ export function clearTcpto(path: string): void {
   }
 }
 
+/** The time, in milliseconds, by two clocks. */
+export interface TcptoClock {
+  /** Since 1970; may be set back and ahead. */
+  wall(): number;
+  /** Since some time; runs on whatever is done to the other. */
+  steady(): number;
+}
+
+const CLOCK: TcptoClock = { wall: Date.now, steady: () => performance.now() };
+
 export class Tcpto {
   readonly #path: string;
+  readonly #clock: TcptoClock;
+  /** By the steady clock, when each that we noted ourselves timed out last; the file has others' too. */
+  readonly #noted = new Map<string, number>();
 
-  constructor(path: string) {
+  constructor(path: string, clock = CLOCK) {
     this.#path = path;
+    this.#clock = clock;
   }
 
   /**
-   * True when `ip` should not be tried now; time-outs up to `forgotten` do not count. Without the table, or
-   * for IPv6, nobody is remembered.
+   * True when `ip` should not be tried now; time-outs up to `forgotten`, by the steady clock, do not count. Without
+   * the table, or for IPv6, nobody is remembered.
    */
-  shouldSkip(ip: string, now: number, forgotten = Number.NEGATIVE_INFINITY): boolean {
+  shouldSkip(ip: string, forgotten = Number.NEGATIVE_INFINITY): boolean {
     const entry = this.#find(ip)?.entry;
     if (!entry || (entry[4] as number) < 2) return false;
-    const time = entry.readUInt32LE(8);
-    return time > forgotten && now - time < PAUSE_SECONDS;
+    // What others have noted counts as noted before.
+    const noted = this.#noted.get(ip) ?? Number.NEGATIVE_INFINITY;
+    if (forgotten > Number.NEGATIVE_INFINITY && noted <= forgotten) return false;
+    return this.#secondsSince(ip, entry) < PAUSE_SECONDS;
   }
 
   /** Notes how a connection to `ip` went. */
-  note(ip: string, timedOut: boolean, now: number): void {
+  note(ip: string, timedOut: boolean): void {
+    if (!isIPv4(ip)) return;
     const found = this.#find(ip);
-    if (!found) {
-      if (timedOut && isIPv4(ip)) this.#replaceOldest(ip, now);
-      return;
+    if (timedOut) this.#noteTimeOut(ip, found);
+    else if (found && found.entry[4] !== 0) {
+      found.entry[4] = 0;
+      this.#write(found.entry, found.position);
     }
-    const { entry, position } = found;
-    const count = entry[4] as number;
-    if (!timedOut && count === 0) return;
-    if (timedOut) {
-      if (count > 0 && now < entry.readUInt32LE(8) + TOGETHER_SECONDS) return;
-      entry.writeUInt32LE(now, 8);
-    }
-    entry[4] = timedOut ? Math.min(count + 1, COUNT_MAX) : 0;
-    this.#write(entry, position);
+    if (!timedOut) this.#noted.delete(ip);
+  }
+
+  #noteTimeOut(ip: string, found: { entry: Buffer; position: number } | null): void {
+    const since = found ? this.#secondsSince(ip, found.entry) : Number.POSITIVE_INFINITY;
+    const count = since === Number.POSITIVE_INFINITY ? 0 : (found?.entry[4] as number);
+    if (count > 0 && since >= 0 && since < TOGETHER_SECONDS) return;
+    const entry = Buffer.alloc(ENTRY);
+    Buffer.from(ip.split(".").map(Number)).copy(entry);
+    entry[4] = Math.min(count + 1, COUNT_MAX);
+    entry.writeUInt32LE(this.#seconds, 8);
+    this.#write(entry, found?.position ?? this.#oldest());
+    this.#noted.delete(ip);
+    this.#noted.set(ip, this.#clock.steady());
+    const [first] = this.#noted.keys();
+    if (this.#noted.size > TCPTO_SIZE / ENTRY && first !== undefined) this.#noted.delete(first);
+  }
+
+  /** Since the last time-out of `entry`; Infinity when it says nothing: its time is further ahead than anybody is left alone. */
+  #secondsSince(ip: string, entry: Buffer): number {
+    const noted = this.#noted.get(ip);
+    if (noted !== undefined) return (this.#clock.steady() - noted) / 1000;
+    const since = this.#seconds - entry.readUInt32LE(8);
+    return since < -PAUSE_SECONDS ? Number.POSITIVE_INFINITY : since;
+  }
+
+  get #seconds(): number {
+    return Math.floor(this.#clock.wall() / 1000);
   }
 
   /** Forgets all hosts. */
   clear(): void {
+    this.#noted.clear();
     try {
       clearTcpto(this.#path);
     } catch {
@@ -100,24 +138,21 @@ export class Tcpto {
     return null;
   }
 
-  /** The first entry that says nothing, else the oldest, makes room. */
-  #replaceOldest(ip: string, now: number): void {
+  /** Where the first entry is that says nothing, else the oldest. */
+  #oldest(): number {
     const table = this.#read();
     let best = 0;
     let oldest: number | null = null;
     for (let position = 0; position < table.length; position += ENTRY) {
       const count = table[position + 4] as number;
-      const time = count === 0 ? 0 : table.readUInt32LE(position + 8);
+      const written = table.readUInt32LE(position + 8);
+      const time = count === 0 || written > this.#seconds + PAUSE_SECONDS ? 0 : written;
       if (oldest === null || time < oldest) {
         oldest = time;
         best = position;
       }
     }
-    const entry = Buffer.alloc(ENTRY);
-    Buffer.from(ip.split(".").map(Number)).copy(entry);
-    entry[4] = 1;
-    entry.writeUInt32LE(now, 8);
-    if (table.length > 0) this.#write(entry, best);
+    return best;
   }
 
   #read(): Buffer {
@@ -129,7 +164,10 @@ export class Tcpto {
   }
 
   #write(entry: Buffer, position: number): void {
-    this.#open("r+", 0, (fd) => writeSync(fd, entry, 0, ENTRY, position));
+    // A table that is shorter than it should be is not made longer.
+    this.#open("r+", 0, (fd) =>
+      fstatSync(fd).size < position + ENTRY ? 0 : writeSync(fd, entry, 0, ENTRY, position),
+    );
   }
 
   /** The table only saves time: trouble with it is no trouble. */

@@ -5,7 +5,7 @@ import type { Message } from "../spawn/message.ts";
 import type { Report } from "../spawn/report.ts";
 import { BlastEncoder } from "./blast.ts";
 import { type Reply, severity } from "./reply.ts";
-import { DroppedError, type SmtpSocket, type Trace } from "./smtp-socket.ts";
+import { DroppedError, GO_AHEAD, type SmtpSocket, type Trace } from "./smtp-socket.ts";
 import type { Outcome, RecipientOutcome } from "./words.ts";
 import * as words from "./words.ts";
 
@@ -34,6 +34,9 @@ export class Transaction {
   readonly #link: Link;
   readonly #recipients: RecipientOutcome[] = [];
   #answered = false;
+  /** The server wants the message: what was asked before has its answers. */
+  #wanted = false;
+  #sent = false;
   #critical = false;
 
   constructor(smtp: SmtpSocket, link: Link) {
@@ -52,12 +55,34 @@ export class Transaction {
   async run(transfer: Transfer): Promise<Outcome> {
     try {
       const unable = await this.#unable(transfer);
-      return words.outcome(unable ?? (await this.#run(transfer)), this.#recipients);
+      if (unable) return words.outcome(unable);
+      const outcome = words.outcome(await this.#run(transfer), this.#recipients);
+      return (await this.#inPlace(outcome)) ? outcome : this.#surprised();
     } catch (error) {
       if (!(error instanceof DroppedError)) throw error;
-      const outcome = words.outcome(words.dropped(this.#ip, this.#critical), this.#recipients);
+      const outcome = this.#smtp.surprised
+        ? this.#surprised()
+        : words.outcome(words.dropped(this.#ip, this.#critical), this.#recipients);
       return this.#answered ? outcome : { ...outcome, untouched: true };
     }
+  }
+
+  /** Nobody knows what the server has refused and what not. */
+  #surprised(): Outcome {
+    return words.outcome(words.surprised(this.#ip, this.#sent));
+  }
+
+  /**
+   * False when the server has said more than it was asked, so that an answer may be another's. Refusals are for good,
+   * so before they count the server is asked for one answer more: an answer too many turns up there at last.
+   */
+  async #inPlace({ report, recipients }: Outcome): Promise<boolean> {
+    const { surplus } = this.#smtp;
+    if (report.status === "K") return surplus === null || severity(surplus) === null;
+    if (this.#smtp.surprised) return false;
+    const refused = report.status === "D" || recipients.some(({ status }) => status === "h");
+    const decided = report.status !== "D" && this.#wanted;
+    return !refused || decided || this.#smtp.farewell();
   }
 
   /** What the message needs and the server has not. */
@@ -71,7 +96,11 @@ export class Transaction {
       if (!this.#extensions.has("SMTPUTF8")) return words.noUtf8(this.#ip);
     }
     if (this.#extensions.has("8BITMIME") || eightBit === "send") return null;
-    if (!(await hasEightBit(message))) return null;
+    try {
+      if (!(await hasEightBit(message))) return null;
+    } catch {
+      return words.CANNOT_READ;
+    }
     return words.lacks(this.#ip, "takes no 8-bit text (no 8BITMIME)", "5.6.3");
   }
 
@@ -84,7 +113,11 @@ export class Transaction {
     const together = this.#extensions.has("PIPELINING");
     if (together) await this.#smtp.together(commands);
     const next = async (command: string) => {
-      return together ? this.#smtp.reply() : this.#smtp.command(command);
+      const reply = await (together ? this.#smtp.reply() : this.#smtp.command(command));
+      if (reply.code !== GO_AHEAD || command === "DATA") return reply;
+      // That is what another command is answered.
+      this.#smtp.surprise(reply);
+      throw new DroppedError();
     };
     const from = await next(commands[0] as string);
     this.#answered = true;
@@ -102,7 +135,8 @@ export class Transaction {
       return words.said("D", ["Giving up on ", this.#ip, ""], null);
     }
     const go = await next("DATA");
-    if (go.code !== 354) return this.#said(severity(go) ?? "Z", " failed on DATA command", go);
+    if (go.code !== GO_AHEAD) return this.#said(severity(go) ?? "Z", " failed on DATA command", go);
+    this.#wanted = true;
     return this.#data(transfer.message);
   }
 
@@ -134,22 +168,16 @@ export class Transaction {
     for (let left = count; left > 0; left--) {
       const { code } = await this.#smtp.reply();
       // The server takes DATA without a recipient: there must be an end of it (RFC 2920 section 3.1).
-      if (code === 354) await this.#smtp.command(".");
+      if (code !== GO_AHEAD) continue;
+      await this.#smtp.send(Buffer.from(".\r\n"));
+      await this.#smtp.reply();
     }
   }
 
   async #data(message: Message): Promise<Report> {
-    const encoder = new BlastEncoder();
     this.#link.trace?.("*", `the message, ${message.size} bytes, and a dot`);
     try {
-      // A piece behind, so that the end leaves with the last one: a short message is one write.
-      let piece: Buffer = Buffer.alloc(0);
-      for await (const chunk of message.chunks()) {
-        if (piece.length > 0) await this.#smtp.send(piece);
-        piece = encoder.push(chunk);
-      }
-      this.#critical = true;
-      await this.#smtp.send(Buffer.concat([piece, encoder.end()]));
+      if (!(await this.#send(message))) return await this.#early();
     } catch (error) {
       if (!(error instanceof DroppedError)) {
         // Without its end the server throws the message away.
@@ -157,6 +185,7 @@ export class Transaction {
         return words.CANNOT_READ;
       }
       // It may have said why before it hung up: then that is known here already.
+      if (!this.#sent) return this.#early();
     }
     const reply = await this.#smtp.reply();
     this.#critical = false;
@@ -165,6 +194,34 @@ export class Transaction {
     const report = this.#said("K", " accepted message", reply);
     const { tls } = this.#link;
     return tls === null ? report : { ...report, text: `${report.text}TLS: ${tls}\n` };
+  }
+
+  /** True when all is sent; false when the server has answered before, which ends it. */
+  async #send(message: Message): Promise<boolean> {
+    const encoder = new BlastEncoder();
+    // A piece behind, so that the end leaves with the last one: a short message is one write.
+    let piece: Buffer = Buffer.alloc(0);
+    for await (const chunk of message.chunks()) {
+      if (piece.length > 0) await this.#smtp.send(piece);
+      if (this.#smtp.answered) return false;
+      piece = encoder.push(chunk);
+    }
+    if (this.#smtp.answered) return false;
+    this.#sent = true;
+    this.#critical = true;
+    await this.#smtp.send(Buffer.concat([piece, encoder.end()]));
+    return true;
+  }
+
+  /** An answer before the message has its end: a refusal when the server goes, else nobody knows of what. */
+  async #early(): Promise<Report> {
+    const reply = await this.#smtp.reply();
+    const failed = severity(reply);
+    if (failed && (await this.#smtp.hangsUp())) {
+      return this.#said(failed, " failed after I sent the message", reply);
+    }
+    this.#smtp.surprise(reply);
+    throw new DroppedError();
   }
 
   #said(status: Report["status"], after: string, reply: Reply): Report {

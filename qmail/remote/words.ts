@@ -95,11 +95,16 @@ export const LEAVING: Report = {
 
 /** The connection died; `critical`: after the whole message was sent, so it may have arrived. */
 export function dropped(ip: string, critical: boolean): Report {
-  const duplicate = critical ? "Possible duplicate! " : "";
-  return {
-    status: "Z",
-    text: `Connected to ${ip} but connection died. ${duplicate}(#4.4.2)\n`,
-  };
+  return lost(`Connected to ${ip} but connection died.`, critical, "4.4.2");
+}
+
+/** Ours: there was an answer too many, so that nobody knows what each of them answers. */
+export function surprised(ip: string, critical: boolean): Report {
+  return lost(`Connected to ${ip} but it said more than it was asked.`, critical, "4.5.0");
+}
+
+function lost(what: string, critical: boolean, code: string): Report {
+  return { status: "Z", text: `${what} ${critical ? "Possible duplicate! " : ""}(#${code})\n` };
 }
 
 /** `before` and `after` stand round the address: "Connected to ", " but greeting failed". */

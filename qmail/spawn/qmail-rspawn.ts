@@ -85,8 +85,10 @@ if (import.meta.main) {
   rspawn.flow = serveSpawner({
     home: ".",
     owner: ids.uid.qmailq,
-    spawn: ({ messid, sender, local, host, message }, done) =>
-      rspawn.worker().start([messid, host, sender, `${local}@${host}`], message, done),
+    spawn: ({ messid, made, sender, local, host, message }, done) => {
+      const fields = [messid, host, sender, `${local}@${host}`, String(made)];
+      rspawn.worker().start(fields, message, { done });
+    },
     flush: (host) => rspawn.flush(host),
     leave: () => rspawn.leave(),
     finished: () => void rspawn.end().then(() => process.exit(EXIT.ok)),

@@ -3,8 +3,10 @@ import { mkdirSync, unlinkSync, writeFileSync } from "node:fs";
 import { Writable } from "node:stream";
 import { test } from "node:test";
 import { queueCat } from "../../../commands/queue/cat.ts";
+import { readHeader } from "../../../commands/queue/header.ts";
 import { queueShow } from "../../../commands/queue/show.ts";
 import { formatTai64n } from "../../../qmail/multilog/tai64n.ts";
+import { type QueuedMessage, readMessage } from "../../../qmail/queue/queue-read.ts";
 import { SendRig } from "../../qmail/send/_send.ts";
 import { Captured } from "../_output.ts";
 
@@ -102,3 +104,28 @@ test("cat: every byte, one message behind the other", async () => {
   unlinkSync(rig.path("mess", second));
   await assert.rejects(queueCat({ home: rig.home, ids: [second], to }), /there is no message/);
 });
+
+test("cat and show: never the text of another message that has the number by now", async () => {
+  await using rig = new SendRig();
+  const first = rig.todo("a@b", ["c@d"], "first\n");
+  const second = rig.made({ sender: "a@b", body: "Subject: mine\n\nx\n" });
+  const chunks: Buffer[] = [];
+  const to = new Writable({
+    write: (chunk, _, done) => {
+      replaceMess(rig.path("mess", second), "Subject: another's\n\ny\n");
+      done(void chunks.push(chunk));
+    },
+  });
+  await assert.rejects(queueCat({ home: rig.home, ids: [first, second], to }), {
+    message: `message ${second} has just left the queue`,
+  });
+  assert.equal(Buffer.concat(chunks).toString("latin1"), "first\n");
+  const { made } = readMessage(rig.queue, second) as QueuedMessage;
+  assert.equal(readHeader(rig.path("mess", second), made)?.value("subject"), "another's");
+  assert.equal(readHeader(rig.path("mess", second), made - 1), null);
+});
+
+function replaceMess(path: string, body: string): void {
+  unlinkSync(path);
+  writeFileSync(path, body);
+}

@@ -71,6 +71,24 @@ test("a truncated answer is asked for again over TCP", async () => {
   assert.deepEqual(w.asked, ["udp A large.test", "tcp A large.test"]);
 });
 
+test("an answer that is cut off over TCP too says nothing", async () => {
+  await using w = await world(() => ({ flags: packet.TRUNCATED_RESPONSE }));
+  const cut = await w.resolver.lookup("large.test", "MX");
+  assert.equal(cut.status, "trouble");
+  assert.match(cut.status === "trouble" ? cut.why : "", /a part of an answer/);
+});
+
+test("a question that ends in an error is asked again", async () => {
+  const broken = { type: "cname", target: undefined, ttl: 60 } as never;
+  const answers = [broken, { type: "nodata", ttl: 60 }];
+  const resolver = new Resolver({
+    servers: { servers: [{ ip: "127.0.0.1", port: 1 }], trusted: false },
+    ask: async () => ({ verdict: answers.shift() as never, authentic: false, truncated: false }),
+  });
+  await assert.rejects(resolver.lookup("a.test", "A"));
+  assert.equal((await resolver.lookup("a.test", "A")).status, "none");
+});
+
 test("a CNAME that leads out of what the server knows is followed", async () => {
   await using w = await world(({ name }) => {
     if (name === "b.other") return { answers: [a(name, "192.0.2.9")] };

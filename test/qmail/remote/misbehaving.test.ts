@@ -77,18 +77,34 @@ test("without SMTPUTF8 the recipients that need it are refused, and the others g
   }
 });
 
-for (const address of ["x@far.test\r\nRCPT TO:<y@far.test>", "x@far.test>", "x@far test"]) {
+for (const address of [
+  "x@far.test\r\nRCPT TO:<y@far.test>",
+  "x@far.test>",
+  "x@far test",
+  "v\nRSET\n@far.test",
+  "a\rb@far.test",
+  "a\0b@far.test",
+  "a\tb@far.test",
+  "a\x7fb@far.test",
+  "a\x1bb",
+]) {
   test(`an address that is a command too is not said: ${JSON.stringify(address)}`, async () => {
     await using far = await farServer();
-    using here = near({ smtproutes: `:127.0.0.1:${far.port}` });
-    const message = bufferMessage(Buffer.from(MESSAGE));
-    for (const request of [
-      { sender: address, recipients: ["you@far.test"] },
-      { sender: "", recipients: [address] },
+    const port = far.port;
+    for (const control of [
+      { smtproutes: `:127.0.0.1:${port}` },
+      { qmtproutes: `:127.0.0.1:${port}` },
     ]) {
-      const { report } = await remote(here.config, { host: "far.test", message, ...request });
-      assert.equal(report.status, "D");
-      assert.match(report.text, /#5\.1\.3/);
+      using here = near(control);
+      const message = bufferMessage(Buffer.from(MESSAGE));
+      for (const request of [
+        { sender: address, recipients: ["you@far.test"] },
+        { sender: "", recipients: [address] },
+      ]) {
+        const { report } = await remote(here.config, { host: "far.test", message, ...request });
+        assert.equal(report.status, "D");
+        assert.match(report.text, /#5\.1\.3/);
+      }
     }
     assert.equal(far.connections, 0);
   });

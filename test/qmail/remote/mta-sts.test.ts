@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:https";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -10,6 +12,7 @@ import {
   parseStsPolicy,
   parseStsRecord,
   StsPolicies,
+  stsHost,
 } from "../../../qmail/remote/mta-sts.ts";
 import { fetchStsPolicy } from "../../../qmail/remote/mta-sts-fetch.ts";
 import { deliveryReport, remote } from "../../../qmail/remote/remote.ts";
@@ -74,6 +77,97 @@ test("isNamedBy()", () => {
   }
 });
 
+test("a policy is asked for under names of hosts alone", async (t) => {
+  for (const [domain, host] of [
+    ["far.test", "mta-sts.far.test"],
+    ["FAR.test.", "mta-sts.far.test"],
+    ["b\xc3\xbccher.test", "mta-sts.xn--bcher-kva.test"],
+    ["far.test:8080", null],
+    ["far.test/path", null],
+    ["far.test:8080/x?", null],
+    ["me@far.test", null],
+    ["far.test#", null],
+    ["far.test\\x", null],
+    ["far%2etest", null],
+    ["[127.0.0.1]", null],
+    ["127.0.0.1", null],
+    ["::1", null],
+    ["far..test", null],
+    ["-far.test", null],
+    ["far-.test", null],
+    ["a_b.test", null],
+    ["", null],
+    [`${"a".repeat(60)}.`.repeat(4) + "b".repeat(9), null],
+  ] as const) {
+    assert.equal(stsHost(domain), host, domain);
+    if (host !== null) continue;
+    let asked = 0;
+    const { it, dns } = policies(t, async () => {
+      asked++;
+      return POLICY;
+    });
+    dns.lookup = async () => {
+      const records: never[] = ["v=STSv1; id=1;" as never];
+      return { status: "found", records, secure: false };
+    };
+    assert.equal(await it.find(domain), null, domain);
+    assert.equal(asked, 0, domain);
+    await assert.rejects(fetchStsPolicy(dns, domain), /is no name of a host/);
+  }
+});
+
+test("a name that leads into a network of ours is not asked", async (t) => {
+  let connections = 0;
+  const server = createTcpServer((socket) => {
+    connections++;
+    socket.destroy();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  for (const zone of [
+    { "A mta-sts.far.test": ["127.0.0.1"] },
+    { "A mta-sts.far.test": ["10.0.0.1", "192.168.1.1"], "AAAA mta-sts.far.test": ["::1"] },
+    { "AAAA mta-sts.far.test": ["::ffff:127.0.0.1", "fe80::1", "fd00::1"] },
+  ]) {
+    await assert.rejects(
+      fetchStsPolicy(fakeDns(zone), "far.test", { port }),
+      /"mta-sts\.far\.test" has no public address/,
+    );
+  }
+  assert.equal(connections, 0);
+});
+
+test("what is known holds no longer for a clock that goes back, and a failure is forgotten in time", async (t) => {
+  let works = true;
+  const { it, make, clock, record } = policies(t, async () => {
+    if (!works) throw new Error("down");
+    return POLICY;
+  });
+  await it.find("far.test");
+  works = false;
+  clock.ms -= 40 * 86_400_000;
+  for (const each of [it, make()]) assert.equal((await each.find("far.test"))?.mode, "enforce");
+  clock.ms += 86_400_000;
+  record.text = [];
+  assert.equal(await it.find("far.test"), null);
+});
+
+test("who could not be asked is asked again when names are", async (t) => {
+  let asked = 0;
+  const { it } = policies(t, async () => {
+    asked++;
+    throw new Error("down");
+  });
+  await it.find("far.test");
+  await it.find("far.test");
+  it.forgetTrouble();
+  assert.equal(it.trouble("far.test"), null);
+  await it.find("far.test");
+  assert.equal(asked, 2);
+});
+
 function policies(t: TestContext, fetch: FetchPolicy, path?: string) {
   const directory = mkdtempSync(join(tmpdir(), "qmailctl-sts-"));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
@@ -83,7 +177,8 @@ function policies(t: TestContext, fetch: FetchPolicy, path?: string) {
     lookup: (name, type) => fakeDns({ "TXT _mta-sts.far.test": record.text }).lookup(name, type),
   };
   const file = path ?? join(directory, "new/mta-sts.json");
-  const make = () => new StsPolicies({ dns, fetch, now: () => clock.ms, path: file });
+  const now = () => clock.ms;
+  const make = () => new StsPolicies({ dns, fetch, now, steady: now, path: file });
   return { it: make(), make, clock, record, file, dns };
 }
 
@@ -172,30 +267,46 @@ test("fetchStsPolicy() takes text from the right host alone", {
   const { cert, key } = authority.issue("mta-sts.far.test");
   const server = createServer({ cert, key }, (asked, answer) => {
     const here = asked.headers.host?.split(":")[0];
-    if (here === "mta-sts.moved.test")
-      answer.writeHead(301, { location: "https://mta-sts.far.test" });
+    urls.push(`${here}${asked.url}`);
+    if (moved) answer.writeHead(302, { location: `https://mta-sts.far.test:${port}/elsewhere` });
     else if (asked.url !== "/.well-known/mta-sts.txt") answer.writeHead(404);
     else answer.writeHead(200, { "content-type": mode.type });
-    answer.end(mode.text);
+    if (mode.hangs) answer.write("version: ");
+    else answer.end(mode.text);
   });
-  const mode = { type: "text/plain", text: POLICY };
+  const urls: string[] = [];
+  let moved = false;
+  const mode = { type: "text/plain", text: POLICY, hangs: false };
   server.listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   t.after(() => server.close());
   const { port } = server.address() as { port: number };
-  const zone = ["far", "moved", "other"].map((name) => [`A mta-sts.${name}.test`, ["127.0.0.1"]]);
+  const zone = ["far", "other"].map((name) => [`A mta-sts.${name}.test`, ["127.0.0.1"]]);
   const dns = fakeDns(Object.fromEntries(zone));
   const ca = authority.x509.toString();
-  const fetch = (domain: string) => fetchStsPolicy(dns, domain, { port, ca });
+  const fetch = (domain: string) => fetchStsPolicy(dns, domain, { port, ca, privateAllowed: true });
   assert.equal(await fetch("far.test"), POLICY);
   await assert.rejects(fetch("other.test"), /altnames/i);
   await assert.rejects(fetch("nowhere.test"), /cannot find the host/);
-  await assert.rejects(fetchStsPolicy(dns, "far.test", { port }), /certificate/);
+  await assert.rejects(
+    fetchStsPolicy(dns, "far.test", { port, privateAllowed: true }),
+    /certificate/,
+  );
   mode.text = "x".repeat(100_000);
   await assert.rejects(fetch("far.test"));
   mode.text = POLICY;
   mode.type = "text/html";
   await assert.rejects(fetch("far.test"), /type "text\/html"/);
+  mode.type = "text/plain";
+  mode.hangs = true;
+  const hooks = { port, ca, privateAllowed: true, timeoutMs: 100 };
+  await assert.rejects(fetchStsPolicy(dns, "far.test", hooks), /timeout|aborted/i);
+  mode.hangs = false;
+  // A redirect is not followed, to wherever.
+  moved = true;
+  urls.length = 0;
+  await assert.rejects(fetch("far.test"), /status 302/);
+  assert.deepEqual(urls, ["mta-sts.far.test/.well-known/mta-sts.txt"]);
 });
 
 test("a policy that is enforced rules out servers that it does not name, and TLS without proof", async () => {

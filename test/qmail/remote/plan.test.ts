@@ -3,7 +3,12 @@ import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Control } from "../../../qmail/control/control.ts";
-import { PlanError, Plans } from "../../../qmail/remote/plan.ts";
+import { NOT_IN_KEY, type Plan, PlanError, Plans, planKey } from "../../../qmail/remote/plan.ts";
+import {
+  DEFAULT_OPTIONS,
+  OPTION_NAMES,
+  type RemoteOptions,
+} from "../../../qmail/remote/remoteoptions.ts";
 import { near } from "./_server.ts";
 
 const ROUTES = {
@@ -48,6 +53,83 @@ test("certificates come from files below the home, or anywhere", () => {
   });
   writeFileSync(join(here.home, "control/cert.pem"), "PEM");
   const { plans } = here.config;
-  assert.throws(() => plans.find("", "far.test"), /cannot read "\/nowhere\/ca\.pem"/);
+  assert.throws(() => plans.find("", "far.test"), /cannot look at "\/nowhere\/ca\.pem"/);
   assert.deepEqual(plans.find("", "x.test").secureContext, { ca: "PEM", cert: "PEM", key: "PEM" });
+});
+
+test("a certificate that is renewed is used from then on", () => {
+  using here = near({ remoteoptions: ":cert=control/cert.pem" });
+  const path = join(here.home, "control/cert.pem");
+  const { plans } = here.config;
+  const cert = () => plans.find("", "far.test").secureContext.cert;
+  writeFileSync(path, "old");
+  assert.equal(cert(), "old");
+  writeFileSync(path, "renewed");
+  assert.equal(cert(), "renewed");
+});
+
+/** Two values of each option. */
+const OPTIONS: { readonly [name in keyof RemoteOptions]-?: readonly [unknown, unknown] } = {
+  tls: ["may", "verify"],
+  tlsAsked: [false, true],
+  name: [undefined, "mx.test"],
+  ca: [undefined, "ca.pem"],
+  cert: [undefined, "cert.pem"],
+  auth: [undefined, "relay"],
+  authWithoutTls: [false, true],
+  bind: [undefined, "127.0.0.2"],
+  helo: [undefined, "other.test"],
+  concurrency: [20, 1],
+  rate: [null, { count: 1, ms: 1000 }],
+  recipients: [1, 2],
+  reuse: [100, 1],
+  eightBit: ["send", "refuse"],
+};
+
+/** Two values of each field of a plan but those. */
+const FIELDS: {
+  readonly [name in Exclude<keyof Plan, "key" | "options">]: readonly [unknown, unknown];
+} = {
+  domain: ["far.test", "also.test"],
+  host: ["mx.test", "relay.test"],
+  byMx: [true, false],
+  protocol: ["smtp", "qmtp"],
+  port: [25, 587],
+  credentials: [
+    { user: "a", password: "b" },
+    { user: "a", password: "c" },
+  ],
+  secureContext: [
+    { cert: "a", key: "b" },
+    { cert: "c", key: "b" },
+  ],
+};
+
+test("plans that differ in anything of the connection have different keys", () => {
+  const first = (of: Readonly<Record<string, readonly [unknown, unknown]>>) =>
+    Object.fromEntries(Object.entries(of).map(([name, [value]]) => [name, value]));
+  const plan = (fields: object, options: object) =>
+    planKey({ ...first(FIELDS), ...fields, options: { ...first(OPTIONS), ...options } } as never);
+  const base = plan({}, {});
+  assert.equal(plan({}, {}), base);
+  for (const [name, [, other]] of Object.entries(FIELDS)) {
+    assert.equal(plan({ [name]: other }, {}) === base, name in NOT_IN_KEY.plan, name);
+  }
+  for (const [name, [, other]] of Object.entries(OPTIONS)) {
+    assert.equal(plan({}, { [name]: other }) === base, name in NOT_IN_KEY.options, name);
+  }
+  // What comes later is in it, unless somebody says why not.
+  assert.notEqual(plan({}, { later: 1 }), base);
+});
+
+test("every option that control/remoteoptions knows is in the table above", () => {
+  assert.deepEqual(
+    Object.keys(DEFAULT_OPTIONS).filter((name) => !(name in OPTIONS)),
+    [],
+  );
+  const words: Readonly<Record<string, string>> = {
+    "8bit": "eightBit",
+    authwithouttls: "authWithoutTls",
+  };
+  for (const name of OPTION_NAMES) assert.ok((words[name] ?? name) in OPTIONS, name);
 });

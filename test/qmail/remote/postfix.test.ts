@@ -161,7 +161,9 @@ test("Postfix with Cyrus SASL: the login, a wrong one, none", {
   );
   // Before TLS it offers no login.
   assert.match(
-    await sendTo("login", "auth=relay tls=none", { control: { remoteauth: "relay:me:se:cret" } }),
+    await sendTo("login", "auth=relay tls=none authwithouttls", {
+      control: { remoteauth: "relay:me:se:cret" },
+    }),
     /^Z.*authentication failed: the server offers no way that I know\. \(#4\.7\.8\)\n$/,
   );
   assert.equal(postfix.waiting, 0);

@@ -1,11 +1,22 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
+import { join } from "node:path";
 import { test } from "node:test";
+import { TLSSocket } from "node:tls";
 import type { GateClock } from "../../../qmail/remote/gate.ts";
 import type { RemoteConfig } from "../../../qmail/remote/remote.ts";
 import { type RemoteOrder, RemoteWorker } from "../../../qmail/remote/remote-worker.ts";
 import { bufferMessage } from "../../../qmail/spawn/message.ts";
-import { type Behaviour, type FarServer, farServer, near } from "./_server.ts";
+import { makeAuthority, withoutOpenssl } from "./_authority.ts";
+import {
+  type Behaviour,
+  Conversation,
+  type FarServer,
+  farServer,
+  near,
+  secureServer,
+} from "./_server.ts";
 
 const MESSAGE = bufferMessage(Buffer.from("Subject: x\n\ny\n"));
 const NO_FLOW = { hold() {}, free() {} };
@@ -13,7 +24,7 @@ const CLOCK: GateClock = { now: Date.now, after: (ms, action) => void setTimeout
 
 function order(change: Partial<RemoteOrder> = {}): RemoteOrder {
   const addresses = { sender: "me@near.test", recipient: "you@far.test" };
-  return { messid: "1", host: "far.test", ...addresses, message: MESSAGE, ...change };
+  return { messid: "1", made: "1", host: "far.test", ...addresses, message: MESSAGE, ...change };
 }
 
 async function world(options: string, behaviour: Behaviour = {}) {
@@ -132,6 +143,118 @@ test("what differs in sender or message goes by itself", async () => {
     w.worker.deliver(order({ sender: "list-owner-you=far.test@near.test" })),
   ]);
   assert.equal(w.far.messages.length, 3);
+});
+
+test("a number that another message has by now is another message", async () => {
+  await using w = await world(":recipients=10");
+  const other = bufferMessage(Buffer.from("Subject: other\n\nz\n"));
+  const reports = await Promise.all([
+    w.worker.deliver(order()),
+    w.worker.deliver(order({ made: "2", recipient: "b@far.test", message: other })),
+  ]);
+  assert.deepEqual(
+    reports.map(({ status }) => status),
+    ["K", "K"],
+  );
+  assert.deepEqual(w.far.messages, ["Subject: x\r\n\r\ny\r\n", "Subject: other\r\n\r\nz\r\n"]);
+});
+
+test("a control file that is wrong for a while keeps no message for longer", async () => {
+  await using far = await farServer();
+  using here = near({ smtproutes: `:127.0.0.1:${far.port}`, remoteoptions: ":recipients=10" });
+  for (let first = 1; first <= 4; first++) {
+    let asked = 0;
+    const worker = new RemoteWorker(
+      () => {
+        // Wrong from one look on, for three of them.
+        asked++;
+        if (asked >= first && asked < first + 3) throw new Error("cannot read controls");
+        return here.config;
+      },
+      CLOCK,
+      NO_FLOW,
+    );
+    const report = () => worker.deliver(order()).catch(() => null);
+    let last = await report();
+    for (let tries = 1; tries < 5 && last?.status !== "K"; tries++) last = await report();
+    assert.equal(last?.status, "K", `wrong from look ${first}`);
+  }
+});
+
+test("a message that cannot be read leaves nothing behind it", async () => {
+  await using w = await world(":recipients=10 8bit=refuse concurrency=1");
+  const unreadable = {
+    size: 10,
+    async *chunks() {
+      yield* [];
+      throw new Error("gone");
+    },
+  };
+  const report = await w.worker.deliver(order({ message: unreadable }));
+  assert.deepEqual(report, { status: "Z", text: "Unable to read message. (#4.3.0)\n" });
+  assert.equal((await w.worker.deliver(order())).status, "K");
+});
+
+test("client certificates by domain on one relay: nothing is mixed", {
+  skip: withoutOpenssl,
+}, async () => {
+  using authority = makeAuthority();
+  const seen: string[] = [];
+  await using far: FarServer = await farServer({
+    EHLO: "250-far.test\r\n250 STARTTLS",
+    STARTTLS: (socket) => {
+      socket.removeAllListeners("data");
+      socket.write("220 go\r\n");
+      const { cert, key } = authority.issue("relay.test");
+      const secure = new TLSSocket(socket, { isServer: true, cert, key, requestCert: true });
+      const hidden: Behaviour = {
+        RCPT: (_, line) => {
+          seen.push(`${line.slice("RCPT TO:".length)} ${secure.getPeerCertificate().subject.CN}`);
+          return "250 ok";
+        },
+      };
+      new Conversation(secure, hidden, far);
+    },
+  });
+  const domains = ["a.test", "b.test", "c.test"];
+  using here = near({
+    smtproutes: `:127.0.0.1:${far.port}`,
+    remoteoptions: domains.map((name) => `${name}:cert=control/${name}.pem`).join("\n"),
+  });
+  for (const domain of domains) {
+    const { cert, key } = authority.issue(domain);
+    writeFileSync(join(here.home, `control/${domain}.pem`), cert + key);
+  }
+  const worker = new RemoteWorker(() => here.config, CLOCK, NO_FLOW);
+  for (let round = 1; round <= 3; round++) {
+    const reports = domains.map((host, at) => {
+      const messid = `${round}${at}`;
+      return worker.deliver(order({ messid, host, recipient: `you@${host}` }));
+    });
+    for (const { status, text } of await Promise.all(reports)) assert.equal(status, "K", text);
+  }
+  const expected = domains.map((name) => `<you@${name}> ${name}`);
+  assert.deepEqual(seen.sort(), [...expected, ...expected, ...expected].sort());
+  assert.equal(far.connections, domains.length);
+});
+
+test("mail that must be verified goes over no connection that was made without", {
+  skip: withoutOpenssl,
+}, async () => {
+  using authority = makeAuthority();
+  await using far = await secureServer(authority.issue("relay.test"));
+  using here = near({
+    smtproutes: `:127.0.0.1:${far.port}`,
+    remoteoptions:
+      `verified.test:tls=verify name=relay.test ca=${authority.file}\n` +
+      `other.test:tls=verify name=other.test ca=${authority.file}\n` +
+      "stranger.test:tls=verify name=relay.test",
+  });
+  const worker = new RemoteWorker(() => here.config, CLOCK, NO_FLOW);
+  const deliver = async (host: string) => (await worker.deliver(order({ host }))).text;
+  assert.match(await deliver("verified.test"), /, verified \(route\)/);
+  assert.match(await deliver("other.test"), /the certificate is not for other\.test/);
+  assert.match(await deliver("stranger.test"), /the certificate is not trusted/);
 });
 
 test("a server that hung up on a kept connection is called again", async () => {

@@ -181,7 +181,7 @@ test("AUTH goes on behind TLS, and a refusal is no bounce", { skip }, async () =
   });
   using here = near({
     smtproutes: `:localhost:${far.port}`,
-    remoteoptions: ":auth=relay tls=require\nbad.test:auth=wrong",
+    remoteoptions: ":auth=relay tls=require\nbad.test:auth=wrong tls=require",
     remoteauth: "relay:me:secret\nwrong:me:guess",
   });
   const send = async (host: string) => {
