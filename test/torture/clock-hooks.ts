@@ -2,15 +2,16 @@
  * A clock that jumps, for all processes of a site alike: Date shows what a file says.
  *
  * The file is a list of jumps: a line "WHEN OFFSET" each, both in milliseconds, WHEN by the real clock. What
- * the kernel stamped between two jumps shows the offset of then. Times that a program has set are whole
- * seconds here, which the kernel's hardly ever are, and stay.
+ * the kernel stamped between two jumps shows the offset of then. Times that a program has set stay; a bit in the
+ * mode of such a file, which nobody else is shown, remembers that.
  */
 
 import fs from "node:fs";
 
 /** How soon a jump is seen. */
 const LOOK_MS = 50;
-const KERNEL_TIMES = ["atime", "mtime", "ctime", "birthtime"] as const;
+/** Of a file whose times were set by a program: the sticky bit, which means nothing for a file. */
+const SET = 0o1000;
 
 interface Jump {
   readonly when: number;
@@ -18,7 +19,7 @@ interface Jump {
 }
 
 const realNow = Date.now;
-const { readFileSync, statSync } = fs;
+const { chmodSync, fchmodSync, fstatSync, readFileSync, statSync } = fs;
 
 /** The jumps in the file `path`, oldest first. */
 function readJumps(path: string): Jump[] {
@@ -60,17 +61,15 @@ function hookDate(offset: () => number): void {
 }
 
 /** A Stats or BigIntStats, whose fields may be written. */
-type Times = Record<string, number | bigint | Date>;
+type Times = Record<string, number | bigint | Date> & fs.Stats;
 
 function hookStats(offsetAt: (when: number) => number): void {
-  const shown = (stats: unknown) => {
-    if (typeof stats !== "object" || stats === null) return stats;
-    const times = stats as Times;
-    for (const name of KERNEL_TIMES) shift(times, name, offsetAt);
-    return stats;
-  };
   // biome-ignore lint/suspicious/noExplicitAny: functions of node:fs, called with what they were called with
   const table = fs as unknown as Record<string, (...args: any[]) => unknown>;
+  const shown = (stats: unknown) => {
+    if (typeof stats === "object" && stats !== null) show(stats as Times, offsetAt);
+    return stats;
+  };
   for (const name of ["stat", "lstat", "fstat"]) {
     const sync = table[`${name}Sync`];
     const callback = table[name];
@@ -82,6 +81,27 @@ function hookStats(offsetAt: (when: number) => number): void {
       };
     }
   }
+  const { utimesSync, futimesSync } = fs;
+  table.utimesSync = (path, atime, mtime) => {
+    utimesSync(path, atime, mtime);
+    chmodSync(path, (statSync(path).mode & 0o777) | SET);
+  };
+  table.futimesSync = (fd, atime, mtime) => {
+    futimesSync(fd, atime, mtime);
+    fchmodSync(fd, (fstatSync(fd).mode & 0o777) | SET);
+  };
+}
+
+function show(stats: Times, offsetAt: (when: number) => number): void {
+  const mode = Number(stats.mode);
+  const set = stats.isFile() && (mode & SET) !== 0;
+  // Both are set at once; only what has been read since has another.
+  const read = stats.atimeMs !== stats.mtimeMs;
+  if (!set || read) shift(stats, "atime", offsetAt);
+  if (!set) shift(stats, "mtime", offsetAt);
+  shift(stats, "ctime", offsetAt);
+  shift(stats, "birthtime", offsetAt);
+  if (set && typeof stats.mode === "number") stats.mode &= ~SET;
 }
 
 function shift(times: Times, name: string, offsetAt: (when: number) => number): void {
@@ -89,13 +109,11 @@ function shift(times: Times, name: string, offsetAt: (when: number) => number): 
   const nanoseconds = `${name}Ns`;
   const ms = times[field];
   if (typeof ms === "bigint") {
-    const ns = times[nanoseconds] as bigint;
-    if (ns % 1_000_000_000n === 0n) return;
     const offset = BigInt(offsetAt(Number(ms)));
     times[field] = ms + offset;
-    times[nanoseconds] = ns + offset * 1_000_000n;
+    times[nanoseconds] = (times[nanoseconds] as bigint) + offset * 1_000_000n;
     times[name] = new Date(Number(ms + offset));
-  } else if (typeof ms === "number" && ms % 1000 !== 0) {
+  } else if (typeof ms === "number") {
     const offset = offsetAt(ms);
     times[field] = ms + offset;
     times[name] = new Date(ms + offset);

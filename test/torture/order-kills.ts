@@ -9,6 +9,8 @@ import { signal } from "./processes.ts";
 /** Those that may be stalled while qmail-send dies, the more often the more they may do when they wake. */
 const STALLED = ["qmail-queue", "qmail-queue", "qmail-lspawn", "qmail-lspawn", "qmail-local"];
 const STALL_MS = 12_000;
+/** No successor can begin before that: so most stalls are short. */
+const SHORT_STALL_MS = 2000;
 /** So long after one has been stalled qmail-send ends; what it asks for meanwhile waits. */
 const ORDERS_MS = 600;
 const NEXT_MS = 2500;
@@ -81,7 +83,8 @@ export class Disturber {
     if (!victim || main === undefined) return;
     this.#site.note(`SIGSTOP ${victim.role} ${victim.pid}`);
     signal(victim.pid, "SIGSTOP");
-    this.#stalls.push(this.#wake(victim.pid, 1000 + this.#chance.below(STALL_MS - 1000)));
+    const most = this.#chance.below(5) === 0 ? STALL_MS : SHORT_STALL_MS;
+    this.#stalls.push(this.#wake(victim.pid, 500 + this.#chance.below(most)));
     await sleep(this.#chance.below(ORDERS_MS));
     this.#site.note(`${end} qmail-send ${main}`);
     if (this.#site.main === main) this.#site.signalMain(end);

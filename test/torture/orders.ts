@@ -165,13 +165,12 @@ async function flood(
 /** Lets everything come. Returns how many messages came only because of a restart. */
 async function drain(site: OrderSite, ledger: MailLedger): Promise<number> {
   await settled(site, ledger);
-  if (site.work().length === 0) return 0;
   const before = ledger.verdict().lost;
-  const stuck = site.work().length;
-  site.note(`stuck: ${site.work().join(" ")}`);
+  if (before === 0) return 0;
+  site.note(`stuck: ${ledger.verdict().lostTokens.join(" ")}: ${site.work().join(" ")}`);
   await site.restart();
   await settled(site, ledger);
-  return before === 0 ? stuck : before - ledger.verdict().lost;
+  return before - ledger.verdict().lost;
 }
 
 /** Until nothing is left to do, or nothing happens any more. */

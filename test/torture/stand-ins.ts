@@ -17,6 +17,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { formatTodo } from "../../qmail/queue/envelope.ts";
 import { fmtqfn } from "../../qmail/queue/fmtqfn.ts";
+import { madeOf } from "../../qmail/queue/made.ts";
 import type { Action, Target } from "../../qmail/send/action.ts";
 import { ActionClient, LostError } from "../../qmail/send/action-client.ts";
 import type { Chance } from "./chance.ts";
@@ -194,11 +195,11 @@ export class Administrator {
 
   #look(path: string, id: string): Seen | null {
     try {
-      const made = Math.floor(statSync(path).mtimeMs);
+      const made = madeOf(statSync(path));
       const text = readFileSync(path, "latin1");
       const token = /^X-Token: (\S+)$/m.exec(text)?.[1];
       // Changed hands between.
-      if (token === undefined || Math.floor(statSync(path).mtimeMs) !== made) return null;
+      if (token === undefined || madeOf(statSync(path)) !== made) return null;
       return { id, made, token };
     } catch {
       return null;
