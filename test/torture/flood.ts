@@ -27,7 +27,7 @@ export interface FloodOptions {
 
 const RECIPIENTS_MAX = 5;
 /** Who was refused waits so long. */
-const REFUSED_MS = 20;
+const REFUSED_MS = 200;
 /** A connection sends at most so many messages. */
 const MESSAGES_MAX = 20;
 /** An abrupt end comes with so many of a hundred messages; a slow sender too. */

@@ -86,7 +86,8 @@ export function makePost(
 export class MailLedger {
   readonly #entries = new Map<string, Entry>();
   readonly #complaints: string[] = [];
-  #wrong = 0;
+  /** Copies that are not what they should be, or not where. */
+  wrong = 0;
   #arrived = 0;
   /** When something arrived last, by `performance.now()`. */
   lastArrival = performance.now();
@@ -171,7 +172,7 @@ export class MailLedger {
   }
 
   #complain(text: string): void {
-    this.#wrong++;
+    this.wrong++;
     if (this.#complaints.length < COMPLAINTS_MAX) this.#complaints.push(text);
   }
 
@@ -187,7 +188,7 @@ export class MailLedger {
       refused: this.refused,
       arrived: this.#arrived,
       lost: 0,
-      wrong: this.#wrong,
+      wrong: this.wrong,
       duplicates: 0,
       unasked: 0,
       bounced: 0,

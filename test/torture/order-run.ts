@@ -1,5 +1,6 @@
 /** Rounds of the orders mode, and how they are asked for. */
 
+import { MUTATIONS, without } from "./mutations.ts";
 import { CALM, type OrderOptions, type OrderResult, ordersRound } from "./orders.ts";
 import type { Build } from "./site.ts";
 
@@ -33,9 +34,10 @@ export const ORDER_ARGS = {
   kills: { type: "boolean" },
   clock: { type: "boolean" },
   keep: { type: "boolean" },
+  without: { type: "string" },
 } as const;
 
-export const ORDER_USAGE = `[--flood SECONDS] [--kills] [--clock] [--keep]
+export const ORDER_USAGE = `[--flood SECONDS] [--kills] [--clock] [--keep] [--without FIX]
          ${Object.keys(NUMBERS)
            .map((name) => `[--${name} N]`)
            .join(" ")}`;
@@ -44,6 +46,8 @@ export const ORDER_USAGE = `[--flood SECONDS] [--kills] [--clock] [--keep]
 export interface OrderSettings {
   readonly flood: number | null;
   readonly own: Partial<OrderOptions>;
+  /** A fix that is taken out before (mutations.ts). */
+  readonly without: string | null;
 }
 
 /** What the command line asks for; null when it makes no sense. */
@@ -60,7 +64,9 @@ export function parseOrders(values: Values): OrderSettings | null {
   if (values.keep) own.keep = true;
   const flood = values.flood === undefined ? null : Number(values.flood);
   if (flood !== null && !(flood > 0)) return null;
-  return { flood, own };
+  const without = typeof values.without === "string" ? values.without : null;
+  if (without !== null && !Object.hasOwn(MUTATIONS, without)) return null;
+  return { flood, own, without };
 }
 
 /** Kinds of rounds: what is the matter besides clients and the trigger. */
@@ -78,6 +84,8 @@ const PATIENT = { clients: 200, pauseMs: 400, waits: 10 };
 
 /** The short form: seconds of its flood. */
 const QUICK_SECONDS = 12;
+/** So long at most a fix that is taken out goes unnoticed. */
+const WITHOUT_SECONDS = 40;
 
 /** Every round so far, in one. */
 export interface OrderTotals extends OrderResult {
@@ -149,6 +157,18 @@ function add(totals: OrderTotals, result: OrderResult): void {
   }
 }
 
+/** A round with a fix taken out. */
+export async function roundWithout(
+  { build, seed, settings, say }: OrderRun,
+  name: string,
+): Promise<OrderResult> {
+  using mutated = without(build, name);
+  const { options } = MUTATIONS[name] ?? {};
+  const all = { ...CALM, ...PATIENT, ...options, brief: true, ...settings.own };
+  const seconds = settings.flood ?? WITHOUT_SECONDS;
+  return await ordersRound({ build: mutated, seed, options: { ...all, seconds }, say });
+}
+
 /** One line about what was found. */
 export function describe(result: OrderResult): string {
   const { accepted, refused, arrived, lost, wrong, duplicates, stuck, unasked, reused } = result;
@@ -169,7 +189,9 @@ export async function ordersMode({
   const { build, seed, settings, say } = run;
   const totals = newOrderTotals();
   const began = performance.now();
-  if (settings.flood !== null) {
+  if (settings.without !== null) {
+    add(totals, await roundWithout(run, settings.without));
+  } else if (settings.flood !== null) {
     const options = { ...CALM, list: 3000, ...settings.own, seconds: settings.flood };
     add(totals, await ordersRound({ build, seed, options, say }));
   } else if (seconds === 0) {

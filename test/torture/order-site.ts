@@ -55,6 +55,8 @@ export class OrderSite {
   #wanted = false;
   #running: Promise<void> = Promise.resolve();
   #port = 0;
+  /** qmail-send has said something, so it takes signals. */
+  #ready = false;
   readonly #seen = new Set<string>();
   #log: string[] = [];
   /** Numbers that were given to a second message. */
@@ -143,6 +145,7 @@ export class OrderSite {
         { env: this.#site.env(plan), stdio: ["ignore", "pipe", "pipe"] },
       );
       this.#main = child;
+      this.#ready = false;
       this.note(`started qmail-start ${child.pid}`);
       this.#read(child);
       const [code, by] = await once(child, "exit");
@@ -167,6 +170,7 @@ export class OrderSite {
   }
 
   #line(now: string, line: string): void {
+    this.#ready ||= line.startsWith("status: ");
     const id = /^new msg (\d+)$/.exec(line)?.[1];
     if (id !== undefined && this.#seen.has(id)) this.reused++;
     else if (id !== undefined) this.#seen.add(id);
@@ -198,9 +202,14 @@ export class OrderSite {
     }
   }
 
-  /** Has everything tried now. */
+  /** Has everything that waits tried now. */
+  flush(): void {
+    if (this.#ready) this.signalMain("SIGALRM");
+  }
+
+  /** The same, and what nobody has announced. */
   urge(): void {
-    if (existsSync(join(this.home, "run/send/qmail-send"))) this.signalMain("SIGALRM");
+    this.flush();
     this.pull();
   }
 

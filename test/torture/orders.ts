@@ -39,6 +39,8 @@ export interface OrderOptions {
   /** Processes hang, die and are restarted. */
   readonly kills: boolean;
   readonly clock: boolean;
+  /** The flood ends as soon as something is wrong. */
+  readonly brief: boolean;
   /** What is left is kept although nothing is wrong. */
   readonly keep: boolean;
   /** As in OrderPlan. */
@@ -61,6 +63,7 @@ export const CALM: OrderOptions = {
   actions: 0,
   kills: false,
   clock: false,
+  brief: false,
   keep: false,
   holds: 0,
   holdMs: 3000,
@@ -152,7 +155,8 @@ async function flood(
   if (options.waits > 0) often(1 / SHUT_SECONDS, () => site.letWaitersIn());
   if (options.kills) often(2, () => disturber.disturb());
   if (options.clock) often(1000 / CLOCK_MS, () => disturber.jump());
-  await sleep(options.seconds * 1000);
+  const end = performance.now() + options.seconds * 1000;
+  while (performance.now() < end && !(options.brief && ledger.wrong > 0)) await sleep(100);
   await Promise.all(others.map((other) => other.end()));
   await disturber.settle();
   await clients.end();

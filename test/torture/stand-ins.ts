@@ -148,7 +148,7 @@ export class Administrator {
   async act(): Promise<void> {
     const number = this.#chance.below(100);
     const type = ACTS.find(([most]) => number < most)?.[1] ?? "flush";
-    if (type === "flush") this.#site.signalMain("SIGALRM");
+    if (type === "flush") this.#site.flush();
     else await this.#command(type);
   }
 
