@@ -24,8 +24,8 @@ import {
   type Refusal,
 } from "./login-request.ts";
 
-/** Where it listens, below the qmail home. */
-export const LOGIN_SOCKET = "run/net/pop3-login";
+/** Where it listens, below the qmail home; in a directory of root's, who gives the socket away by its name. */
+export const LOGIN_SOCKET = "run/pop3-login";
 /** The line to the service; when it is closed, that has gone. */
 const SERVICE_FD = 3;
 /** A service that has connected and says nothing is broken. */
