@@ -22,6 +22,10 @@ export const WORK = {
   flush: 7,
   /** To the worker: nothing more will come; what can be put off is to be put off soon. */
   leave: 8,
+  /** To the worker: answer, if you can. */
+  ping: 9,
+  /** From the worker: the answer to a ping. */
+  pong: 10,
 } as const;
 
 /** A message up to this size travels with its order. */
