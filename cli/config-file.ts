@@ -6,12 +6,11 @@ import { pathToFileURL } from "node:url";
 import type { ConfigInput } from "../commands/config.ts";
 import { installedConfig } from "../commands/install/step.ts";
 import { CommandError, UsageError } from "../commands/output.ts";
+import { distrust } from "../commands/trusted.ts";
 import { EXIT } from "../qmail/exit.ts";
+import { qmailHome } from "../qmail/home.ts";
 
 const FILE_NAME = "qmailctl.config.ts";
-
-/** Where a mail server is when nobody says otherwise. */
-export const DEFAULT_HOME = "/var/qmail";
 
 /** What the command line can say in place of the config file. */
 export interface ConfigFlags {
@@ -22,24 +21,57 @@ export interface ConfigFlags {
   readonly listen?: string;
 }
 
-interface Loaded {
+export interface Loaded {
   readonly input: ConfigInput;
   /** Null when there is no config file. */
   readonly file: string | null;
 }
 
-/** What the config file says, or what was installed last; not checked. Throws CommandError. */
-export async function loadInput(flags: ConfigFlags): Promise<Loaded> {
-  const named = flags.config ?? (process.env.QMAILCTL_CONFIG || undefined);
+/**
+ * What the config file says, or what was installed last; not checked. One that was found in the working directory and
+ * is not to be trusted is refused, or passed over when `foundMayBeLeftOut`. Throws CommandError.
+ */
+export async function loadInput(
+  flags: ConfigFlags,
+  { foundMayBeLeftOut = false }: { foundMayBeLeftOut?: boolean } = {},
+): Promise<Loaded> {
+  const named = namedConfig(flags);
   const file = resolve(named ?? FILE_NAME);
+  const installed = () => ({
+    input: installedConfig(resolve(flags.home ?? qmailHome())),
+    file: null,
+  });
   if (!existsSync(file)) {
-    if (named === undefined) {
-      return { input: installedConfig(resolve(flags.home ?? DEFAULT_HOME)), file: null };
-    }
+    if (named === undefined) return installed();
     const by = flags.config === undefined ? "QMAILCTL_CONFIG" : "--config";
     throw new UsageError(`there is no config file "${file}" (named by ${by})`);
   }
-  return { input: await importConfig(file), file };
+  const why = distrust(file);
+  if (why === null) return { input: await importConfig(file), file };
+  if (named !== undefined || !foundMayBeLeftOut) throw untrusted(file, why);
+  process.stderr.write(
+    `qmailctl: warning: ${file} is passed over: it is not to be trusted: ${why}\n`,
+  );
+  return installed();
+}
+
+/** The config file that the user names; undefined: the one that is found, or none. */
+export function namedConfig(flags: ConfigFlags): string | undefined {
+  return flags.config ?? (process.env.QMAILCTL_CONFIG || undefined);
+}
+
+/** A config file is code. */
+function untrusted(file: string, why: string): CommandError {
+  const who = process.geteuid?.() === 0 ? "root" : "you";
+  const owners = who === "root" ? "root" : "root and you";
+  return new CommandError(`cannot trust the config file "${file}": ${why}`, {
+    code: EXIT.hard,
+    hints: [
+      `it is a program that would run as ${who}: only ${owners} may be able to write it and the directories above it`,
+      `put it into a directory of ${who === "root" ? "root's, as /etc/qmailctl" : "your own"}, and name it: --config FILE`,
+      "or take the rights of others away: chmod go-w FILE DIRECTORY",
+    ],
+  });
 }
 
 async function importConfig(file: string): Promise<ConfigInput> {

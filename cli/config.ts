@@ -7,18 +7,24 @@ import {
   configSchema,
   type QmailService,
 } from "../commands/config.ts";
+import { limitsControls } from "../commands/limits-config.ts";
 import { CommandError } from "../commands/output.ts";
 import { completePop3, ownCertificate } from "../commands/pop3-config.ts";
 import { remoteControls } from "../commands/remote-config.ts";
 import { completeSubmission, submissionControls } from "../commands/submission-config.ts";
 import { absoluteCertificate, type Certificate } from "../commands/tls-config.ts";
 import { EXIT } from "../qmail/exit.ts";
-import { type ConfigFlags, DEFAULT_HOME, loadInput } from "./config-file.ts";
+import { qmailHome } from "../qmail/home.ts";
+import { type ConfigFlags, type Loaded, loadInput } from "./config-file.ts";
 import { nearest } from "./suggest.ts";
 
 /** The whole config: the file that holds, flags over it, defaults under it. Throws CommandError. */
 export async function loadConfig(flags: ConfigFlags): Promise<Config> {
-  const { input, file } = await loadInput(flags);
+  return completeConfig(await loadInput(flags), flags);
+}
+
+/** As `loadConfig`, of what was loaded. */
+export function completeConfig({ input, file }: Loaded, flags: ConfigFlags): Config {
   const { home, host, sandbox, listen } = flags;
   const merged: ConfigInput = {
     ...input,
@@ -107,6 +113,7 @@ function complete(input: ConfigInput, directory: string): Config {
     ...bounceControls(input.bounces ?? {}),
     ...remoteControls(input.remote ?? {}),
     ...submissionControls(input.services?.submission),
+    ...(input.client ? {} : limitsControls(input.limits)),
     ...(input.popBeforeSmtp ? { popbeforesmtp: [String(input.popBeforeSmtp)] } : {}),
   };
   for (const [name, value] of Object.entries(input.control ?? {})) {
@@ -114,7 +121,7 @@ function complete(input: ConfigInput, directory: string): Config {
   }
   const tls = list(input.tls ?? []).map((files) => absoluteCertificate(files, directory));
   const own = ownCertificate(input.services?.pop3 ?? {}, directory);
-  const home = resolve(directory, input.home ?? DEFAULT_HOME);
+  const home = resolve(directory, input.home ?? qmailHome());
   return {
     input: absolute(input, { home, ...(input.tls === undefined ? {} : { tls }) }, own),
     home,

@@ -80,13 +80,13 @@ const SHOW: Action = {
 const CAT: Action = {
   name: "cat",
   words: "ID...",
-  what: "Print a message as it lies in the queue",
+  what: "Print a message as it lies in the queue; to a terminal without what would steer that",
   groups: [],
   options: [],
   async run(ids, flags) {
     const { queueCat } = await import("../commands/queue/cat.ts");
     const { home } = await common(flags);
-    await queueCat({ home, ids, to: process.stdout });
+    await queueCat({ home, ids, to: process.stdout, printable: process.stdout.isTTY === true });
   },
 };
 

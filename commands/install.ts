@@ -11,6 +11,7 @@ import { controls } from "./install/controls.ts";
 import { programs } from "./install/programs.ts";
 import { InstallContext, type Row, type RowState, type Step } from "./install/step.ts";
 import { users } from "./install/users.ts";
+import { warnings } from "./install/warnings.ts";
 import { CommandError, type Output } from "./output.ts";
 
 const STEPS: readonly Step[] = [users, programs, controls, aliases, boot];
@@ -46,6 +47,8 @@ export interface InstallReport {
   readonly dryRun: boolean;
   readonly changed: boolean;
   readonly edited: boolean;
+  /** What is not install's to change, and yet should not be so. */
+  readonly warnings: readonly string[];
   readonly steps: readonly StepReport[];
 }
 
@@ -74,8 +77,10 @@ export async function install(options: InstallOptions): Promise<InstallReport> {
     dryRun,
     changed: states.includes("changed"),
     edited: states.includes("edited"),
+    warnings: warnings(config),
     steps,
   };
+  for (const warning of report.warnings) output.note(`warning: ${warning}`);
   output.data(report);
   output.line(summary(report, config.hubs !== null));
   return report;

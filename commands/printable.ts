@@ -3,6 +3,8 @@
  * bytes that move the cursor, set the title or hide what stands behind them must not get there.
  */
 
+import { Transform } from "node:stream";
+
 /** Control, format (bidi among them), private, unassigned, lone surrogates, line and paragraph separators. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const PLAIN = /^[ -~]*$/;
@@ -57,4 +59,37 @@ export function fit(text: string, width: number, align: "left" | "right" = "left
   const clipped = clip(text, width);
   const space = " ".repeat(Math.max(0, width - columns(clipped)));
   return align === "right" ? space + clipped : clipped + space;
+}
+
+/** A longer line is shown in pieces: a message need not have lines. */
+const LINE_MAX = 64 * 1024;
+const NEWLINE = 10;
+
+/** A stream of bytes as a person reads it: lines and tabs stay, the rest as `printable` has it. */
+export function printableLines(): Transform {
+  let rest = Buffer.alloc(0);
+  const show = (line: Buffer) =>
+    line
+      .toString("latin1")
+      .replace(/\r?\n$/, "\n")
+      .split(/([\t\n])/)
+      .map((part) => (part === "\t" || part === "\n" ? part : printable(part)))
+      .join("");
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      let text = "";
+      rest = Buffer.concat([rest, chunk]);
+      for (;;) {
+        const newline = rest.indexOf(NEWLINE);
+        const end = newline >= 0 ? newline + 1 : rest.length > LINE_MAX ? LINE_MAX : 0;
+        if (end === 0) break;
+        text += show(rest.subarray(0, end));
+        rest = rest.subarray(end);
+      }
+      done(null, text);
+    },
+    flush(done) {
+      done(null, show(rest));
+    },
+  });
 }

@@ -1,7 +1,8 @@
 /** `qmailctl user add|passwd|del|list`: the logins of the site that are no system users (users/password). */
 
-import { existsSync, lchownSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, fstatSync, mkdirSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import { toBytes } from "../qmail/arguments.ts";
 import { makeScramKeys } from "../qmail/checkpassword/scram.ts";
 import { hashPassword } from "../qmail/checkpassword/secrets.ts";
 import {
@@ -11,6 +12,7 @@ import {
   readUserFile,
   userFilePath,
 } from "../qmail/checkpassword/userfile.ts";
+import { setAccess, within } from "../qmail/files/foreign-directory.ts";
 import { readIds } from "../qmail/ids.ts";
 import { getpwnam, getpwuid } from "../qmail/users/passwd.ts";
 import { CommandError, type Output, UsageError } from "./output.ts";
@@ -186,8 +188,11 @@ function makeMaildir(mailhome: string, { uid, gid }: { uid: number; gid: number 
 
   function make(path: string): void {
     try {
-      mkdirSync(path, { mode: 0o700 });
-      if (process.getuid?.() === 0) lchownSync(path, uid, gid);
+      within("/", toBytes(path.slice(1)), (place) => {
+        mkdirSync(place.path, { mode: 0o700 });
+        const isMeant = (fd: number) => fstatSync(fd).isDirectory();
+        setAccess(place, { uid, gid, mode: 0o700 }, { isMeant });
+      });
     } catch (error) {
       throw new CommandError(`cannot make ${path}: ${(error as Error).message}`, {
         hints: [`make ${basename(path)} by hand, or choose another place with --mailhome`],

@@ -92,3 +92,27 @@ export const HIER: readonly HierEntry[] = [
   directory("service", "root", 0o755),
   directory("log", "root", 0o755),
 ];
+
+/** A file with passwords or keys in it. */
+export interface SecretFile {
+  readonly path: string;
+  readonly owner: QmailUser | "root";
+  readonly mode: number;
+}
+
+/** The secrets of an installation, group qmail each. Whoever makes or mends one takes owner and mode from here. */
+export const SECRETS: readonly SecretFile[] = [
+  // The config with all that is in it, for a run without config file.
+  { path: ".qmailctl.json", owner: "root", mode: 0o600 },
+  // qmail-remote alone logs in elsewhere, and refuses a file that others may read.
+  { path: "control/remoteauth", owner: "qmailr", mode: 0o600 },
+  // qmail-remote signs, and srsreverse, an alias, reads.
+  { path: "control/srssecrets", owner: "alias", mode: 0o440 },
+  // The login helpers are root.
+  { path: "users/password", owner: "root", mode: 0o600 },
+];
+
+/** What is to be known of the file `path` if it is a secret. */
+export function secretFile(path: string): SecretFile | undefined {
+  return SECRETS.find((secret) => secret.path === path);
+}

@@ -1,11 +1,11 @@
 /** Step 4: the aliases, in ~alias/.qmail-NAME, and whose the other addresses are. */
 
-import { chownSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { temporaryName } from "../../qmail/files/atomic.ts";
+import { asUser } from "../../qmail/files/as-user.ts";
 import { safeExtension } from "../../qmail/local/dotqmail.ts";
 import { assignmentRows } from "./assignments.ts";
-import { fileRow, type InstallContext, type Row, type Step } from "./step.ts";
+import { fileRow, type InstallContext, leftOverRows, type Row, type Step } from "./step.ts";
 import { shellQuote } from "./templates.ts";
 
 /** What the standards ask for; qmail never delivers to the real root. */
@@ -30,6 +30,7 @@ export const aliases: Step = {
     );
     return [
       ...files,
+      ...leftOverRows(context, "alias", files),
       ...assignmentRows(context),
       ...maildirs(context, names.flatMap(linesOf)).map((path) => maildirRow(context, path)),
     ];
@@ -56,13 +57,13 @@ function maildirRow(context: InstallContext, path: string): Row {
     inspect: () => (missing(maildir, context.path("alias")).length > 0 ? "missing" : null),
     apply() {
       const owner = context.owner("alias", "nofiles");
-      for (const directory of missing(maildir, context.path("alias"))) {
-        // Named only when it has its owner: a directory of root's would be in the way of deliveries.
-        const temporary = context.path(`alias/${temporaryName()}`);
-        mkdirSync(temporary, { mode: 0o700 });
-        if (owner) chownSync(temporary, owner.uid, owner.gid);
-        renameSync(temporary, directory);
-      }
+      if (!owner) throw new Error("the users do not exist");
+      // As the one whose they are: what he has put in their way he follows himself.
+      asUser(owner, () => {
+        for (const directory of missing(maildir, context.path("alias"))) {
+          mkdirSync(directory, { mode: 0o700 });
+        }
+      });
     },
   };
 }

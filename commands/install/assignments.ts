@@ -1,18 +1,31 @@
 /** Assignments in step 4: users/assign as the config file has it, and users/cdb as qmail-newu makes it of that file. */
 
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { AssignError, compileAssign } from "../../qmail/users/assign.ts";
 import { NewuError, newu } from "../../qmail/users/qmail-newu.ts";
 import { CommandError } from "../output.ts";
-import { fileRow, type InstallContext, type Row, read } from "./step.ts";
+import { fileRow, type InstallContext, leftOverRows, type Row, read } from "./step.ts";
 
 /** The rows; none when the config file leaves users/assign to others. */
 export function assignmentRows(context: InstallContext): Row[] {
   const { assign } = context.config;
-  if (!assign) return [];
+  if (!assign) return formerRows(context);
   const content = [...assign, "."].map((line) => `${line}\n`).join("");
   const file = fileRow(context, { name: "users/assign", mode: 0o644, content });
   return [file, cdbRow(context)];
+}
+
+/** What an earlier config has assigned holds no longer; what a person wrote stays, and the database of it. */
+function formerRows(context: InstallContext): Row[] {
+  const files = leftOverRows(context, "users", []);
+  const assign = files.find(({ name }) => name === "users/assign");
+  if (!assign || assign.inspect() === null || assign.edits?.()) return files;
+  const database: Row = {
+    name: "users/cdb",
+    inspect: () => (read(context.path("users/cdb")) ? "not wanted any more" : null),
+    apply: () => rmSync(context.path("users/cdb")),
+  };
+  return [database, ...files];
 }
 
 /** Of users/assign as it is: a person's edit counts, when it was left alone. */

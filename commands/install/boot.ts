@@ -1,10 +1,16 @@
 /** Step 5: the boot scripts, the chosen one as rc, and the services that the supervisor runs. */
 
-import { rmSync } from "node:fs";
 import { BOOT_SCRIPTS } from "../boot-scripts.ts";
 import type { Config } from "../config.ts";
 import { doorArguments, serviceNames } from "./services.ts";
-import { type FileRow, fileRow, type InstallContext, type Row, read, type Step } from "./step.ts";
+import {
+  absentRow,
+  type FileRow,
+  fileRow,
+  type InstallContext,
+  type Row,
+  type Step,
+} from "./step.ts";
 import { shellQuote, template } from "./templates.ts";
 import { hierRow } from "./users.ts";
 
@@ -26,7 +32,10 @@ export const boot: Step = {
     const rows: Row[] = serviceDirectories(context);
     rows.push(...files.map((file) => fileRow(context, file)));
     for (const [name, args] of Object.entries(doors)) {
-      if (args === null) rows.push(absentRow(context, `service/${name}/run`));
+      if (args === null)
+        rows.push(
+          absentRow(context, `service/${name}/run`, "(the service is not in the config file)"),
+        );
     }
     return rows;
   },
@@ -58,22 +67,4 @@ function serviceDirectories(context: InstallContext): Row[] {
       mode: 0o755,
     }),
   );
-}
-
-/** A file that must not be there any more; kept when a person has edited it. */
-function absentRow(context: InstallContext, name: string): Row {
-  const path = context.path(name);
-  return {
-    name,
-    inspect: () => (read(path) === null ? null : "not wanted any more"),
-    apply() {
-      rmSync(path);
-      context.forget(name);
-    },
-    edits() {
-      const actual = read(path);
-      const keep = actual !== null && !context.wroteLast(name, actual) && !context.force;
-      return keep ? ["(the service is not in the config file)"] : null;
-    },
-  };
 }

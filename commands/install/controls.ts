@@ -1,13 +1,21 @@
 /** Step 3: the control files, as config-fast and config write them, and what the config file names. */
 
 import { randomBytes } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { makeCdb } from "../../qmail/cdb/cdbmake.ts";
 import { writeFileAtomic } from "../../qmail/files/atomic.ts";
+import { SECRETS, type SecretFile, secretFile } from "../../qmail/hier.ts";
 import { compileRules } from "../../qmail/tcpserver/compile.ts";
 import type { Config } from "../config.ts";
 import { hostName } from "./host-name.ts";
-import { fileRow, type InstallContext, modeTrouble, type Row, type Step } from "./step.ts";
+import {
+  fileRow,
+  type InstallContext,
+  leftOverRows,
+  type Row,
+  type Step,
+  secretRow,
+} from "./step.ts";
 
 export const controls: Step = {
   title: "control files",
@@ -18,10 +26,16 @@ export const controls: Step = {
     });
     const rules = texts.find(({ name }) => name === "tcp.smtp");
     const compiled = rules ? [{ name: "tcp.smtp.cdb", content: compile(rules.content) }] : [];
-    const files = [...texts, ...compiled].map(({ name, content }) =>
-      fileRow(context, { name: `control/${name}`, mode: 0o644, content }),
-    );
-    return context.config.srsDomain === null ? files : [...files, srsSecretsRow(context)];
+    const files = [...texts, ...compiled].map(({ name, content }) => {
+      const path = `control/${name}`;
+      const secret = secretFile(path);
+      const access = secret ? { ...secret, secret: true } : { mode: 0o644 };
+      return fileRow(context, { ...access, name: path, content });
+    });
+    const rows = context.config.srsDomain === null ? files : [...files, srsSecretsRow(context)];
+    // Written by hand, or by others: open to everybody they would be none.
+    const secrets = context.config.hubs ? [] : SECRETS.map((each) => secretRow(context, each));
+    return [...rows, ...leftOverRows(context, "control", rows), ...secrets];
   },
 };
 
@@ -66,19 +80,20 @@ export function plusDomain(host: string): string {
   return host.replace(/^.*\.([^.]*)\.([^.]*)$/, "$1.$2");
 }
 
-/** For those who sign SRS addresses (qmailr, by group) and who read them (alias); made once, by chance. */
+/** For those who sign SRS addresses and who read them; made once, by chance. */
 function srsSecretsRow(context: InstallContext): Row {
-  const path = context.path("control/srssecrets");
-  const owner = () => context.owner("alias", "qmail");
+  const name = "control/srssecrets";
+  const { owner, mode } = secretFile(name) as SecretFile;
+  const path = context.path(name);
   const exists = () => statSync(path, { throwIfNoEntry: false }) !== undefined;
   return {
-    name: "control/srssecrets",
-    inspect: () => (exists() ? modeTrouble(path, 0o440, owner()) : "missing"),
+    name,
+    inspect: () => (exists() ? null : "missing"),
     apply() {
-      const secret = exists() ? readFileSync(path) : `${randomBytes(24).toString("base64url")}\n`;
-      const who = owner();
+      const who = context.owner(owner, "qmail");
       if (!who) throw new Error("the users do not exist");
-      writeFileAtomic(path, secret, { mode: 0o440, owner: who });
+      const secret = `${randomBytes(24).toString("base64url")}\n`;
+      writeFileAtomic(path, secret, { mode, owner: who });
     },
   };
 }

@@ -1,9 +1,20 @@
 /** What the five steps of an installation have in common: rows of desired state against actual state. */
 
 import { createHash } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  lstatSync,
+  readFileSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from "node:fs";
 import { join } from "node:path";
+import { toBytes } from "../../qmail/arguments.ts";
 import { type FileOwner, writeFileAtomic } from "../../qmail/files/atomic.ts";
+import { openItself, setAccess, statWithin, within } from "../../qmail/files/foreign-directory.ts";
+import { type SecretFile, secretFile } from "../../qmail/hier.ts";
 import { type Ids, type QmailGroup, type QmailUser, readIds, sandboxIds } from "../../qmail/ids.ts";
 import type { Config, ConfigInput } from "../config.ts";
 
@@ -100,6 +111,13 @@ export class InstallContext {
     this.#registry.files[name] = digest(content);
   }
 
+  /** The files below `directory` that an earlier run has written and that are not among `wanted`. */
+  leftOver(directory: string, wanted: readonly string[]): string[] {
+    return Object.keys(this.#registry.files).filter(
+      (name) => name.startsWith(`${directory}/`) && !wanted.includes(name),
+    );
+  }
+
   forget(name: string): void {
     delete this.#registry.files[name];
   }
@@ -108,9 +126,13 @@ export class InstallContext {
   save(): void {
     const text = `${JSON.stringify(this.#registry, null, 2)}\n`;
     const path = this.path(REGISTRY);
+    const { mode } = secretFile(REGISTRY) as SecretFile;
     const owner = this.owner("root", "qmail");
-    if (!owner || read(path)?.toString() === text) return;
-    writeFileAtomic(path, text, { mode: 0o644, owner });
+    if (!owner) return;
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat && accessTrouble(stat, mode, owner) === null && read(path)?.toString() === text)
+      return;
+    writeFileAtomic(path, text, { mode, owner });
   }
 }
 
@@ -118,48 +140,129 @@ export interface FileRow {
   readonly name: string;
   readonly content: string | Uint8Array;
   readonly mode: number;
-  readonly owner?: QmailUser;
+  readonly owner?: QmailUser | "root";
+  /** What is in it is not to be shown. */
+  readonly secret?: boolean;
 }
 
 /** A file that install writes; a person's edit is kept unless install was told to overwrite it. */
 export function fileRow(context: InstallContext, file: FileRow): Row {
-  const path = context.path(file.name);
+  const { name, mode } = file;
   const wanted = Buffer.from(file.content);
-  const edited = () => {
-    const actual = read(path);
-    return (
-      actual !== null &&
-      !actual.equals(wanted) &&
-      !context.wroteLast(file.name, actual) &&
-      !context.force
-    );
-  };
+  const owner = () => context.owner(file.owner ?? "root", "qmail");
   return {
-    name: file.name,
+    name,
     inspect() {
-      const actual = read(path);
-      if (actual === null) return "missing";
-      if (!actual.equals(wanted)) return "not as it should be";
-      context.remember(file.name, wanted);
-      return modeTrouble(path, file.mode, context.owner(file.owner ?? "root", "qmail"));
+      const found = find(context, name);
+      if (found === null) return "missing";
+      if (!found.content?.equals(wanted)) return "not as it should be";
+      context.remember(name, wanted);
+      return accessTrouble(found.stat, mode, owner());
     },
     apply() {
-      const owner = context.owner(file.owner ?? "root", "qmail");
-      if (!owner) throw new Error("the users do not exist");
-      writeFileAtomic(path, wanted, { mode: file.mode, owner });
-      context.remember(file.name, wanted);
+      const who = owner();
+      if (!who) throw new Error("the users do not exist");
+      within(context.home, toBytes(name), ({ path }) =>
+        writeFileAtomic(String(path), wanted, { mode, owner: who }),
+      );
+      context.remember(name, wanted);
     },
     edits() {
-      if (!edited()) return null;
+      const found = find(context, name);
+      if (!isEdited(context, name, found) || found?.content?.equals(wanted)) return null;
+      if (!found?.content) return [ODD];
+      if (file.secret) return ["(another content, which is a secret)"];
       if (typeof file.content !== "string") return ["(another content)"];
-      return difference(read(path)?.toString() ?? "", file.content);
+      return difference(found.content.toString(), file.content);
     },
   };
 }
 
-/** What is wrong with mode or owner of `path`; null when nothing is. */
-export function modeTrouble(path: string, mode: number, owner: FileOwner | null): string | null {
-  const stat = statSync(path);
+/** A file that must not be there any more; kept when a person has edited it, for which `why` is said. */
+export function absentRow(context: InstallContext, name: string, why: string): Row {
+  return {
+    name,
+    inspect() {
+      if (find(context, name)) return "not wanted any more";
+      context.forget(name);
+      return null;
+    },
+    apply() {
+      within(context.home, toBytes(name), ({ path }) => unlinkSync(path));
+      context.forget(name);
+    },
+    edits: () => (isEdited(context, name, find(context, name)) ? [why] : null),
+  };
+}
+
+/** Rows for what install once wrote below `directory` and the config, which wants `rows`, does not name any more. */
+export function leftOverRows(
+  context: InstallContext,
+  directory: string,
+  rows: readonly Row[],
+): Row[] {
+  const wanted = rows.map(({ name }) => name);
+  return context
+    .leftOver(directory, wanted)
+    .map((name) => absentRow(context, name, "(it is not in the config file any more)"));
+}
+
+/** Owner and mode of a secret, whoever has written it. */
+export function secretRow(context: InstallContext, { path, owner, mode }: SecretFile): Row {
+  const who = () => context.owner(owner, "qmail");
+  return {
+    name: `${path} (a secret)`,
+    inspect() {
+      const stat = statWithin(context.home, path);
+      return stat ? accessTrouble(stat, mode, who()) : null;
+    },
+    apply() {
+      const { uid, gid } = who() ?? { uid: -1, gid: -1 };
+      within(context.home, path, (place) => setAccess(place, { uid, gid, mode }));
+    },
+  };
+}
+
+/** What lies there; without content when it is no file of its own, which others may have put there. */
+interface Found {
+  readonly content: Buffer | null;
+  readonly stat: Stats;
+}
+
+const ODD = "(a link, or no file at all, that its directory's owner may have put there)";
+
+function isEdited(context: InstallContext, name: string, found: Found | null): boolean {
+  if (!found || context.force) return false;
+  return found.content === null || !context.wroteLast(name, found.content);
+}
+
+function find(context: InstallContext, name: string): Found | null {
+  try {
+    return within(context.home, toBytes(name), (place) => {
+      let fd: number;
+      try {
+        fd = openItself(place);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ELOOP") throw error;
+        return { content: null, stat: lstatSync(place.path) };
+      }
+      try {
+        const stat = fstatSync(fd);
+        const own = stat.isFile() && (place.isOurs || stat.nlink === 1);
+        return { content: own ? readFileSync(fd) : null, stat };
+      } finally {
+        closeSync(fd);
+      }
+    });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return null;
+    throw error;
+  }
+}
+
+/** What is wrong with mode or owner of a file; null when nothing is. */
+export function accessTrouble(stat: Stats, mode: number, owner: FileOwner | null): string | null {
   if ((stat.mode & 0o7777) !== mode) {
     return `mode ${octal(stat.mode & 0o7777)}, not ${octal(mode)}`;
   }

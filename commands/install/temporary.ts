@@ -2,32 +2,40 @@
 
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { asUser } from "../../qmail/files/as-user.ts";
 import { temporaryOwner } from "../../qmail/files/atomic.ts";
+import type { QmailUser } from "../../qmail/ids.ts";
 import { processInfo } from "../../qmail/supervise/procfs.ts";
 import type { InstallContext, Row } from "./step.ts";
 
-/** Where install writes. */
-const DIRECTORIES: readonly string[] = [
-  ".",
-  "alias",
-  "bin",
-  "boot",
-  "control",
-  "queue/lock",
-  "run",
-];
+/** Where install writes, and whose that is. */
+const DIRECTORIES: Readonly<Record<string, QmailUser | "root">> = {
+  ".": "root",
+  alias: "alias",
+  bin: "root",
+  boot: "root",
+  control: "root",
+  "queue/lock": "qmailq",
+  run: "root",
+};
 
 /** The row that removes them, unless the process that makes them lives. */
 export function temporaryRow(context: InstallContext): Row {
-  const left = () => {
-    const services = names(context.path("service")).map((name) => `service/${name}`);
-    return [...DIRECTORIES, ...services].flatMap((name) => abandoned(context.path(name)));
-  };
+  const services = () =>
+    names(context.path("service")).map((name) => [`service/${name}`, "root"] as const);
+  const left = () =>
+    [...Object.entries(DIRECTORIES), ...services()].flatMap(([name, user]) =>
+      abandoned(context.path(name)).map((path) => ({ path, user })),
+    );
   return {
     name: "temporary files",
     inspect: () => (left().length > 0 ? `${left().length} left by an interrupted run` : null),
     apply() {
-      for (const path of left()) rmSync(path, { recursive: true });
+      for (const { path, user } of left()) {
+        const owner = context.owner(user, "qmail");
+        // What somebody has put in its place meanwhile he removes himself.
+        if (owner) asUser(owner, () => rmSync(path, { recursive: true, force: true }));
+      }
     },
   };
 }

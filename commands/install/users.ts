@@ -1,13 +1,21 @@
 /** Step 1: groups, users, and the directories of the home and the queue. */
 
-import { chmodSync, chownSync, mkdirSync, type Stats, statSync } from "node:fs";
+import { fstatSync, mkdirSync, type Stats, statSync } from "node:fs";
 import { writeFileAtomic } from "../../qmail/files/atomic.ts";
+import {
+  ForeignLinkError,
+  makeFifo,
+  type Place,
+  setAccess,
+  statWithin,
+  within,
+} from "../../qmail/files/foreign-directory.ts";
 import { HIER, type HierEntry } from "../../qmail/hier.ts";
 import { SANDBOX_MARK } from "../../qmail/ids.ts";
 import { CommandError } from "../output.ts";
-import { accountRows, runFirst } from "./accounts.ts";
+import { accountRows } from "./accounts.ts";
 import { serviceNames } from "./services.ts";
-import { type InstallContext, modeTrouble, type Row, type Step } from "./step.ts";
+import { accessTrouble, type InstallContext, type Row, type Step } from "./step.ts";
 import { temporaryRow } from "./temporary.ts";
 
 /** All that a null client has: it needs no users either. */
@@ -47,29 +55,47 @@ function sandboxMark(context: InstallContext): Row {
 
 /** A directory, FIFO or file of the installation. */
 export function hierRow(context: InstallContext, entry: HierEntry): Row {
-  const path = context.path(entry.path);
+  const { home } = context;
   const owner = () => context.owner(entry.owner, entry.group);
   return {
-    name: entry.path === "." ? context.home : entry.path,
+    name: entry.path === "." ? home : entry.path,
     inspect() {
-      const found = stat(path);
+      const found = look(home, entry);
       if (!found) return "missing";
       if (!isType(found, entry.type)) return `not a ${entry.type}`;
       if (isShort(found, entry)) return "too short";
-      return modeTrouble(path, entry.mode, owner());
+      return accessTrouble(found, entry.mode, owner());
     },
-    async apply() {
-      const found = stat(path);
-      if (found && !isType(found, entry.type)) {
-        throw new CommandError(`"${path}" is in the way: it is not a ${entry.type}`);
-      }
-      if (!found || isShort(found, entry)) await make(path, entry);
-      const ids = owner();
-      if (ids) chownSync(path, ids.uid, ids.gid);
-      // After chown, which takes the special bits away.
-      chmodSync(path, entry.mode);
+    apply() {
+      const found = look(home, entry);
+      if (found && !isType(found, entry.type)) throw inTheWay(context.path(entry.path), entry);
+      if (!found && entry.path === ".") mkdirSync(home, { recursive: true, mode: 0o700 });
+      within(home, entry.path, (place) => {
+        if (entry.path !== "." && (!found || isShort(found, entry))) make(place, entry);
+        const { uid, gid } = owner() ?? { uid: -1, gid: -1 };
+        const isMeant = (fd: number) => isType(fstatSync(fd), entry.type);
+        setAccess(place, { uid, gid, mode: entry.mode }, { isMeant });
+      });
     },
   };
+}
+
+function look(home: string, { path }: HierEntry): Stats | undefined {
+  try {
+    return path === "." ? stat(home) : statWithin(home, path);
+  } catch (error) {
+    if (!(error instanceof ForeignLinkError)) throw error;
+    throw new CommandError(error.message, {
+      hints: ["who has put it there? Remove it, or make it a directory"],
+      cause: error,
+    });
+  }
+}
+
+function inTheWay(path: string, { type }: HierEntry): CommandError {
+  return new CommandError(`"${path}" is in the way: it is not a ${type}`, {
+    hints: ["who has put it there? Remove it, and run qmailctl install again"],
+  });
 }
 
 function stat(path: string): Stats | undefined {
@@ -85,15 +111,15 @@ function isShort(found: Stats, { type, size = 0 }: HierEntry): boolean {
   return type === "file" && found.size < size;
 }
 
-async function make(path: string, { type, size = 0 }: HierEntry): Promise<void> {
+function make(place: Place, { type, size = 0 }: HierEntry): void {
   switch (type) {
     case "directory":
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+      mkdirSync(place.path, { mode: 0o700 });
       break;
     case "fifo":
-      await runFirst(`make the FIFO "${path}"`, [["mkfifo", "-m", "600", path]]);
+      makeFifo(place);
       break;
     case "file":
-      writeFileAtomic(path, Buffer.alloc(size), { mode: 0o600 });
+      writeFileAtomic(String(place.path), Buffer.alloc(size), { mode: 0o600 });
   }
 }

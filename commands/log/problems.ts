@@ -2,6 +2,7 @@
 
 import kleur from "kleur";
 import type { Output } from "../output.ts";
+import { reportDrops } from "../queue/drops.ts";
 import { Lookout } from "./analysis/lookout.ts";
 import { LogReader } from "./analysis/read.ts";
 import { DOOR_FINDERS } from "./problems/doors.ts";
@@ -18,7 +19,7 @@ export async function logProblems(options: SourceOptions & { output: Output }): 
     for await (const chunk of source.open()) reader.push(chunk);
     reader.cut();
   }
-  const problems = findProblems(lookout);
+  const problems = [...findProblems(lookout), ...dropProblems(options)];
   output.data(problems);
   if (problems.length === 0) output.line(`No problem in ${reader.reading.lines} lines.`);
   for (const { title, evidence, next } of problems) {
@@ -27,6 +28,21 @@ export async function logProblems(options: SourceOptions & { output: Output }): 
     output.line(`  next: ${next}`);
   }
   if (problems.length > 0) process.exitCode = 1;
+}
+
+/** No line of a log says that nothing happens: of an installation's own log drop itself is looked at. */
+function dropProblems({ home, files, journal }: SourceOptions): Problem[] {
+  if (files.length > 0 || journal !== undefined) return [];
+  const { stuck, lines } = reportDrops(home, Date.now());
+  if (!stuck) return [];
+  return [
+    {
+      name: "drop",
+      title: "Messages of local users are not taken in",
+      evidence: lines.join("; "),
+      next: "qmailctl status; qmailctl log show --grep drop; qmailctl queue check",
+    },
+  ];
 }
 
 /** What `lookout` has seen enough of. */

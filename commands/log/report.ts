@@ -97,7 +97,8 @@ function tableName(word: string): string {
 
 function writePage(path: string, text: string): void {
   try {
-    writeFileSync(path, text);
+    // Who writes to whom is nobody else's business; a file that is there keeps the mode that somebody chose.
+    writeFileSync(path, text, { mode: 0o600 });
   } catch (error) {
     throw new CommandError(`cannot write "${path}": ${(error as Error).message}`, {
       hints: [`is its directory there? The file is called ${basename(path)}`],

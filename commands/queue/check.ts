@@ -7,6 +7,7 @@ import type { Fault } from "../../qmail/queue/repair/examine.ts";
 import { hasReader, type Look, lookAtQueue } from "../../qmail/queue/repair/repair.ts";
 import { CommandError, type Output } from "../output.ts";
 import { checkInstalled } from "../supervisor.ts";
+import { type DropReport, reportDrops } from "./drops.ts";
 import { faultJson, printFaults } from "./faults.ts";
 import { count, describeLeftovers } from "./leftovers.ts";
 
@@ -19,8 +20,13 @@ const AGAIN_MS = 1000;
 export async function queueCheck({ home, output }: { home: string; output: Output }) {
   const ids = installedIds(home);
   const found = await lookTwice(home, ids);
-  const running = hasReader(`${home}/queue/lock/trigger`);
-  report(found, output, ids);
+  const running = hasReader(home);
+  const drops = reportDrops(home, Date.now());
+  report(found, output, { ids, drops });
+  if (running && drops.stuck) {
+    process.exitCode = WRONG;
+    output.line("Something keeps the messages in drop: qmailctl log show --grep drop");
+  }
   if (found.faults.length === 0) return;
   process.exitCode = WRONG;
   output.line(
@@ -90,20 +96,23 @@ function keyOf(fault: Fault): string {
 }
 
 /** Shows what was found. */
-export function report({ faults, leftovers, messages, survey }: Look, output: Output, ids: Ids) {
+export function report(
+  { faults, leftovers, messages, survey }: Look,
+  output: Output,
+  { ids, drops }: { ids: Ids; drops: DropReport },
+) {
   output.data({
     ok: faults.length === 0,
     messages,
     faults: faults.map((fault) => faultJson(fault, ids)),
     leftovers,
     drops: survey.drops.length,
+    dropsWaiting: drops.waiting,
     aside: survey.aside.size,
   });
   printFaults(faults, output, ids);
   for (const line of describeLeftovers(leftovers)) output.line(line);
-  if (survey.drops.length > 0) {
-    output.line(`${count(survey.drops.length, "message")} in drop: taken in by qmail-send`);
-  }
+  for (const line of drops.lines) output.line(line);
   if (survey.aside.size > 0) {
     output.line(`${count(survey.aside.size, "file")} in queue/lost+found, for you to look at`);
   }

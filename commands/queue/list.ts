@@ -3,6 +3,7 @@
 import { exceeds, type QueuedMessage } from "../../qmail/queue/queue-read.ts";
 import { CommandError, type Output } from "../output.ts";
 import type { AttemptSource } from "./attempts.ts";
+import { reportDrops } from "./drops.ts";
 import { LIST_JOB, type Listing, type Piece } from "./list-job.ts";
 import { LogAttempts, QUICK, sendLog } from "./log-attempts.ts";
 import { comparing, Leading, type Order } from "./order.ts";
@@ -11,6 +12,9 @@ import { errorText } from "./readable.ts";
 import { formatRow, titles, toJson } from "./rows.ts";
 import { checkQueue, closed } from "./select.ts";
 import { compile, isEverything, type Selection } from "./selection.ts";
+
+/** Longer than a message is in drop while the daemons are up. */
+const PASSING_MS = 5000;
 
 export interface ListOptions {
   readonly home: string;
@@ -112,7 +116,7 @@ async function* texts(pieces: AsyncIterable<Piece>): AsyncGenerator<string> {
 
 async function print(
   pieces: AsyncIterable<Piece>,
-  { selection, output, limit, text }: ListOptions,
+  { home, selection, output, limit, text }: ListOptions,
   { style }: Listing,
 ): Promise<void> {
   let count = 0;
@@ -125,6 +129,15 @@ async function print(
   if (count > 0) output.line(`\n${totalText(count, limit)}`);
   else if (isEverything(selection) && text === null) output.line("The queue is empty.");
   else output.line("Nothing in the queue is like that.");
+  if (isEverything(selection) && text === null) tellDrops(home, output);
+}
+
+/** What only passes through is not told. */
+function tellDrops(home: string, output: Output): void {
+  const now = Date.now();
+  const { waiting, lines } = reportDrops(home, now);
+  const since = waiting?.since ?? null;
+  if (since !== null && now - since > PASSING_MS) for (const line of lines) output.line(line);
 }
 
 function totalText(count: number, limit: number | null): string {

@@ -7,6 +7,7 @@ import { isUnmendable } from "../../qmail/queue/repair/examine.ts";
 import { type Look, makeSteps, repairSteps, takeQueue } from "../../qmail/queue/repair/repair.ts";
 import { CommandError, type Output, UsageError } from "../output.ts";
 import { installedIds, look, report } from "./check.ts";
+import { reportDrops } from "./drops.ts";
 import { faultJson, oneFault, printFaults } from "./faults.ts";
 import { count } from "./leftovers.ts";
 
@@ -48,7 +49,8 @@ export async function queueRepair(options: RepairOptions): Promise<void> {
       messages: found.messages,
       aside: found.survey.aside.size,
     });
-    report(found, { ...output, data: () => {} }, ids);
+    const drops = reportDrops(home, Date.now());
+    report(found, { ...output, data: () => {} }, { ids, drops });
     if (found.faults.length > 0) process.exitCode = WRONG;
   } finally {
     release();

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { type Credentials, Logins } from "./logins.ts";
+import { failedAnswer } from "./pace.ts";
 import { openRelay } from "./relay.ts";
 import type { Account } from "./userfile.ts";
 
@@ -92,7 +93,10 @@ async function main([program, ...args]: readonly string[]): Promise<number> {
   const credentials = parseCredentials(input);
   if (!credentials) return CODES.misused;
   const result = await new Logins(qmailHome()).check(credentials);
-  if (result.status !== "ok") return CODES[result.status];
+  if (result.status !== "ok") {
+    await failedAnswer(0);
+    return CODES[result.status];
+  }
   const { account } = result;
   const { POPBEFORESMTP, TCPREMOTEIP } = process.env;
   if (POPBEFORESMTP && TCPREMOTEIP) letRelay(POPBEFORESMTP, TCPREMOTEIP);

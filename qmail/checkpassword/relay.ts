@@ -33,7 +33,8 @@ export function isRelayOpen(
 ): boolean {
   if (isIP(ip) === 0 || seconds <= 0) return false;
   const stat = statSync(join(directory, fileName(ip)), { throwIfNoEntry: false });
-  return stat !== undefined && now - stat.mtimeMs / 1000 < seconds;
+  // A login ahead of now was before the clock went back; one further ahead than this would count for as long.
+  return stat !== undefined && Math.abs(now - stat.mtimeMs / 1000) < seconds;
 }
 
 /** Removes the files that open nothing any more. */

@@ -7,10 +7,11 @@
  * `scram` holds SCRAM-SHA-256 keys (ITERATIONS,SALT,STORED,SERVER), `secret` the password itself, both base64.
  */
 
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { lockWaiting } from "../files/lock.ts";
+import { exposure } from "../files/secret.ts";
 import type { ScramKeys } from "./scram.ts";
 
 /** So long another who changes the file is waited for. */
@@ -129,9 +130,16 @@ export async function changeUserFile(
   }
 }
 
+/** Said of once: the file is read at every login. */
+let warned = false;
+
 function lines(home: string): string[] {
   try {
-    return readFileSync(userFilePath(home), "latin1").split("\n").filter(Boolean);
+    const path = userFilePath(home);
+    const why = warned ? null : exposure(statSync(path));
+    if (why) process.stderr.write(`warning: "${path}" is no secret: ${why}\n`);
+    warned ||= why !== null;
+    return readFileSync(path, "latin1").split("\n").filter(Boolean);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;

@@ -1,27 +1,40 @@
 /**
  * Lock files: `mbox.lock` beside `mbox`, as liblockfile, procmail, maildrop and mutt make them
- * (lockfile_create(3), Debian policy 11.6).
+ * (lockfile_create(3), Debian policy 11.6). Whose they are and when nobody's says lock-file.ts.
+ *
+ * A name may be another's from one call to the next. So ours is known by the descriptor of what we made,
+ * which also keeps its inode number from coming back, and a file goes in two steps: renamed to a name that
+ * nobody else has, looked at once more, and only then removed, or put back if it was not the one that was
+ * judged. A flock on the stale file would leave a gap between the last look and the removal for programs that
+ * do not take it, and many lock files may not be opened by who may remove them.
  */
 
 import {
+  type BigIntStats,
   closeSync,
+  constants,
+  fstatSync,
+  futimesSync,
   linkSync,
+  lstatSync,
   openSync,
-  readFileSync,
+  readSync,
+  renameSync,
   statSync,
   unlinkSync,
-  utimesSync,
   writeSync,
 } from "node:fs";
-import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fsPath } from "./bytes.ts";
 import { LockBusyError } from "./lock.ts";
+import { isAhead, isNobodys, lockText, type Machine } from "./lock-file.ts";
 
-/** A lock file this old belongs to nobody (lockfile_create(3)); whoever needs longer touches it. */
-const STALE_MS = 5 * 60 * 1000;
 const FIRST_WAIT_MS = 20;
 const LONGEST_WAIT_MS = 1000;
+/** Of a lock file so much is read. */
+const TEXT_MAX = 1000;
+
+const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
 /** Errors that mean: no lock files here; /var/mail is not ours to make files in, say. */
 const NOT_HERE = new Set(["EACCES", "EPERM", "EROFS", "ENAMETOOLONG", "ENOENT", "ENOTDIR"]);
@@ -30,50 +43,80 @@ let count = 0;
 
 export class DotLock {
   readonly #path: string;
+  /** What we made, whatever has its name now. */
+  readonly #fd: number;
+  readonly #machine: Machine;
 
-  private constructor(path: string) {
+  private constructor(path: string, fd: number, machine: Machine) {
     this.#path = path;
+    this.#fd = fd;
+    this.#machine = machine;
   }
 
   /**
    * Makes the lock file for `path`, a byte string; null where lock files cannot be made. Rejects with
-   * LockBusyError when another has it for all of `seconds`, and with the system's error.
+   * LockBusyError when `signal` comes before another has left it, and with the system's error.
    */
-  static async take(path: string, seconds: number): Promise<DotLock | null> {
+  static async take(
+    path: string,
+    { machine, signal }: { readonly machine: Machine; readonly signal: AbortSignal },
+  ): Promise<DotLock | null> {
     const lock = `${path}.lock`;
-    const until = Date.now() + seconds * 1000;
+    let atOnce = true;
     for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
       try {
-        if (make(lock)) return new DotLock(lock);
+        const fd = make(lock, machine);
+        if (fd !== null) return new DotLock(lock, fd, machine);
       } catch (error) {
         if (NOT_HERE.has((error as NodeJS.ErrnoException).code ?? "")) return null;
         throw error;
       }
-      if (removeStale(lock)) continue;
-      const left = until - Date.now();
-      if (left <= 0) throw new LockBusyError(`the lock file "${lock}" is there`);
-      await sleep(Math.min(wait, left));
+      // Once: what NFS remembers of a name may differ from what is there.
+      if (removeStale(lock, machine) && atOnce) {
+        atOnce = false;
+        continue;
+      }
+      atOnce = true;
+      // An early end is seen below.
+      await sleep(wait, undefined, { signal }).catch(() => {});
+      if (signal.aborted) throw new LockBusyError(`the lock file "${lock}" is there`);
     }
   }
 
   /** Says that we still need it. */
   touch(): void {
     const now = new Date();
-    utimesSync(fsPath(this.#path), now, now);
+    futimesSync(this.#fd, now, now);
   }
 
+  /** Removes the lock file, if it is still ours. Never throws: what was done under it is done. */
   release(): void {
-    remove(this.#path);
+    try {
+      takeAway(this.#path, fstatSync(this.#fd, { bigint: true }), this.#machine);
+      closeSync(this.#fd);
+    } catch {
+      // Of a file that NFS has lost: it is judged by its content.
+    }
   }
 }
 
-/** True when the lock file is ours. Linked into place, since O_EXCL alone is not to be trusted on every NFS. */
-function make(lock: string): boolean {
-  const mine = `${lock}.${hostname().replaceAll("/", "_")}.${process.pid}.${count++}`;
+/** A descriptor of the lock file if it is ours now. Linked into place, since O_EXCL alone is not to be trusted on every NFS. */
+function make(lock: string, machine: Machine): number | null {
+  const mine = besides(lock, machine);
   const fd = openSync(fsPath(mine), "wx", 0o644);
+  let made = false;
   try {
-    // "0": others have no process to ask after, since it may be one of another host. The lines behind are for us.
-    writeSync(fd, `0\n${hostname()}\n${process.pid}\n`);
+    writeSync(fd, lockText(machine, process.pid));
+    made = isLinked(mine, lock);
+    return made ? fd : null;
+  } finally {
+    remove(mine);
+    if (!made) closeSync(fd);
+  }
+}
+
+function isLinked(mine: string, lock: string): boolean {
+  try {
     linkSync(fsPath(mine), fsPath(lock));
     return true;
   } catch (error) {
@@ -81,51 +124,96 @@ function make(lock: string): boolean {
     if (statSync(fsPath(mine)).nlink === 2) return true;
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw error;
-  } finally {
-    closeSync(fd);
-    remove(mine);
   }
+}
+
+/** A name beside the lock file that no other call gives. */
+function besides(lock: string, { host }: Machine): string {
+  return `${lock}.${host.replaceAll("/", "_")}.${process.pid}.${count++}`;
 }
 
 /** Removes the lock file when nobody can be behind it any more; true when it is worth trying at once. */
-function removeStale(lock: string): boolean {
-  const stat = statSync(fsPath(lock), { throwIfNoEntry: false });
-  if (!stat) return true;
-  if (Date.now() - stat.mtimeMs < STALE_MS && !isOrphan(lock)) return false;
-  return remove(lock);
-}
-
-/**
- * True for a lock file of one of us that has died. Should its process live where we cannot see it, in
- * another pid namespace: it has flock on the mbox, too.
- */
-function isOrphan(lock: string): boolean {
-  const pid = ownerPid(lock);
-  return pid !== null && !isAlive(pid);
-}
-
-function isAlive(pid: number): boolean {
+function removeStale(lock: string, machine: Machine): boolean {
+  let fd: number | null = null;
   try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ESRCH";
-  }
-  try {
-    // In a container nobody may have waited for it: then it is dead and still has its pid.
-    return !/\) Z [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
-  } catch {
-    return true;
+    fd = opened(lock);
+    const stat = look(lock, fd);
+    if (!stat) return true;
+    if (stat.isDirectory()) return false;
+    const text = fd === null ? "" : beginning(fd);
+    const file = { path: lock, text, mtimeMs: Number(stat.mtimeNs) / 1e6 };
+    if (isNobodys(file, machine)) return takeAway(lock, stat, machine);
+    if (fd !== null && isAhead(file, machine)) makeCount(fd, machine);
+    return false;
+  } finally {
+    if (fd !== null) closeSync(fd);
   }
 }
 
-/** The process of ours on this host that made the lock file; null for any other's. */
-function ownerPid(lock: string): number | null {
+/** Null when it cannot be read: then it is judged by its time. */
+function opened(lock: string): number | null {
   try {
-    const [, host, pid = ""] = readFileSync(fsPath(lock), "latin1").slice(0, 1000).split("\n");
-    return host === hostname() && /^[1-9]\d{0,9}$/.test(pid) ? Number(pid) : null;
+    return openSync(fsPath(lock), READ);
   } catch {
     return null;
   }
+}
+
+/** What has the name, itself and not what it may point to; null when there is none. */
+function look(lock: string, fd: number | null): BigIntStats | null {
+  if (fd !== null) return fstatSync(fd, { bigint: true });
+  return lstatSync(fsPath(lock), { bigint: true, throwIfNoEntry: false }) ?? null;
+}
+
+function beginning(fd: number): string {
+  const bytes = Buffer.alloc(TEXT_MAX);
+  try {
+    return bytes.toString("latin1", 0, readSync(fd, bytes, 0, TEXT_MAX, 0));
+  } catch {
+    return "";
+  }
+}
+
+/** A time ahead of the clock is set to now: from here on its minutes count. Whoever may be behind it loses nothing. */
+function makeCount(fd: number, machine: Machine): void {
+  try {
+    const now = new Date(machine.now());
+    futimesSync(fd, now, now);
+  } catch {
+    // Not ours to touch: then the clock must come there.
+  }
+}
+
+/** Removes the lock file if it is `judged`; true when that is gone. */
+function takeAway(lock: string, judged: BigIntStats, machine: Machine): boolean {
+  const aside = besides(lock, machine);
+  try {
+    const there = look(lock, null);
+    if (!there) return true;
+    if (!isSame(there, judged)) return false;
+    renameSync(fsPath(lock), fsPath(aside));
+    const moved = look(aside, null);
+    if (!moved || isSame(moved, judged)) return remove(aside);
+  } catch {
+    return false;
+  }
+  putBack(aside, lock);
+  return false;
+}
+
+/** Another's, made since we looked last. Should a third have come meanwhile, flock has to do between them. */
+function putBack(aside: string, lock: string): void {
+  try {
+    linkSync(fsPath(aside), fsPath(lock));
+  } catch {
+    // There is one again.
+  }
+  remove(aside);
+}
+
+/** The time says whether it was touched since. */
+function isSame(one: BigIntStats, other: BigIntStats): boolean {
+  return one.ino === other.ino && one.dev === other.dev && one.mtimeNs === other.mtimeNs;
 }
 
 function remove(path: string): boolean {

@@ -26,17 +26,22 @@ export function lockExclusive(fd: number): boolean {
 }
 
 /**
- * Locks the open file `fd`, waiting at most `seconds`. Rejects with LockBusyError when that was not
- * enough, and as `lockExclusive` otherwise.
+ * Locks the open file `fd`, waiting at most `seconds`, and not beyond `signal`. Rejects with LockBusyError
+ * when that was not enough, and as `lockExclusive` otherwise.
  */
-export function lockWaiting(fd: number, seconds: number): Promise<void> {
+export function lockWaiting(
+  fd: number,
+  seconds: number,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): Promise<void> {
+  const busy = () => new LockBusyError("the lock is held by another process");
   return new Promise((resolve, reject) => {
     const args = ["-x", "-w", String(seconds), "3"];
-    const child = spawn("flock", args, { stdio: stdio(fd), env: env() });
-    child.on("error", (error) => reject(missing(error)));
+    const child = spawn("flock", args, { stdio: stdio(fd), env: env(), ...(signal && { signal }) });
+    child.on("error", (error) => reject(signal?.aborted ? busy() : missing(error)));
     child.on("exit", (code) => {
       if (code === 0) resolve();
-      else if (code === BUSY) reject(new LockBusyError("the lock is held by another process"));
+      else if (code === BUSY || signal?.aborted) reject(busy());
       else reject(new Error(`cannot lock: flock left with ${code}`));
     });
   });

@@ -29,6 +29,8 @@ const READ_WITHOUT_WAITING = constants.O_RDONLY | constants.O_NONBLOCK;
 /** What a delivery was found to be, before anything is done. */
 export interface Found {
   readonly lines: readonly InstructionLine[];
+  /** What `lines` were read from. */
+  readonly text: string;
   /** The .qmail file; null when there is none. */
   readonly file: string | null;
   /** True: there is no file, or an empty one, and `lines` are the default delivery's. */
@@ -68,8 +70,10 @@ export function findInstructions(request: LocalRequest): Found {
   }
   const forwards = newSender(request, owners(request));
   const byDefault = !file || file.text === "";
+  const text = byDefault ? aliasempty : file.text;
   return {
-    lines: parseDotQmail(byDefault ? aliasempty : file.text),
+    lines: parseDotQmail(text),
+    text,
     file: file?.path ?? null,
     byDefault,
     forwardOnly: !byDefault && file.executable,

@@ -3,7 +3,7 @@
 import { QQ } from "../exit.ts";
 import { type QueueDoor, queueFailure } from "../queue/qmail.ts";
 import type { Message } from "../spawn/message.ts";
-import type { Report } from "../spawn/report.ts";
+import type { Report, WorkReport } from "../spawn/report.ts";
 import { type Delivery, type DeliveryStep, DotQmailError, steps } from "./dotqmail.ts";
 import {
   deliveryEnvironment,
@@ -14,8 +14,9 @@ import {
 import { DeliveryFailure, systemText, temporary } from "./failure.ts";
 import { checkHome, type Found, findInstructions } from "./find.ts";
 import type { Maildirs } from "./maildir.ts";
-import type { Mboxes } from "./mbox.ts";
+import type { Mboxes, Waits } from "./mbox.ts";
 import { deliverProgram, MessageFile } from "./program.ts";
+import { Progress } from "./progress.ts";
 
 /** What a message gets that has been here before. */
 export const LOOPING = "This message is looping: it already has my Delivered-To line. (#5.4.6)\n";
@@ -27,6 +28,10 @@ export interface LocalContext {
   readonly env: NodeJS.ProcessEnv;
   /** Seconds since 1970. */
   readonly now: () => number;
+  /** What the report of the last try of this message handed on. */
+  readonly progress?: string;
+  /** Told when the delivery waits for what only its own user can do something about. */
+  readonly waits?: Waits;
 }
 
 /** Delivers the message `queued`. Never rejects. */
@@ -34,7 +39,7 @@ export async function deliverLocal(
   request: LocalRequest,
   queued: Message,
   context: LocalContext,
-): Promise<Report> {
+): Promise<WorkReport> {
   const message = readable(queued);
   const lines = deliveryLines(request, context.now());
   try {
@@ -83,12 +88,18 @@ function readable(message: Message): Message {
   };
 }
 
+interface FileInstruction {
+  readonly type: "maildir" | "mbox";
+  readonly path: string;
+}
+
 class LocalDelivery {
   readonly #request: LocalRequest;
   readonly #message: Message;
   readonly #context: LocalContext & { readonly lines: Lines; readonly found: Found };
   readonly #forwards: string[] = [];
   readonly #did = { file: 0, forward: 0, program: 0 };
+  readonly #progress: Progress;
   #output = "";
   #copy: MessageFile | null = null;
 
@@ -100,14 +111,16 @@ class LocalDelivery {
     this.#request = request;
     this.#message = message;
     this.#context = context;
+    this.#progress = new Progress(context.found, context.progress ?? "");
   }
 
-  async run(): Promise<Report> {
+  async run(): Promise<WorkReport> {
     try {
       return await this.#run();
     } catch (error) {
       const { status, text } = failureReport(error);
-      return { status, text: this.#output + text };
+      const progress = status === "Z" ? this.#progress.text : "";
+      return { status, text: this.#output + text, ...(progress && { progress }) };
     } finally {
       this.#copy?.close();
     }
@@ -115,16 +128,40 @@ class LocalDelivery {
 
   async #run(): Promise<Report> {
     const found = this.#context.found;
-    for (const { instruction, kind, allowed } of steps(found.lines, found.forwardOnly)) {
+    const all = [...steps(found.lines, found.forwardOnly)];
+    await this.#lookAhead(all);
+    for (const { number, instruction, kind, allowed } of all) {
       this.#did[kind]++;
       if (!allowed) throw notForwarding(kind);
-      if (!(await this.#perform(instruction))) break;
+      if (!(await this.#carryOut(number, instruction))) break;
     }
     const qp = this.#forwards.length > 0 ? await this.#forward() : null;
     const { file, forward, program } = this.#did;
     const did = `did ${file}+${forward}+${program}\n`;
     const text = `${this.#output}${did}${qp === null ? "" : `qp ${qp}\n`}`;
     return { status: "K", text };
+  }
+
+  /** Waits for the locks of later lines before the first is done: what was not begun need not be remembered. */
+  async #lookAhead(all: readonly DeliveryStep[]): Promise<void> {
+    if (this.#progress.ended) return;
+    const open = all.filter(
+      ({ number, instruction, allowed }) =>
+        allowed && instruction.type !== "forward" && !this.#progress.has(number),
+    );
+    for (const { instruction } of open.slice(1)) {
+      if (instruction.type !== "mbox") continue;
+      await this.#context.mboxes.look(this.#pathOf(instruction), this.#waiting());
+    }
+  }
+
+  /** False when nothing after this line is to be done. */
+  async #carryOut(number: number, instruction: Delivery): Promise<boolean> {
+    if (instruction.type === "forward") return this.#perform(instruction);
+    if (this.#progress.has(number)) return !this.#progress.endsAt(number);
+    const more = await this.#perform(instruction);
+    this.#progress.add(number, { last: !more });
+    return more;
   }
 
   /** False when nothing after this instruction is to be done. */
@@ -142,13 +179,23 @@ class LocalDelivery {
     }
   }
 
-  #file({ type, path }: { type: "maildir" | "mbox"; path: string }): Promise<void> {
+  #file(instruction: FileInstruction): Promise<void> {
     const { rpline, dtline, ufline } = this.#context.lines;
     const message = this.#message;
-    const at = path.startsWith("/") ? path : `${this.#request.home}/${path}`;
+    const at = this.#pathOf(instruction);
     const { maildirs, mboxes } = this.#context;
+    const { type, path: name } = instruction;
     if (type === "maildir") return maildirs.deliver(at, { head: rpline + dtline, message });
-    return mboxes.deliver(at, { name: path, head: ufline + rpline + dtline, message });
+    return mboxes.deliver(at, { name, head: ufline + rpline + dtline, message }, this.#waiting());
+  }
+
+  #pathOf({ path }: FileInstruction): string {
+    return path.startsWith("/") ? path : `${this.#request.home}/${path}`;
+  }
+
+  #waiting(): { waits?: Waits } {
+    const { waits } = this.#context;
+    return waits ? { waits } : {};
   }
 
   async #program(command: string): Promise<boolean> {

@@ -52,7 +52,9 @@ function uniqueStart(now: number): string {
 /** The Maildirs that one process delivers into. */
 export class Maildirs {
   readonly #sync: GroupSync;
-  /** When tmp/ of a Maildir was last cleaned. */
+  /** Paths in tmp/ that are being written. */
+  readonly #atWork = new Set<string>();
+  /** When tmp/ of a Maildir was last cleaned, by the monotonic clock. */
   readonly #cleaned = new Map<string, number>();
 
   constructor(sync: GroupSync) {
@@ -67,33 +69,45 @@ export class Maildirs {
     directory: string,
     { head, message }: { head: string; message: Message },
   ): Promise<void> {
-    const began = Date.now();
-    await store(directory, { head, message, began });
+    const start = uniqueStart(Date.now());
+    const written = `${directory}/tmp/${start}.${HOST}`;
+    this.#atWork.add(written);
+    try {
+      await store(directory, { start, written, head, message });
+    } finally {
+      this.#atWork.delete(written);
+    }
     // It is there but may not survive: said to be tried again, since twice is better than never.
     await this.#sync.sync(fsPath(`${directory}/new`)).catch(() => Promise.reject(troubled()));
-    this.#clean(directory, began);
+    this.#clean(directory);
   }
 
   /** Not every reader removes what deliveries left that were cut off. */
-  #clean(directory: string, now: number): void {
-    if (now - (this.#cleaned.get(directory) ?? 0) < CLEAN_EVERY_MS) return;
+  #clean(directory: string): void {
+    const now = performance.now();
+    const last = this.#cleaned.get(directory);
+    if (last !== undefined && now - last < CLEAN_EVERY_MS) return;
     if (this.#cleaned.size >= CLEANED_MAX) this.#cleaned.clear();
     this.#cleaned.set(directory, now);
-    cleanTmp(directory, now);
+    cleanTmp(directory, Date.now(), { atWork: this.#atWork });
   }
 }
 
-async function store(
-  directory: string,
-  { head, message, began }: { head: string; message: Message; began: number },
-): Promise<void> {
-  const start = uniqueStart(began);
-  const written = `${directory}/tmp/${start}.${HOST}`;
+interface Storing {
+  readonly start: string;
+  /** Where it is written. */
+  readonly written: string;
+  readonly head: string;
+  readonly message: Message;
+}
+
+async function store(directory: string, { start, written, head, message }: Storing): Promise<void> {
+  const deadline = performance.now() + LONGEST_MS;
   const fd = create(directory, written);
   try {
     let stat: BigIntStats;
     try {
-      await write(fd, { head, message, deadline: began + LONGEST_MS });
+      await write(fd, { head, message, deadline });
       await synced(fd);
       stat = fstatSync(fd, { bigint: true });
     } finally {
@@ -167,7 +181,7 @@ async function write(
 ): Promise<void> {
   let first = Buffer.from(head, "latin1");
   for await (const chunk of message.chunks()) {
-    if (Date.now() > deadline) throw temporary("Timeout on maildir delivery. (#4.3.0)\n");
+    if (performance.now() > deadline) throw temporary("Timeout on maildir delivery. (#4.3.0)\n");
     writeWhole(fd, [first, chunk]);
     first = Buffer.alloc(0);
   }

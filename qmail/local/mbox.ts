@@ -1,5 +1,5 @@
 /**
- * Delivery to an mbox (mbox(5)): under its locks, From_ quoted, cut back to where it was when it fails.
+ * Delivery to an mbox (mbox(5)): under its locks.
  *
  * Both locks are taken that programs go by: flock(2), as qmail does, and a lock file `mbox.lock`, as
  * Debian policy 11.6 asks for (procmail, maildrop, mutt, liblockfile; those that ask the kernel first, by
@@ -7,106 +7,250 @@
  * in its group, flock has to do.
  *
  * Taking flock costs a process. So who finds the mbox at work waits, and all who wait are written under
- * one pair of locks and one sync.
+ * one pair of locks and one sync; there is one wait for the locks, and everybody has patience of his own.
  */
 
-import {
-  accessSync,
-  closeSync,
-  constants,
-  fstatSync,
-  fsync,
-  ftruncateSync,
-  openSync,
-  readSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { accessSync, closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { syncDirectory } from "../files/atomic.ts";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fsPath } from "../files/bytes.ts";
-import { DotLock } from "../files/dotlock.ts";
-import { LockBusyError, lockWaiting } from "../files/lock.ts";
-import type { Message } from "../spawn/message.ts";
-import { DeliveryFailure, systemText, temporary } from "./failure.ts";
-import { FromQuoter } from "./from-quoter.ts";
+import { LockBusyError } from "../files/lock.ts";
+import type { Machine } from "../files/lock-file.ts";
+import { type DeliveryFailure, systemText, temporary } from "./failure.ts";
+import { Mbox, type MboxDelivery, type MboxEntry } from "./mbox-file.ts";
+import { Locks } from "./mbox-locks.ts";
 
-const LOCK_SECONDS = 30;
+const PATIENCE_MS = 30_000;
+/** Patience when we are to leave. */
+const LEAVING_MS = 2000;
+/** Who waits longer says so. */
+const SHORT_MS = 50;
+/** Others get their turn at the locks meanwhile. */
+const PAUSE_MS = 2000;
 /** So many messages are written before others get their turn at the locks. */
 const BATCH_MAX = 100;
-/** A lock file is touched this often while we write. */
-const TOUCH_MS = 60_000;
 
 /** Without waiting for the reader of a FIFO, should it be one. */
-const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
+const OPEN = constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK;
+const CREATE = OPEN | constants.O_CREAT;
 
-export interface MboxDelivery {
-  /** What reports call the mbox: as it stands in the .qmail file. */
-  readonly name: string;
-  /** The From_ line and what follows it. */
-  readonly head: string;
-  readonly message: Message;
-}
+/** Called with true when a delivery begins to wait for others, and with false when it goes on. */
+export type Waits = (waits: boolean) => void;
 
-interface Waiting extends MboxDelivery {
-  resolve(): void;
-  reject(failure: DeliveryFailure): void;
+export interface MboxesOptions {
+  readonly machine: Machine;
+  /** So long a lock is waited for, in milliseconds. */
+  readonly patienceMs?: number;
 }
 
 /** The mboxes that one process delivers to. */
 export class Mboxes {
-  /** Who waits for an mbox that is at work. */
-  readonly #waiting = new Map<string, Waiting[]>();
+  readonly #options: MboxesOptions;
+  readonly #waiters = new Map<string, Waiters>();
+  #leaving = false;
+
+  constructor(options: MboxesOptions) {
+    this.#options = options;
+  }
 
   /** Appends `delivery.message` to the mbox `path`, a byte string. Rejects with DeliveryFailure. */
-  deliver(path: string, delivery: MboxDelivery): Promise<void> {
+  deliver(path: string, delivery: MboxDelivery, { waits }: { waits?: Waits } = {}): Promise<void> {
+    return this.#join(path, delivery, waits);
+  }
+
+  /** Resolves when the locks of the mbox `path` can be had, as far as can be seen. Rejects with DeliveryFailure when not. */
+  look(path: string, { waits }: { waits?: Waits } = {}): Promise<void> {
+    return this.#join(path, null, waits);
+  }
+
+  /** Nobody waits for a lock any more, now and from here on. */
+  leave(): void {
+    this.#leaving = true;
+    for (const waiters of this.#waiters.values()) waiters.leave();
+  }
+
+  #join(path: string, delivery: MboxDelivery | null, waits?: Waits): Promise<void> {
+    let waiters = this.#waiters.get(path);
+    const begin = waiters === undefined;
+    waiters ??= new Waiters(path, this.#options);
+    if (this.#leaving) waiters.leave();
+    const joined = waiters.join(delivery, waits);
+    if (begin) {
+      this.#waiters.set(path, waiters);
+      void this.#serve(path, waiters);
+    }
+    return joined;
+  }
+
+  async #serve(path: string, waiters: Waiters): Promise<void> {
+    while (waiters.size > 0) await waiters.round();
+    this.#waiters.delete(path);
+  }
+}
+
+interface Waiter extends Omit<MboxEntry, "delivery"> {
+  /** Null for who only looks. */
+  readonly delivery: MboxDelivery | null;
+  readonly since: number;
+  readonly waits: Waits | undefined;
+  /** What was said last. */
+  said: boolean;
+}
+
+/** All who wait for one mbox, in their order. */
+class Waiters {
+  readonly #path: string;
+  readonly #machine: Machine;
+  readonly #all = new Set<Waiter>();
+  #patienceMs: number;
+  #leaving = false;
+  /** Since when the locks are waited for, unless who waits came later. */
+  #since = performance.now();
+  /** Ends the wait for the locks. */
+  #giveUp: AbortController | null = null;
+  #long = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(path: string, { machine, patienceMs = PATIENCE_MS }: MboxesOptions) {
+    this.#path = path;
+    this.#machine = machine;
+    this.#patienceMs = patienceMs;
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  join(delivery: MboxDelivery | null, waits?: Waits): Promise<void> {
     return new Promise((resolve, reject) => {
-      const entry = { ...delivery, resolve, reject };
-      const waiting = this.#waiting.get(path);
-      if (waiting) {
-        waiting.push(entry);
-      } else {
-        this.#waiting.set(path, [entry]);
-        void this.#serve(path);
-      }
+      const since = performance.now();
+      const waiter = { delivery, since, waits, said: false, resolve, reject };
+      this.#all.add(waiter);
+      if (this.#long) say(waiter, true);
     });
   }
 
-  async #serve(path: string): Promise<void> {
-    const waiting = this.#waiting.get(path) ?? [];
-    while (waiting.length > 0) await deliverBatch(path, waiting.splice(0, BATCH_MAX));
-    this.#waiting.delete(path);
+  leave(): void {
+    this.#leaving = true;
+    this.#patienceMs = Math.min(this.#patienceMs, LEAVING_MS);
+    if (this.#giveUp) this.#expire();
+  }
+
+  /** Takes the locks once and serves who is there then. Never rejects. */
+  async round(): Promise<void> {
+    const fd = this.#open();
+    if (fd === undefined) return;
+    let locks: Locks | null = null;
+    try {
+      locks = await this.#lock(fd);
+      if (locks && !(fd !== null && isReplaced(this.#path, fd))) await this.#serve(fd, locks);
+    } catch (error) {
+      this.#fail([...this.#all], () => trouble(error));
+    } finally {
+      locks?.release();
+      if (fd !== null) close(fd);
+      this.#since = performance.now();
+    }
+  }
+
+  /** Null: it cannot be opened, and nobody wants to write to it. Undefined: it cannot be opened, and all know. */
+  #open(): number | null | undefined {
+    const writers = [...this.#all].filter(({ delivery }) => delivery !== null);
+    try {
+      return openSync(fsPath(this.#path), writers.length > 0 ? CREATE : OPEN, 0o600);
+    } catch (error) {
+      if (writers.length === 0) return null;
+      const why = systemText(error);
+      this.#fail(writers, ({ name }) => unopened(name, why));
+      return undefined;
+    }
+  }
+
+  /** Null when nobody is left who waits for the locks. */
+  async #lock(fd: number | null): Promise<Locks | null> {
+    const giveUp = new AbortController();
+    this.#giveUp = giveUp;
+    const short = setTimeout(() => this.#waitLong(), SHORT_MS);
+    this.#expire();
+    try {
+      return await this.#lockUntil(fd, giveUp.signal);
+    } finally {
+      clearTimeout(short);
+      clearTimeout(this.#timer);
+      this.#giveUp = null;
+      this.#long = false;
+    }
+  }
+
+  async #lockUntil(fd: number | null, signal: AbortSignal): Promise<Locks | null> {
+    while (!signal.aborted) {
+      try {
+        return await Locks.take(this.#path, fd, { machine: this.#machine, signal });
+      } catch (error) {
+        if (!(error instanceof LockBusyError)) throw error;
+      }
+      await sleep(PAUSE_MS, undefined, { signal }).catch(() => {});
+    }
+    return null;
+  }
+
+  #waitLong(): void {
+    this.#long = true;
+    for (const waiter of this.#all) say(waiter, true);
+  }
+
+  /** Refuses who has waited long enough, and looks again when the next will have. */
+  #expire(): void {
+    const now = performance.now();
+    const end = ({ since }: Waiter) => Math.max(since, this.#since) + this.#patienceMs;
+    for (const waiter of this.#all) if (end(waiter) <= now) this.#refuse(waiter);
+    clearTimeout(this.#timer);
+    const [first] = this.#all;
+    if (first) this.#timer = setTimeout(() => this.#expire(), end(first) - now + 1);
+    else this.#giveUp?.abort();
+  }
+
+  #refuse(waiter: Waiter): void {
+    this.#all.delete(waiter);
+    waiter.reject(temporary(this.#leaving ? LEAVING : SLOW_LOCK));
+  }
+
+  /** Who looks has seen enough; the others are written, some at once. */
+  async #serve(fd: number | null, locks: Locks): Promise<void> {
+    const batch: MboxEntry[] = [];
+    for (const waiter of this.#all) {
+      const { delivery, resolve, reject } = waiter;
+      if (delivery !== null && (fd === null || batch.length >= BATCH_MAX)) continue;
+      this.#all.delete(waiter);
+      say(waiter, false);
+      if (delivery === null) resolve();
+      else batch.push({ delivery, resolve, reject });
+    }
+    try {
+      if (fd !== null && batch.length > 0) await new Mbox(this.#path, fd, locks).append(batch);
+    } catch (error) {
+      for (const { reject } of batch) reject(trouble(error));
+    }
+  }
+
+  /** What is wrong with the file itself is not the affair of who only looks. */
+  #fail(waiters: readonly Waiter[], failure: (delivery: MboxDelivery) => DeliveryFailure): void {
+    for (const waiter of waiters) {
+      this.#all.delete(waiter);
+      if (waiter.delivery === null) waiter.resolve();
+      else waiter.reject(failure(waiter.delivery));
+    }
   }
 }
 
-/** Settles every entry of `batch`. Never rejects. */
-async function deliverBatch(path: string, batch: readonly Waiting[]): Promise<void> {
-  const refuse = (failed: readonly Waiting[], failure: (name: string) => DeliveryFailure) => {
-    for (const { name, reject } of failed) reject(failure(name));
-  };
-  let fd: number;
-  try {
-    fd = openSync(fsPath(path), APPEND, 0o600);
-  } catch (error) {
-    const why = systemText(error);
-    refuse(batch, (name) => unopened(name, why));
-    return;
-  }
-  let locks: Locks | null = null;
-  let replaced = false;
-  try {
-    locks = await Locks.take(path, fd);
-    replaced = isReplaced(path, fd);
-    if (!replaced) await new Mbox(path, fd, locks).append(batch);
-  } catch (error) {
-    const why = error instanceof LockBusyError ? SLOW_LOCK : trouble(error);
-    refuse(batch, () => temporary(why));
-  } finally {
-    locks?.release();
-    closeSync(fd);
-  }
-  if (replaced) await deliverBatch(path, batch);
+function say(waiter: Waiter, waits: boolean): void {
+  if (waiter.said === waits) return;
+  waiter.said = waits;
+  waiter.waits?.(waits);
 }
+
+const SLOW_LOCK = "File has been locked for 30 seconds straight. (#4.3.0)\n";
+const LEAVING = "File is locked, and the mail system is being stopped. (#4.3.0)\n";
 
 /** Whether who had the lock has put another file in the place of the one that we opened, as maildir2mbox does. */
 function isReplaced(path: string, fd: number): boolean {
@@ -114,10 +258,17 @@ function isReplaced(path: string, fd: number): boolean {
   return now?.ino !== fstatSync(fd).ino;
 }
 
-const SLOW_LOCK = "File has been locked for 30 seconds straight. (#4.3.0)\n";
+/** What NFS may say here was said by the sync, or is of no concern. */
+function close(fd: number): void {
+  try {
+    closeSync(fd);
+  } catch {
+    // The descriptor is gone all the same.
+  }
+}
 
-function trouble(error: unknown): string {
-  return `Unable to lock: ${systemText(error)}. (#4.3.0)\n`;
+function trouble(error: unknown): DeliveryFailure {
+  return temporary(`Unable to lock: ${systemText(error)}. (#4.3.0)\n`);
 }
 
 function unopened(name: string, why: string): DeliveryFailure {
@@ -131,164 +282,9 @@ export function mboxTrouble(path: string, name: string): DeliveryFailure | null 
     if (there) accessSync(fsPath(path), constants.W_OK);
     else accessSync(fsPath(dirname(path)), constants.W_OK | constants.X_OK);
     // Only opening it says what the system makes of a directory, or a device without a driver.
-    if (there?.isDirectory()) closeSync(openSync(fsPath(path), APPEND));
+    if (there?.isDirectory()) closeSync(openSync(fsPath(path), CREATE));
     return null;
   } catch (error) {
     return unopened(name, systemText(error));
   }
-}
-
-/** Both locks, or what of them can be had. */
-class Locks {
-  readonly #file: DotLock | null;
-  readonly #flock: boolean;
-  #touched = Date.now();
-
-  private constructor(file: DotLock | null, flock: boolean) {
-    this.#file = file;
-    this.#flock = flock;
-  }
-
-  /** Rejects with LockBusyError. The flock ends when `fd` is closed. */
-  static async take(path: string, fd: number): Promise<Locks> {
-    const until = Date.now() + LOCK_SECONDS * 1000;
-    const file = await DotLock.take(path, LOCK_SECONDS);
-    try {
-      const left = Math.max(1, Math.ceil((until - Date.now()) / 1000));
-      return new Locks(file, await flock(fd, left));
-    } catch (error) {
-      file?.release();
-      throw error;
-    }
-  }
-
-  /** Whether nobody else is in the file, so that it may be cut back. */
-  get held(): boolean {
-    return this.#file !== null || this.#flock;
-  }
-
-  touch(): void {
-    if (Date.now() - this.#touched < TOUCH_MS) return;
-    this.#touched = Date.now();
-    this.#file?.touch();
-  }
-
-  release(): void {
-    this.#file?.release();
-  }
-}
-
-/** False when the filesystem has no locks: then, as with qmail, the delivery is made all the same. */
-async function flock(fd: number, seconds: number): Promise<boolean> {
-  try {
-    await lockWaiting(fd, seconds);
-    return true;
-  } catch (error) {
-    if (error instanceof LockBusyError) throw error;
-    return false;
-  }
-}
-
-/** An mbox that is open and locked. */
-class Mbox {
-  readonly #path: string;
-  readonly #fd: number;
-  readonly #locks: Locks;
-
-  constructor(path: string, fd: number, locks: Locks) {
-    this.#path = path;
-    this.#fd = fd;
-    this.#locks = locks;
-  }
-
-  /** Settles every entry of `batch`, in their order. */
-  async append(batch: readonly Waiting[]): Promise<void> {
-    const start = fstatSync(this.#fd).size;
-    const written: Waiting[] = [];
-    for (const entry of batch) {
-      const before = fstatSync(this.#fd).size;
-      try {
-        await this.#write(entry);
-        written.push(entry);
-      } catch (error) {
-        this.#cutBack(before);
-        entry.reject(writeFailure(entry.name, error));
-      }
-    }
-    try {
-      if (written.length > 0) await synced(this.#fd);
-      // A file without its name is lost: not every filesystem syncs both.
-      if (written.length > 0 && start === 0) this.#syncName();
-      for (const { resolve } of written) resolve();
-    } catch (error) {
-      this.#cutBack(start);
-      for (const { name, reject } of written) reject(writeFailure(name, error));
-    }
-  }
-
-  async #write({ head, message }: MboxDelivery): Promise<void> {
-    const quote = new FromQuoter();
-    writeWhole(this.#fd, Buffer.from(this.#unfinished() + head, "latin1"));
-    for await (const chunk of message.chunks()) {
-      for (const part of quote.push(chunk)) writeWhole(this.#fd, part);
-      this.#locks.touch();
-    }
-    for (const part of quote.end()) writeWhole(this.#fd, part);
-  }
-
-  /** A directory that we may write but not read cannot be synced: there the file's own sync has to do. */
-  #syncName(): void {
-    if (!fstatSync(this.#fd).isFile()) return;
-    try {
-      syncDirectory(fsPath(dirname(this.#path)));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
-    }
-  }
-
-  /** What ends an entry that a crash cut off: behind anything but an empty line From_ begins no message. */
-  #unfinished(): string {
-    const stat = fstatSync(this.#fd);
-    if (!stat.isFile() || stat.size === 0) return "";
-    let fd: number;
-    try {
-      fd = openSync(fsPath(this.#path), "r");
-    } catch {
-      return "";
-    }
-    try {
-      const end = Buffer.alloc(2);
-      const read = readSync(fd, end, 0, 2, Math.max(0, stat.size - 2));
-      if (end[read - 1] !== NEWLINE) return "\n\n";
-      return end[0] === NEWLINE ? "" : "\n";
-    } finally {
-      closeSync(fd);
-    }
-  }
-
-  #cutBack(size: number): void {
-    if (!this.#locks.held) return;
-    try {
-      ftruncateSync(this.#fd, size);
-    } catch {
-      // The report says what went wrong first.
-    }
-  }
-}
-
-const NEWLINE = 10;
-
-function writeFailure(name: string, error: unknown): DeliveryFailure {
-  if (error instanceof DeliveryFailure) return error;
-  return temporary(`Unable to write ${name}: ${systemText(error)}. (#4.3.0)\n`);
-}
-
-function synced(fd: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    fsync(fd, (error) => (error ? reject(error) : resolve()));
-  });
-}
-
-function writeWhole(fd: number, bytes: Buffer): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }

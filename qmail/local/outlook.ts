@@ -26,7 +26,7 @@ export interface Outlook {
   /** Names of .qmail files looked for, in order; the last of them is there, if one is. */
   readonly tried: readonly string[];
   /** Null when no instructions could be found: then `trouble` says why. */
-  readonly found: Omit<Found, "lines"> | null;
+  readonly found: Omit<Found, "lines" | "text"> | null;
   /** Up to the first that would fail. */
   readonly lines: readonly LineOutlook[];
   /** What would be reported instead of success. */
@@ -45,7 +45,7 @@ export function outlook(request: LocalRequest): Outlook {
   }
   const at = names.findIndex((name) => `${request.home}/${name}` === found.file);
   const lines = lineOutlooks(request, found);
-  const { lines: _, ...rest } = found;
+  const { lines: _, text: __, ...rest } = found;
   return {
     tried: at < 0 ? names : names.slice(0, at + 1),
     found: rest,

@@ -13,6 +13,7 @@ import { qmailHome } from "../home.ts";
 import { localQueue } from "../queue/local-queue.ts";
 import { stdinMessage } from "../spawn/stdin-message.ts";
 import { serveWork } from "../spawn/worker.ts";
+import { thisMachine } from "../supervise/machine.ts";
 import { type Delivery, steps } from "./dotqmail.ts";
 import type { LocalRequest } from "./environment.ts";
 import { checkHome, findInstructions } from "./find.ts";
@@ -44,7 +45,7 @@ function context(home: string): LocalContext {
   return {
     queue: localQueue(home),
     maildirs: new Maildirs(new GroupSync()),
-    mboxes: new Mboxes(),
+    mboxes: new Mboxes({ machine: thisMachine() }),
     env: programEnvironment(process.env),
     now: () => Math.floor(Date.now() / 1000),
   };
@@ -58,11 +59,14 @@ function programEnvironment({ UV_THREADPOOL_SIZE, ...env }: NodeJS.ProcessEnv): 
 function work(home: string): void {
   const shared = context(home);
   serveWork(() => ({
-    work: async (fields, message) => {
-      const request = parseRequest(fields);
+    work: async (fields, message, waits) => {
+      // What qmail-lspawn has kept of the last try comes last.
+      const request = parseRequest(fields.slice(0, -1));
       if (!request) return { status: "Z", text: "Internal qmail-lspawn bug.\n" };
-      return deliverLocal(request, message, shared);
+      const progress = fields.at(-1) ?? "";
+      return deliverLocal(request, message, { ...shared, progress, waits });
     },
+    leave: () => shared.mboxes.leave(),
   }));
 }
 

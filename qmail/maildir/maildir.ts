@@ -6,10 +6,21 @@ import { fsPath } from "../files/bytes.ts";
 /** A file in tmp/ that nobody touched for so long belongs to no delivery any more. */
 const ABANDONED_MS = 36 * 60 * 60 * 1000;
 
-/** Removes what cut-off deliveries left in tmp/ of the Maildir `directory`. Never throws: it can wait. */
-export function cleanTmp(directory: string, now: number): void {
+const NOBODY: ReadonlySet<string> = new Set();
+
+/**
+ * Removes what cut-off deliveries left in tmp/ of the Maildir `directory`, but for the paths `atWork`, however
+ * old a clock that was set ahead makes them. Never throws: it can wait.
+ */
+export function cleanTmp(
+  directory: string,
+  now: number,
+  { atWork = NOBODY }: { readonly atWork?: ReadonlySet<string> } = {},
+): void {
   for (const name of namesIn(`${directory}/tmp`)) {
-    const path = fsPath(`${directory}/tmp/${name}`);
+    const whole = `${directory}/tmp/${name}`;
+    if (atWork.has(whole)) continue;
+    const path = fsPath(whole);
     try {
       const { atimeMs, mtimeMs } = statSync(path);
       if (now - Math.max(atimeMs, mtimeMs) > ABANDONED_MS) unlinkSync(path);

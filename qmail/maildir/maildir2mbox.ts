@@ -21,6 +21,7 @@ import { exitWith, type Outcome, toText } from "../inject/context.ts";
 import { fromLine } from "../local/environment.ts";
 import { systemText } from "../local/failure.ts";
 import { FromQuoter } from "../local/from-quoter.ts";
+import { thisMachine } from "../supervise/machine.ts";
 import { cleanTmp, type MaildirEntry, scanMaildir } from "./maildir.ts";
 
 const LOCK_SECONDS = 300;
@@ -72,7 +73,12 @@ async function move(
   const fd = attempt(`unable to lock ${mbox}`, () => openSync(fsPath(mbox), "a", 0o600));
   let lock: DotLock | null = null;
   try {
-    lock = await attempt(`unable to lock ${mbox}`, () => DotLock.take(mbox, LOCK_SECONDS));
+    lock = await attempt(`unable to lock ${mbox}`, () =>
+      DotLock.take(mbox, {
+        machine: thisMachine(),
+        signal: AbortSignal.timeout(LOCK_SECONDS * 1000),
+      }),
+    );
     await attempt(`unable to lock ${mbox}`, () => lockWaiting(fd, LOCK_SECONDS));
     await writeAll(names, entries);
     attempt(`unable to move ${temporary} to ${mbox}`, () =>

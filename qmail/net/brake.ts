@@ -14,6 +14,14 @@ export interface BrakeOptions {
   readonly forgiveSeconds: number;
 }
 
+/** What one failure has added. */
+export interface Failure {
+  /** Less than 1 where there was no room for more. */
+  readonly added: number;
+  /** In seconds; the oldest failures are forgiven first. */
+  readonly forgivenAt: number;
+}
+
 export class Brake {
   readonly #options: BrakeOptions;
   readonly #times: Times;
@@ -28,13 +36,18 @@ export class Brake {
     return Math.ceil(this.#failures(key, now)) >= this.#options.free;
   }
 
-  failed(key: string, now: number): void {
-    this.#set(key, Math.min(this.#failures(key, now) + 1, this.#options.free), now);
+  failed(key: string, now: number): Failure {
+    const { free, forgiveSeconds } = this.#options;
+    const before = this.#failures(key, now);
+    const after = Math.min(before + 1, free);
+    this.#set(key, after, now);
+    return { added: after - before, forgivenAt: now + after * forgiveSeconds };
   }
 
-  /** One failure of `key` was none. */
-  takeBack(key: string, now: number): void {
-    this.#set(key, Math.max(this.#failures(key, now) - 1, 0), now);
+  /** `failure` of `key` was none. Only what is left of it is taken back: the rest was another's. */
+  takeBack(key: string, { added, forgivenAt }: Failure, now: number): void {
+    const left = Math.min(added, (forgivenAt - now) / this.#options.forgiveSeconds);
+    if (left > 0) this.#set(key, Math.max(this.#failures(key, now) - left, 0), now);
   }
 
   #failures(key: string, now: number): number {

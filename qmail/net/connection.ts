@@ -6,9 +6,12 @@
 import type { EventEmitter } from "node:events";
 import { Duplex, type Readable, type Writable } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { Deadline, HURRY_MS } from "./deadline.ts";
 
 /** After the last reply a client gets so long to take it and close. */
 const LINGER_MS = 5000;
+/** The same, for one whose place another needs. */
+const SENT_AWAY_MS = 500;
 /** A TLS handshake that takes longer is given up. */
 const HANDSHAKE_MS = 60_000;
 
@@ -32,7 +35,7 @@ export interface Conversation {
   inputEnd(): void;
   /** The connection is gone; `why` when TLS has failed. */
   lost(why?: string): void;
-  /** The client has been silent for too long. */
+  /** The time that was allowed is up. */
   timeout(): void;
   /** TLS, which was asked for with `startTls`, is there; or was from the beginning, before `greet`. */
   secured(tls: TlsState): void;
@@ -40,6 +43,10 @@ export interface Conversation {
   stop(): void;
   /** What was written has gone out: more may be. */
   drained?(): void;
+  /** To end at once, whatever is under way: the place is needed. */
+  sendAway?(): void;
+  /** What is under way is not to be hurried, nor broken off because the place is needed. */
+  readonly busy?: boolean;
 }
 
 /** What carries the conversation. */
@@ -52,6 +59,10 @@ export interface Wire {
   flow(open: boolean): void;
   /** All that follows is TLS; nothing of it has been read yet. */
   startTls(): void;
+  /** The client has so many milliseconds from now on, until `timeout`; Infinity: it is not waited for. */
+  allow(ms: number): void;
+  /** The client has earned so many milliseconds more, but not more than `most` from now on. */
+  extend(ms: number, most: number): void;
 }
 
 export interface Ends {
@@ -66,12 +77,12 @@ export interface Ends {
 
 export interface ConnectionOptions {
   readonly ends: Ends;
-  /** Milliseconds that a client may be silent. */
-  readonly timeoutMs: number;
   /** Puts TLS on a stream; absent where there is no certificate. */
   readonly secure?: (stream: Duplex) => TLSSocket;
   /** TLS from the first byte on. */
   readonly tlsFirst?: boolean;
+  /** True while places are short, and there is less time for a handshake. */
+  readonly short?: () => boolean;
 }
 
 /** The ends of a socket. */
@@ -88,19 +99,19 @@ export function socketEnds(socket: Duplex): Ends {
 export class Connection implements Wire {
   readonly #options: ConnectionOptions;
   readonly #conversation: Conversation;
-  readonly #timer: NodeJS.Timeout;
+  readonly #deadline = new Deadline(() => this.#timeout());
   #ends: Ends;
   #detach: () => void = () => {};
-  #linger: NodeJS.Timeout | null = null;
   /** The conversation wants input. */
   #open = true;
   #handshake = false;
+  /** Everything is said; the client is given time to take it. */
+  #lingering = false;
 
   /** Begins to talk at once. `begin` makes the conversation that this wire carries. */
   constructor(options: ConnectionOptions, begin: (wire: Wire) => Conversation) {
     this.#options = options;
     this.#ends = options.ends;
-    this.#timer = setTimeout(() => this.#timeout(), options.timeoutMs);
     this.#conversation = begin(this);
     if (options.tlsFirst) this.#secure();
     else {
@@ -119,14 +130,17 @@ export class Connection implements Wire {
   }
 
   end(clean: boolean): void {
-    clearTimeout(this.#timer);
     const { input, output } = this.#ends;
-    if (output.destroyed) return;
+    if (output.destroyed) {
+      this.#deadline.close();
+      return;
+    }
     // What the client still sends is read and dropped: unread, it would make TCP drop our reply.
     this.#open = true;
     input.resume();
     this.#ends.finish(clean);
-    this.#linger = setTimeout(() => this.#ends.destroy(), LINGER_MS);
+    this.#lingering = true;
+    this.#deadline.allow(LINGER_MS);
   }
 
   flow(open: boolean): void {
@@ -138,9 +152,33 @@ export class Connection implements Wire {
     this.#secure();
   }
 
+  allow(ms: number): void {
+    if (!this.#lingering) this.#deadline.allow(ms);
+  }
+
+  extend(ms: number, most: number): void {
+    if (!this.#lingering) this.#deadline.extend(ms, most);
+  }
+
   /** Ends the conversation, when a message is under way, behind it. */
   stop(): void {
     this.#conversation.stop();
+  }
+
+  /** When the client's time is up: the slower it is the sooner. Infinity: it is not to be broken off. */
+  get due(): number {
+    return this.#conversation.busy ? Number.POSITIVE_INFINITY : this.#deadline.due;
+  }
+
+  /** No more than so many milliseconds are left for what the client is to say. */
+  hurry(ms: number): void {
+    if (!this.#conversation.busy) this.#deadline.hurry(ms);
+  }
+
+  /** Ends the conversation at once: the place is needed. */
+  sendAway(): void {
+    this.#conversation.sendAway?.();
+    this.#deadline.hurry(SENT_AWAY_MS);
   }
 
   #attach(): void {
@@ -157,7 +195,7 @@ export class Connection implements Wire {
         (stream as EventEmitter).off(event, listener as (...args: unknown[]) => void),
       );
     };
-    on(input, "data", (chunk: Buffer) => this.#received(chunk));
+    on(input, "data", (chunk: Buffer) => conversation.receive(chunk));
     on(input, "end", () => conversation.inputEnd());
     on(output, "drain", () => this.#drained());
     for (const stream of new Set<Readable | Writable>([input, output])) {
@@ -173,14 +211,7 @@ export class Connection implements Wire {
     this.#regulate();
   }
 
-  #received(chunk: Buffer): void {
-    this.#timer.refresh();
-    this.#conversation.receive(chunk);
-  }
-
   #drained(): void {
-    // To have taken what we said is a sign of life.
-    this.#timer.refresh();
     this.#conversation.drained?.();
     this.#regulate();
   }
@@ -199,21 +230,20 @@ export class Connection implements Wire {
     for (const end of new Set([input, output])) end.on("error", () => {});
     const socket = secure(stream);
     this.#handshake = true;
-    const limit = setTimeout(() => this.#failed(new Error("handshake timeout")), HANDSHAKE_MS);
+    this.#deadline.allow(this.#options.short?.() ? HURRY_MS : HANDSHAKE_MS);
     socket.once("secure", () => {
-      clearTimeout(limit);
       this.#handshake = false;
-      this.#timer.refresh();
       this.#conversation.secured(tlsState(socket));
       if (this.#options.tlsFirst) this.#conversation.greet();
     });
-    socket.once("close", () => clearTimeout(limit));
     this.#ends = {
       input: socket,
       output: socket,
       finish(clean) {
-        socket.end();
-        if (stream !== (input as unknown)) plain.finish(clean);
+        // Of a pair of streams the output must not be closed before the last of TLS is in it.
+        socket.end(() => {
+          if (stream !== (input as unknown)) plain.finish(clean);
+        });
       },
       destroy() {
         socket.destroy();
@@ -231,8 +261,9 @@ export class Connection implements Wire {
   }
 
   #timeout(): void {
-    this.#conversation.timeout();
-    if (!this.#conversation.ended) this.#timer.refresh();
+    if (this.#lingering) this.#ends.destroy();
+    else if (this.#handshake) this.#failed(new Error("handshake timeout"));
+    else this.#conversation.timeout();
   }
 
   #failed(error: Error): void {
@@ -241,8 +272,7 @@ export class Connection implements Wire {
   }
 
   #closed(): void {
-    clearTimeout(this.#timer);
-    if (this.#linger) clearTimeout(this.#linger);
+    this.#deadline.close();
     this.#conversation.lost();
   }
 }

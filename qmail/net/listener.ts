@@ -1,18 +1,32 @@
-/** Many connections in one process: listens on several addresses, within limits in all and by client. */
+/**
+ * Many connections in one process: listens on several addresses, within limits in all and by client. When no place is
+ * free, who has fewer than others is given one of theirs: the one whose time is up the soonest.
+ */
 
 import { createServer, type Server, type Socket } from "node:net";
 import { clientOf, type ListenAddress, plainAddress } from "./address.ts";
+import { HURRY_MS } from "./deadline.ts";
 
 const BACKLOG = 511;
 /** At the end, what is under way gets so long to be finished. */
 const END_MS = 30_000;
 /** Time between two lines about clients sent away. */
 const SAY_AGAIN_MS = 10_000;
+/** With more of the places taken than the first share patience is short, until it is less than the second. */
+const SHORT_OF = { places: 0.8, until: 0.6 };
+/** Of fewer places these are no measure. */
+const PLACES_MIN = 10;
 
 /** One client that is being served. */
 export interface Served {
   /** To end as soon as nothing is under way. */
   stop(): void;
+  /** When its time is up; Infinity: it is not to be broken off. */
+  readonly due?: number;
+  /** Places are short. */
+  hurry?(ms: number): void;
+  /** To end at once: another needs the place. */
+  sendAway?(): void;
 }
 
 export interface ListenerOptions<Address extends ListenAddress> {
@@ -39,14 +53,16 @@ export class Listener<Address extends ListenAddress> {
   readonly #options: ListenerOptions<Address>;
   readonly #servers: Server[] = [];
   readonly #served = new Map<Socket, Served>();
-  readonly #clients = new Map<string, number>();
-  /** Connections of clients that are exempt. */
-  #exempt = 0;
+  readonly #clients = new Map<string, Set<Socket>>();
+  /** Those of them that are exempt. */
+  readonly #exempt = new Set<Socket>();
+  #short = false;
   /** Clients that came before `serve`. */
   #early: [Socket, Address][] | null = [];
   /** Clients sent away since that was last said, and when it was. */
   #sentAway = 0;
   #sentAwaySaid = Number.NEGATIVE_INFINITY;
+  #shortSaid = Number.NEGATIVE_INFINITY;
   #ending: (() => void) | null = null;
 
   constructor(options: ListenerOptions<Address>) {
@@ -80,6 +96,11 @@ export class Listener<Address extends ListenAddress> {
   /** How many are being served. */
   get size(): number {
     return this.#served.size;
+  }
+
+  /** True while places are short: who keeps us waiting is to be given less time. */
+  get short(): boolean {
+    return this.#short;
   }
 
   /** Begins to talk, with those first who have come already. */
@@ -130,13 +151,47 @@ export class Listener<Address extends ListenAddress> {
   /** Why `ip` finds no place; null when it does. */
   #full(ip: string, exempt: boolean): string | null {
     const { concurrency, perClient } = this.#options;
-    if (this.#served.size >= concurrency) return `all ${concurrency} connections are in use`;
-    if (exempt && this.#exempt >= exemptMax(concurrency)) {
-      return `${this.#exempt} connections are of clients without a limit, the others are for others`;
+    if (exempt && this.#exempt.size >= exemptMax(concurrency)) {
+      return `${this.#exempt.size} connections are of clients without a limit, the others are for others`;
     }
+    const client = clientOf(ip);
     const most = exempt ? Math.ceil(concurrency / 2) : perClient;
-    const has = this.#clients.get(clientOf(ip)) ?? 0;
-    return has < most ? null : `${ip} has its ${most} connections already`;
+    if (this.#sizeOf(client) >= most) return `${ip} has its ${most} connections already`;
+    if (this.#served.size < concurrency || this.#makeRoom(client)) return null;
+    return `all ${concurrency} connections are in use`;
+  }
+
+  #sizeOf(client: string): number {
+    return this.#clients.get(client)?.size ?? 0;
+  }
+
+  /** Takes a place for `client` from who has the most, if he has more than that one will have. */
+  #makeRoom(client: string): boolean {
+    const own = this.#sizeOf(client);
+    // Who has his share already is told so without looking at all others.
+    if (own >= this.#served.size / this.#clients.size) return false;
+    let [greedy, most] = ["", new Set<Socket>()];
+    for (const [name, sockets] of this.#clients) {
+      if (sockets.size > most.size) [greedy, most] = [name, sockets];
+    }
+    if (most.size <= own + 1) return false;
+    const socket = this.#slowest(most);
+    if (!socket) return false;
+    const served = this.#served.get(socket);
+    this.#gone(socket, greedy);
+    served?.sendAway?.();
+    return true;
+  }
+
+  /** Null when none may be broken off. */
+  #slowest(sockets: Iterable<Socket>): Socket | null {
+    let slowest: Socket | null = null;
+    let least = Number.POSITIVE_INFINITY;
+    for (const socket of sockets) {
+      const due = this.#served.get(socket)?.due ?? Number.POSITIVE_INFINITY;
+      if (due < least) [slowest, least] = [socket, due];
+    }
+    return slowest;
   }
 
   #begin(
@@ -144,23 +199,35 @@ export class Listener<Address extends ListenAddress> {
     { ip, address, exempt }: { readonly ip: string; readonly address: Address; exempt: boolean },
   ): void {
     const client = clientOf(ip);
-    this.#clients.set(client, (this.#clients.get(client) ?? 0) + 1);
-    if (exempt) this.#exempt++;
-    socket.once("close", () => this.#gone(socket, { client, exempt }));
+    const sockets = this.#clients.get(client) ?? new Set();
+    this.#clients.set(client, sockets.add(socket));
+    if (exempt) this.#exempt.add(socket);
+    socket.once("close", () => this.#gone(socket, client));
     this.#served.set(socket, this.#options.connected(socket, { ip, address }));
     socket.resume();
+    this.#measure();
   }
 
-  #gone(
-    socket: Socket,
-    { client, exempt }: { readonly client: string; readonly exempt: boolean },
-  ): void {
-    this.#served.delete(socket);
-    if (exempt) this.#exempt--;
-    const left = (this.#clients.get(client) ?? 1) - 1;
-    if (left > 0) this.#clients.set(client, left);
-    else this.#clients.delete(client);
+  #gone(socket: Socket, client: string): void {
+    if (!this.#served.delete(socket)) return;
+    this.#exempt.delete(socket);
+    const left = this.#clients.get(client);
+    left?.delete(socket);
+    if (left?.size === 0) this.#clients.delete(client);
+    this.#measure();
     if (this.#served.size === 0) this.#ending?.();
+  }
+
+  #measure(): void {
+    const { concurrency, warn } = this.#options;
+    const share = this.#served.size / concurrency;
+    if (share < SHORT_OF.until) this.#short = false;
+    if (this.#short || share <= SHORT_OF.places || concurrency < PLACES_MIN) return;
+    this.#short = true;
+    for (const served of this.#served.values()) served.hurry?.(HURRY_MS);
+    if (performance.now() - this.#shortSaid < SAY_AGAIN_MS) return;
+    this.#shortSaid = performance.now();
+    warn(`${this.#served.size} of ${concurrency} connections are in use, patience is short`);
   }
 
   /** To wait would look like a dead server; with a word the client knows to come back. */

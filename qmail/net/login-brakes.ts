@@ -9,6 +9,8 @@ import { SharedTimes, type Times } from "./shared-times.ts";
 const CLIENT = { name: "client", free: 20, forgiveSeconds: 60 };
 /** An account's, from wherever: twenty at once, then one in half a minute. */
 const ACCOUNT = { name: "account", free: 20, forgiveSeconds: 30 };
+/** Tries of a client of which it could not be said whether they were right: sixty at once, then twelve in a minute. */
+const TROUBLE = { name: "trouble", free: 60, forgiveSeconds: 5 };
 /** So long it is remembered from where an account has logged in: thirty days. */
 const KNOWN_SECONDS = 30 * 86_400;
 
@@ -44,6 +46,7 @@ export const NO_GUARD: Guard = { guess: () => ({ right() {}, undecided() {} }) }
 export class LoginBrakes {
   readonly #clients: Brake;
   readonly #accounts: Brake;
+  readonly #trouble: Brake;
   readonly #times: Times;
   readonly #now: () => number;
 
@@ -51,6 +54,7 @@ export class LoginBrakes {
   constructor(times: Times, now: () => number) {
     this.#clients = new Brake(CLIENT, times);
     this.#accounts = new Brake(ACCOUNT, times);
+    this.#trouble = new Brake(TROUBLE, times);
     this.#times = times;
     this.#now = now;
   }
@@ -66,24 +70,28 @@ export class LoginBrakes {
     };
   }
 
-  /** Counted when it begins: else many at once would all find the brake off. */
+  /**
+   * Counted when it begins: else many at once would all find the brake off. A right one takes back itself and no
+   * more, or who has one good account would be free to guess at others, and each login of a user would give
+   * one more guess to those who try his password.
+   */
   #guess(client: string, account: string): Guess | null {
     const now = this.#now();
     const pair = `known ${client} ${account}`;
     const known = (this.#times.get(pair) ?? 0) > now;
-    if (this.#clients.holds(client, now)) return null;
+    if (this.#clients.holds(client, now) || this.#trouble.holds(client, now)) return null;
     if (this.#accounts.holds(account, now) && !known) return null;
-    this.#clients.failed(client, now);
-    this.#accounts.failed(account, now);
-    const undecided = () => {
+    const byClient = this.#clients.failed(client, now);
+    const ofAccount = this.#accounts.failed(account, now);
+    const wasNone = () => {
       const then = this.#now();
-      this.#clients.takeBack(client, then);
-      this.#accounts.takeBack(account, then);
+      this.#clients.takeBack(client, byClient, then);
+      this.#accounts.takeBack(account, ofAccount, then);
+      return then;
     };
-    const right = () => {
-      undecided();
-      this.#times.set(pair, this.#now() + KNOWN_SECONDS);
+    return {
+      right: () => void this.#times.set(pair, wasNone() + KNOWN_SECONDS),
+      undecided: () => void this.#trouble.failed(client, wasNone()),
     };
-    return { right, undecided };
   }
 }

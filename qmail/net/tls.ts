@@ -11,6 +11,7 @@ import { readFileSync, type Stats, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
+import { exposure } from "../files/secret.ts";
 
 /** Changes of the files are looked for at most so often. */
 const LOOK_MS = 1000;
@@ -53,6 +54,13 @@ export class Certificates {
     this.#options = options;
     this.#loaded = options.files.map((files) => load(files, options.user));
     this.#looked = this.#now();
+    for (const files of options.files) this.#warnOfOpenKey(files);
+  }
+
+  #warnOfOpenKey({ key }: CertificateFiles): void {
+    const stat = statOrNull(key);
+    const why = stat && exposure(stat);
+    if (why) this.#options.warn(`the key "${key}" is no secret: ${why}`);
   }
 
   /** Begins TLS as the server on `stream`. */
@@ -86,6 +94,7 @@ export class Certificates {
       if (stamp === old.stamp) continue;
       try {
         this.#loaded[at] = load(pair, user);
+        this.#warnOfOpenKey(pair);
       } catch (error) {
         // Kept with the new stamp: said once for each state of the files.
         this.#loaded[at] = { ...old, stamp };

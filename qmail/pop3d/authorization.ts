@@ -6,10 +6,8 @@
 
 import type { TlsState, Wire } from "../net/connection.ts";
 import { CommandReader } from "./commands.ts";
+import type { Pop3Limits } from "./limits.ts";
 import * as replies from "./replies.ts";
-
-/** Who says more nonsense than this is no mail reader. */
-const ERRORS_MAX = 20;
 
 export interface AuthorizationContext {
   /** The challenge of APOP, with its brackets; empty: APOP is not offered, and the greeting has none. */
@@ -18,6 +16,8 @@ export interface AuthorizationContext {
   readonly canTls: boolean;
   /** Passwords may cross the network for all to read. */
   readonly withoutTls: boolean;
+  /** How much patience there is now. */
+  limits(): Pop3Limits;
   /** Somebody wants in. The session hears nothing more but `lost`, and what the client sends waits in it. */
   login(login: string, password: string): void;
   /** It is over without a login. */
@@ -32,12 +32,15 @@ export class Authorization {
   #tls: TlsState | null = null;
   #state: "commands" | "tls" | "login" | "ended" = "commands";
   #errors = 0;
+  /** When somebody must have logged in, whatever he says until then; by a clock that nobody sets. */
+  readonly #until: number;
   /** The replies to all commands of one chunk leave together. */
   #replies = "";
 
   constructor(context: AuthorizationContext, wire: Wire) {
     this.#context = context;
     this.#wire = wire;
+    this.#until = performance.now() + context.limits().loginMs;
   }
 
   get ended(): boolean {
@@ -50,6 +53,11 @@ export class Authorization {
 
   greet(): void {
     this.#wire.write(replies.greeting(this.#context.timestamp));
+    this.#setTime();
+  }
+
+  #setTime(): void {
+    this.#wire.allow(Math.max(1, this.#until - performance.now()));
   }
 
   receive(chunk: Buffer): void {
@@ -75,10 +83,14 @@ export class Authorization {
   }
 
   timeout(): void {
-    // Behind the login others watch the clock.
     if (this.#state === "login") return;
     this.#replies += replies.idle();
     this.#end("timeout");
+  }
+
+  sendAway(): void {
+    if (this.#state !== "tls") this.#replies += replies.busy();
+    this.#end("sent away");
   }
 
   stop(): void {
@@ -89,6 +101,7 @@ export class Authorization {
   secured(tls: TlsState): void {
     this.#tls = tls;
     if (this.#state === "tls") this.#state = "commands";
+    this.#setTime();
   }
 
   /** What the client has sent behind its login. */
@@ -112,7 +125,7 @@ export class Authorization {
   #reply(reply: string | null): void {
     if (reply === null) return;
     this.#replies += reply;
-    if (!reply.startsWith("-ERR") || ++this.#errors < ERRORS_MAX) return;
+    if (!reply.startsWith("-ERR") || ++this.#errors < this.#context.limits().maxErrors) return;
     this.#replies += replies.tooManyErrors();
     this.#end("too many errors");
   }
@@ -180,6 +193,8 @@ export class Authorization {
   #login(login: string, password: string): null {
     this.#flush();
     this.#state = "login";
+    // Behind the login others watch the clock.
+    this.#wire.allow(Number.POSITIVE_INFINITY);
     this.#wire.flow(false);
     this.#context.login(login, password);
     return null;

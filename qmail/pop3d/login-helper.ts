@@ -24,14 +24,12 @@ import {
   type Refusal,
 } from "./login-request.ts";
 
-/** Where it listens, below the qmail home. */
-export const LOGIN_SOCKET = "run/net/pop3-login";
+/** Where it listens, below the qmail home; in a directory of root's, who gives the socket away by its name. */
+export const LOGIN_SOCKET = "run/pop3-login";
 /** The line to the service; when it is closed, that has gone. */
 const SERVICE_FD = 3;
 /** A service that has connected and says nothing is broken. */
 const REQUEST_MS = 10_000;
-/** How a checkpassword program says that the password is wrong. */
-const REFUSED_CODE = 1;
 const RELAY_LOOK_MS = 600_000;
 
 export interface HelperOptions {
@@ -127,7 +125,8 @@ export class LoginHelper {
     pipe.end(Buffer.from([login, password, timestamp, ""].join("\0"), "latin1"));
     const code = await left(child, socket);
     if (code === EXIT.ok) this.#openRelay(request);
-    else if (code !== REFUSED_CODE) say(log.warning(`${program} has left with ${code}`));
+    else if (code === null || code === EXIT.soft)
+      say(log.warning(`${program} has left with ${code}`));
     return null;
   }
 

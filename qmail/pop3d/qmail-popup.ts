@@ -6,12 +6,15 @@
 
 import { spawn } from "node:child_process";
 import type { Writable } from "node:stream";
+import { failedAnswer, PACE } from "../checkpassword/pace.ts";
+import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { Connection, type Wire } from "../net/connection.ts";
 import { Authorization } from "./authorization.ts";
+import { readPop3Limits } from "./limits.ts";
 import * as replies from "./replies.ts";
-import { IDLE_MS, stdioEnds } from "./stdio.ts";
+import { stdioEnds } from "./stdio.ts";
 
 /** C qmail's code for every end. */
 const LEAVE = 1;
@@ -21,9 +24,11 @@ const PASSWORDS_FD = 3;
 function oneSession(hostname: string, subprogram: readonly [string, ...string[]]): void {
   const leave = () => process.exit(LEAVE);
   const timestamp = `<${process.pid}.${Math.floor(Date.now() / 1000)}@${hostname}>`;
+  const limits = readPop3Limits(new Control(qmailHome()));
   const begin = (wire: Wire) =>
     new Authorization(
       {
+        limits: () => limits,
         timestamp,
         canTls: false,
         withoutTls: true,
@@ -32,7 +37,7 @@ function oneSession(hostname: string, subprogram: readonly [string, ...string[]]
       },
       wire,
     );
-  new Connection({ ends: stdioEnds(leave), timeoutMs: IDLE_MS }, begin);
+  new Connection({ ends: stdioEnds(leave) }, begin);
 }
 
 /** Gives it the connection and the words, and says what came of it when it was no session. */
@@ -41,10 +46,12 @@ function runSubprogram(
   words: readonly string[],
   wire: Wire,
 ): void {
+  const began = PACE.now();
   const child = spawn(program, args, { stdio: ["inherit", "inherit", "inherit", "pipe"] });
   // Paused only, Node might still read, and what follows is the program's.
   process.stdin.destroy();
-  const say = (reply: string) => {
+  const say = async (reply: string) => {
+    await failedAnswer(began);
     wire.write(reply);
     wire.end(false);
   };

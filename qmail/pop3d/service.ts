@@ -6,16 +6,17 @@ import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
 import { readIds } from "../ids.ts";
 import { Connection, socketEnds } from "../net/connection.ts";
+import { HURRY_MS } from "../net/deadline.ts";
 import { Listener } from "../net/listener.ts";
 import { siteBrakes } from "../net/login-brakes.ts";
 import { Certificates } from "../net/tls.ts";
 import { programPath } from "../programs.ts";
 import { sayReady } from "../supervise/ready.ts";
+import { hurriedPop3, readPop3Limits } from "./limits.ts";
 import * as log from "./log.ts";
 import { LOGIN_SOCKET } from "./login-helper.ts";
 import { type Pop3Address, type Pop3Options, parseOptions } from "./options.ts";
 import * as replies from "./replies.ts";
-import { IDLE_MS } from "./stdio.ts";
 import { Visitor } from "./visitor.ts";
 
 const HELPER_FD = 3;
@@ -24,11 +25,19 @@ class Pop3Server {
   readonly #options: Pop3Options;
   readonly #certificates: Certificates | null;
   readonly #host: string;
+  /** True while places are short. */
+  readonly #short: () => boolean;
+  #limits = readPop3Limits(new Control("."));
   readonly #brakes = siteBrakes(".", (text) => write(log.warning(text)));
   #sessions = 0;
 
-  constructor(options: Pop3Options, certificates: Certificates | null, host: string) {
+  constructor(
+    options: Pop3Options,
+    certificates: Certificates | null,
+    { host, short }: { host: string; short: () => boolean },
+  ) {
     this.#options = options;
+    this.#short = short;
     this.#certificates = certificates;
     this.#host = host;
   }
@@ -38,9 +47,9 @@ class Pop3Server {
     const session = ++this.#sessions;
     const options = {
       ends: socketEnds(socket),
-      timeoutMs: IDLE_MS,
       ...(certificates ? { secure: certificates.secure.bind(certificates) } : {}),
       tlsFirst: address.tls,
+      short: this.#short,
     };
     return new Connection(options, (wire) => {
       const context = {
@@ -50,12 +59,22 @@ class Pop3Server {
         timestamp: this.#options.apop ? this.#timestamp(session) : "",
         canTls: certificates !== null && !address.tls,
         withoutTls: this.#options.withoutTls,
+        limits: () => (this.#short() ? hurriedPop3(this.#limits, HURRY_MS) : this.#limits),
         guard: this.#brakes.for(ip),
         connect: () => connect(LOGIN_SOCKET),
         log: write,
       };
       return new Visitor(context, wire);
     });
+  }
+
+  /** Reads the controls again, for sessions that begin from now on. */
+  reread(): void {
+    try {
+      this.#limits = readPop3Limits(new Control("."));
+    } catch (error) {
+      write(log.warning(`${(error as Error).message}, the old controls stay`));
+    }
   }
 
   /** Never the same twice (RFC 1939, section 7). */
@@ -100,14 +119,15 @@ export async function runService(home: string, args: string[]): Promise<void> {
   const user = { name: ids.sandbox ? "the sandbox's user" : "qmaild", group: "nofiles" };
   const { certificates: files } = options;
   const certificates = files.length > 0 ? new Certificates({ files, user, warn }) : null;
-  server = new Pop3Server(options, certificates, new Control(".").line("me") ?? "localhost");
+  const host = new Control(".").line("me") ?? "localhost";
+  server = new Pop3Server(options, certificates, { host, short: () => listener.short });
   const end = async () => {
     await listener.end();
     process.exit(EXIT.ok);
   };
   process.once("SIGTERM", () => void end());
   process.once("SIGINT", () => void end());
-  process.on("SIGHUP", () => {});
+  process.on("SIGHUP", () => server?.reread());
   // Without it nobody can log in: we leave, and are started again whole.
   helper.on("close", () => process.exit(EXIT.soft));
   listener.serve();

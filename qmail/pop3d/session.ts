@@ -4,6 +4,7 @@ import { closeSync, readSync } from "node:fs";
 import type { Wire } from "../net/connection.ts";
 import { Blast } from "./blast.ts";
 import { CommandReader, scanNumber } from "./commands.ts";
+import type { Pop3Limits } from "./limits.ts";
 import { type Mailbox, type Message, uniqueName } from "./mailbox.ts";
 import * as replies from "./replies.ts";
 
@@ -18,6 +19,7 @@ interface Outgoing {
 
 export class Session {
   readonly #mailbox: Mailbox;
+  readonly #limits: Pop3Limits;
   readonly #wire: Wire;
   readonly #commands = new CommandReader();
   readonly #chunk = Buffer.alloc(CHUNK);
@@ -27,9 +29,12 @@ export class Session {
   #last = 0;
   #inputEnded = false;
   #ended = false;
+  /** One behind the other. */
+  #errors = 0;
 
-  constructor(mailbox: Mailbox, wire: Wire) {
+  constructor(mailbox: Mailbox, limits: Pop3Limits, wire: Wire) {
     this.#mailbox = mailbox;
+    this.#limits = limits;
     this.#wire = wire;
   }
 
@@ -39,6 +44,11 @@ export class Session {
 
   greet(): void {
     this.#wire.write(replies.okay());
+    this.#setTime();
+  }
+
+  #setTime(): void {
+    this.#wire.allow(this.#limits.idleMs);
   }
 
   receive(chunk: Buffer): void {
@@ -71,6 +81,8 @@ export class Session {
 
   drained(): void {
     this.#full = false;
+    // To have taken what we said is a sign of life.
+    this.#setTime();
     if (this.#outgoing) this.#pump(this.#outgoing);
     else this.#run();
   }
@@ -90,9 +102,18 @@ export class Session {
         return;
       }
       const reply = command ? this.#command(command.verb, command.argument) : replies.syntax();
+      this.#setTime();
       if (reply !== null) this.#full = !this.#wire.write(reply);
       if (command?.verb === "quit") this.#end();
+      else this.#count(reply);
     }
+  }
+
+  #count(reply: string | null): void {
+    this.#errors = reply?.startsWith("-ERR") ? this.#errors + 1 : 0;
+    if (this.#errors < this.#limits.maxErrors || this.#ended) return;
+    this.#wire.write(replies.tooManyErrors());
+    this.#end();
   }
 
   /** The reply; null: it is on its way already. */

@@ -2,9 +2,6 @@
 
 import type { Ends } from "../net/connection.ts";
 
-/** qmail's programs give up after so long without a sign of life. */
-export const IDLE_MS = 1_200_000;
-
 /** `leave` is called once when the conversation is over, whether or not its last word went out. */
 export function stdioEnds(leave: () => void): Ends {
   const { stdin, stdout } = process;

@@ -4,12 +4,16 @@
  */
 
 import type { Socket } from "node:net";
+import { failedAnswer, PACE, type Pace } from "../checkpassword/pace.ts";
 import type { TlsState, Wire } from "../net/connection.ts";
 import type { Guard, Guess } from "../net/login-brakes.ts";
 import { Authorization } from "./authorization.ts";
+import type { Pop3Limits } from "./limits.ts";
 import * as log from "./log.ts";
 import { formatRequest, type LoginRequest, parseAnswer } from "./login-request.ts";
 import * as replies from "./replies.ts";
+
+const LF = 10;
 
 export interface VisitorContext {
   /** Names the session in the log. */
@@ -20,7 +24,11 @@ export interface VisitorContext {
   readonly timestamp: string;
   readonly canTls: boolean;
   readonly withoutTls: boolean;
+  /** How much patience there is now. */
+  limits(): Pop3Limits;
   readonly guard: Guard;
+  /** For tests. */
+  readonly pace?: Pace;
   /** A connection to the login helper. */
   connect(): Socket;
   log(line: string): void;
@@ -31,8 +39,11 @@ export class Visitor {
   readonly #wire: Wire;
   readonly #authorization: Authorization;
   #backend: Socket | null = null;
-  /** The login under way. */
+  readonly #pace: Pace;
+  /** The login under way, and when it began. */
   #guess: Guess | null = null;
+  #began = 0;
+  #failed = false;
   #carrying = false;
   #bytes = 0;
   #ended = false;
@@ -40,11 +51,13 @@ export class Visitor {
   constructor(context: VisitorContext, wire: Wire) {
     this.#context = context;
     this.#wire = wire;
+    this.#pace = context.pace ?? PACE;
     this.#authorization = new Authorization(
       {
         timestamp: context.timestamp,
         canTls: context.canTls,
         withoutTls: context.withoutTls,
+        limits: context.limits,
         login: (login, password) => this.#login(login, password),
         ended: (why) => this.#closed(why),
       },
@@ -61,8 +74,17 @@ export class Visitor {
   }
 
   receive(chunk: Buffer): void {
-    if (!this.#carrying) this.#authorization.receive(chunk);
-    else if (!this.#backend?.write(chunk)) this.#wire.flow(false);
+    if (!this.#carrying) {
+      this.#authorization.receive(chunk);
+      return;
+    }
+    // A byte now and then is no sign of life, a command is.
+    if (chunk.includes(LF)) this.#setTime();
+    if (!this.#backend?.write(chunk)) this.#wire.flow(false);
+  }
+
+  #setTime(): void {
+    this.#wire.allow(this.#context.limits().idleMs);
   }
 
   inputEnd(): void {
@@ -77,8 +99,17 @@ export class Visitor {
   }
 
   timeout(): void {
-    this.#authorization.timeout();
     if (this.#carrying) this.#end("timeout");
+    else this.#authorization.timeout();
+  }
+
+  /** Who has logged in may be idle for as long as the standard says. */
+  get busy(): boolean {
+    return this.#carrying;
+  }
+
+  sendAway(): void {
+    this.#authorization.sendAway();
   }
 
   secured(tls: TlsState): void {
@@ -92,15 +123,18 @@ export class Visitor {
   }
 
   drained(): void {
-    if (this.#carrying) this.#backend?.resume();
+    if (!this.#carrying) return;
+    this.#setTime();
+    this.#backend?.resume();
   }
 
   #login(login: string, password: string): void {
+    this.#began = this.#pace.now();
     const { guard, timestamp, env } = this.#context;
     const request = formatRequest({ login, password, timestamp, env });
     this.#guess = guard.guess(login);
     if (!this.#guess) this.#refuse(login, "braked");
-    else if (!request) this.#refuse(login, "refused");
+    else if (!request) void this.#fail(login, "refused");
     else this.#ask(login, request);
   }
 
@@ -115,17 +149,18 @@ export class Visitor {
     backend.write(request);
     backend.once("data", (first: Buffer) => {
       const refusal = parseAnswer(first);
-      if (refusal) this.#refuse(login, refusal);
+      if (refusal) void this.#fail(login, refusal);
       else this.#carry(login, backend, first);
     });
     backend.on("close", () => {
       if (this.#carrying) this.#end("done");
-      else if (!this.#ended) this.#refuse(login, connected ? "refused" : "temporary");
+      else void this.#fail(login, connected ? "refused" : "temporary");
     });
   }
 
   #carry(login: string, backend: Socket, first: Buffer): void {
     this.#carrying = true;
+    this.#setTime();
     this.#guess?.right();
     const { session } = this.#context;
     this.#context.log(log.login(session, this.#visit(login)));
@@ -141,9 +176,16 @@ export class Visitor {
     this.#wire.flow(true);
   }
 
+  async #fail(login: string, why: "refused" | "temporary"): Promise<void> {
+    if (this.#failed || this.#ended) return;
+    this.#failed = true;
+    if (why === "temporary") this.#guess?.undecided();
+    await failedAnswer(this.#began, this.#pace);
+    if (!this.#ended) this.#refuse(login, why);
+  }
+
   #refuse(login: string, why: "refused" | "braked" | "temporary"): void {
     const { session } = this.#context;
-    if (why === "temporary") this.#guess?.undecided();
     this.#context.log(log.refused(session, this.#visit(login), why));
     const reply = {
       refused: replies.refused,

@@ -42,6 +42,7 @@ function readOffer(): Offer | number {
     return { pieces, ...parseEnvelope(Buffer.concat(readAll(1))) };
   } catch (error) {
     if (!(error instanceof EnvelopeError)) return QQ.readError;
+    if (error.reason === "control") return QQ.rejected;
     return error.reason === "address" ? QQ.addressTooLong : QQ.badEnvelope;
   }
 }

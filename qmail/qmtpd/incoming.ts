@@ -1,6 +1,7 @@
 /** One message on its way from QMTP or QMQP into the queue, until something speaks against it. */
 
 import { MessageIdWatch } from "../message-id.ts";
+import { isAddress } from "../queue/envelope.ts";
 import type { Qmail, QueueDoor } from "../queue/qmail.ts";
 import { MAX_HOPS } from "../smtpd/blast.ts";
 import type { Client } from "./client.ts";
@@ -82,8 +83,9 @@ export class Incoming {
   }
 }
 
-/** An address as a byte string; null for one that is longer than `most` or has a NUL in it. */
+/** An address as a byte string; null for one that is longer than `most` or has a control character in it. */
 export function plainAddress(bytes: Buffer | null, most = ADDRESS_MAX): string | null {
-  if (bytes === null || bytes.length > most || bytes.includes(0)) return null;
-  return bytes.toString("latin1");
+  if (bytes === null || bytes.length > most) return null;
+  const address = bytes.toString("latin1");
+  return isAddress(address) ? address : null;
 }

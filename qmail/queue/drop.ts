@@ -11,16 +11,20 @@ import {
   closeSync,
   constants,
   fstatSync,
+  fsyncSync,
+  lstatSync,
   openSync,
   readdirSync,
   readSync,
+  rmdirSync,
   type Stats,
-  statSync,
   unlinkSync,
 } from "node:fs";
 import { crc32 } from "node:zlib";
 import { QQ } from "../exit.ts";
+import { fsPath } from "../files/bytes.ts";
 import type { Ids } from "../ids.ts";
+import { DropMemory } from "./drop-memory.ts";
 import { Intake, type IntakeContext, type Queued, QueueError, type Source } from "./intake.ts";
 import { DROP_DIRECTORY, ENVELOPE_MAX, OSSIFIED_SECONDS } from "./protocol.ts";
 
@@ -28,6 +32,19 @@ const MAGIC = "qmaildrop 1\n";
 const TRAILER = 20 + MAGIC.length;
 const CHUNK = 64 * 1024;
 const TAKEN_MAX = 1000;
+/** Lines for the log in one look. */
+const TOLD_MAX = 20;
+const NAMES_A_TURN = 50;
+/** Characters of a stranger's name in the log. */
+const SHOWN_MAX = 60;
+/** What stat(2) counts blocks in. */
+const BLOCK = 512;
+const SPARSE_MIN = 1 << 20;
+const SPARSE_RATIO = 32;
+
+/** The names that qmail-queue makes (`dropName`). */
+const NAME = /^[0-9a-f.]{1,100}\.msg$/;
+const UNFINISHED = /^[0-9a-f.]{1,100}\.tmp$/;
 
 /** A new name; complete files end in `.msg`, files still being written in `.tmp`. */
 export function dropName(): string {
@@ -70,10 +87,14 @@ class BrokenDropError extends QueueError {
   }
 }
 
+/** One that will not open until its owner changes something. */
+class ClosedDropError extends QueueError {}
+
 export class Drops {
   readonly #context: IntakeContext;
   readonly #ids: Ids;
   readonly #directory: string;
+  readonly #memory = new DropMemory();
   /** The last files taken in: one asked for twice (at start, by name and by reading) counts once. */
   readonly #taken = new Map<string, Promise<void>>();
 
@@ -100,51 +121,126 @@ export class Drops {
   }
 
   async #take(name: string, qp: number): Promise<void> {
-    if (!/^[0-9a-f.]{1,100}\.msg$/.test(name)) {
-      throw new QueueError(QQ.readError, `cannot take in "${name}": not a drop file's name`);
+    if (!NAME.test(name)) {
+      throw new QueueError(QQ.readError, `cannot take in ${quote(name)}: not a drop file's name`);
     }
-    const path = `${this.#directory}/${name}`;
+    const path = this.#path(name);
     const fd = openDrop(path);
     try {
       const stat = fstatSync(fd);
-      this.#check(stat, path);
-      await this.#copy(fd, stat, qp);
-      unlinkSync(path);
+      if (this.#memory.isStuck(name, stat)) return this.#remove(name, stat);
+      const refusal = this.#memory.refusal(name, stat);
+      if (refusal) throw refusal;
+      try {
+        this.#check(fd, stat, name);
+        await this.#copy(fd, stat, qp);
+      } catch (error) {
+        // Reading it again would find the same.
+        if (error instanceof BrokenDropError) this.#memory.refuse(name, stat, error);
+        throw error;
+      }
+      this.#remove(name, stat);
     } finally {
       closeSync(fd);
     }
   }
 
-  /** Takes in what was left while no server ran, and removes what was never finished. */
-  async takeAll(nextQp: () => number): Promise<void> {
-    for (const name of readdirSync(this.#directory)) {
-      if (!name.endsWith(".msg")) {
-        this.#removeIfOld(`${this.#directory}/${name}`);
-        continue;
+  /** The message is in the queue: whatever becomes of the file, the sender hears so. */
+  #remove(name: string, stat: Stats): void {
+    try {
+      removeFile(this.#path(name));
+      this.#memory.forget(name);
+    } catch (error) {
+      if (!this.#memory.isStuck(name, stat)) {
+        warn(`cannot remove ${quote(name)}, which is in the queue: ${(error as Error).message}`);
       }
-      try {
-        await this.take(name, nextQp());
-      } catch (error) {
-        process.stderr.write(`warning: qmail-queue: ${(error as Error).message}\n`);
-        // Never one that only cannot be taken in now: it may have been promised.
-        if (error instanceof BrokenDropError) this.#removeIfOld(`${this.#directory}/${name}`);
-      }
+      // Tried again at the next look, and never copied again meanwhile.
+      this.#memory.stick(name, stat);
     }
   }
 
+  /**
+   * Takes in what was left while no server ran, and removes what was never finished. Anybody may have made any name
+   * there: none may keep the others from being looked at, and each is told of once.
+   */
+  async takeAll(nextQp: () => number): Promise<void> {
+    let told = 0;
+    let seen = 0;
+    for (const name of readdirSync(this.#directory, "latin1")) {
+      const trouble = await this.#look(name, nextQp);
+      if (trouble !== null && ++told <= TOLD_MAX) warn(trouble);
+      // Others have their turn, however many names there are.
+      if (++seen % NAMES_A_TURN === 0) await new Promise(setImmediate);
+    }
+    if (told > TOLD_MAX) warn(`${told - TOLD_MAX} more in drop cannot be taken in`);
+  }
+
+  /** Takes in the file `name`, or removes it when it is old and will never be a message. Resolves with what is to be told. */
+  async #look(name: string, nextQp: () => number): Promise<string | null> {
+    let stat: Stats | undefined;
+    try {
+      stat = lstatSync(fsPath(this.#path(name)), { throwIfNoEntry: false });
+      if (!stat) return null;
+      if (this.#memory.isStuck(name, stat)) this.#remove(name, stat);
+      else if (stat.isFile() && NAME.test(name)) await this.take(name, nextQp());
+      else if (!stat.isFile() || !UNFINISHED.test(name)) throw odd(name);
+      else if (isOld(stat, this.#context.now())) removeFile(this.#path(name));
+      return null;
+    } catch (error) {
+      if (!stat) return `cannot look at ${quote(name)} in drop: ${(error as Error).message}`;
+      return this.#trouble(name, stat, error as Error);
+    }
+  }
+
+  /** What is to be told of `error` with the file `name`: what lasts once only. When it is old the file goes. */
+  #trouble(name: string, stat: Stats, error: Error): string | null {
+    const broken = error instanceof BrokenDropError;
+    const news = this.#memory.isNews(name, stat);
+    // Never one that only cannot be taken in now: it may have been promised.
+    if (broken && isOld(stat, this.#context.now())) {
+      try {
+        removeOdd(this.#path(name), stat);
+        this.#memory.forget(name);
+      } catch (cause) {
+        return news ? `cannot remove ${quote(name)} from drop: ${(cause as Error).message}` : null;
+      }
+    }
+    const lasts = broken || error instanceof ClosedDropError;
+    return lasts && !news ? null : error.message;
+  }
+
+  #path(name: string): string {
+    return `${this.#directory}/${name}`;
+  }
+
   /** Nobody may pass off another's file as his message: hence one name only, and our group. */
-  #check(stat: Stats, path: string): void {
+  #check(fd: number, stat: Stats, name: string): void {
     const ours = this.#ids.sandbox || stat.gid === this.#ids.gid.qmail;
     if (!stat.isFile() || stat.nlink !== 1 || !ours) {
-      throw new BrokenDropError(`cannot take in "${path}": not made by qmail-queue`);
+      throw new BrokenDropError(`cannot take in ${quote(name)}: not made by qmail-queue`);
+    }
+    if (isSparse(stat) && isSparse(synced(fd))) {
+      throw new BrokenDropError(
+        `cannot take in ${quote(name)}: most of its bytes were not written`,
+      );
     }
   }
 
   async #copy(fd: number, stat: Stats, qp: number): Promise<Queued> {
     const trailer = readTrailer(fd, stat.size);
     if (!trailer) throw new BrokenDropError("cannot take in a drop file: it is not complete");
-    const { size, envelopeSize, sum } = trailer;
     const intake = new Intake(this.#context, this.#source(stat.uid), qp);
+    try {
+      return await intake.commit(await this.#copyBytes(fd, trailer, intake));
+    } catch (error) {
+      intake.abort();
+      throw error;
+    }
+  }
+
+  /** Hands the message over; resolves with its envelope. */
+  async #copyBytes(fd: number, trailer: Trailer, intake: Intake): Promise<Buffer> {
+    const { size, envelopeSize, sum } = trailer;
     let read = 0;
     for (let at = 0; at < size; at += CHUNK) {
       const bytes = readAt(fd, at, Math.min(CHUNK, size - at));
@@ -154,11 +250,8 @@ export class Drops {
       await new Promise(setImmediate);
     }
     const envelope = readAt(fd, size, envelopeSize);
-    if (crc32(envelope, read) !== sum) {
-      intake.abort();
-      throw new BrokenDropError("cannot take in a drop file: its bytes are not those written");
-    }
-    return intake.commit(envelope);
+    if (crc32(envelope, read) === sum) return envelope;
+    throw new BrokenDropError("cannot take in a drop file: its bytes are not those written");
   }
 
   #source(uid: number): Source {
@@ -168,11 +261,52 @@ export class Drops {
     if (!sandbox && uid === known.qmails) return { uid, how: "for bounce" };
     return { uid, how: `by uid ${uid}` };
   }
+}
 
-  #removeIfOld(path: string): void {
-    const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat && stat.mtimeMs / 1000 + OSSIFIED_SECONDS < this.#context.now()) unlinkSync(path);
+function odd(name: string): BrokenDropError {
+  return new BrokenDropError(`cannot take in ${quote(name)}: not made by qmail-queue`);
+}
+
+function isOld({ mtimeMs }: Stats, now: number): boolean {
+  return mtimeMs / 1000 + OSSIFIED_SECONDS < now;
+}
+
+/** Of a link, itself; a file that is gone is removed. */
+function removeFile(path: string): void {
+  try {
+    unlinkSync(fsPath(path));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
+}
+
+function removeOdd(path: string, stat: Stats): void {
+  if (stat.isDirectory()) rmdirSync(fsPath(path));
+  else removeFile(path);
+}
+
+/**
+ * True when the disk has far less of the file than its size: a few bytes of his would cost its user nothing, and
+ * the queue all the zeros between them. Filesystems that compress get much leeway.
+ */
+function isSparse({ size, blocks }: Stats): boolean {
+  return size > SPARSE_MIN && blocks * BLOCK * SPARSE_RATIO < size;
+}
+
+/** Some filesystems count the blocks only when they are written. */
+function synced(fd: number): Stats {
+  fsyncSync(fd);
+  return fstatSync(fd);
+}
+
+/** A name that anybody may have made, for the log. */
+function quote(name: string): string {
+  const shown = name.length > SHOWN_MAX ? `${name.slice(0, SHOWN_MAX)}...` : name;
+  return `"${shown.replace(/[^ !#-~]/g, "?")}"`;
+}
+
+function warn(text: string): void {
+  process.stderr.write(`warning: qmail-queue: ${text}\n`);
 }
 
 /** The trailer of the open drop file of `fileSize` bytes; null when it is not complete. */
@@ -186,7 +320,11 @@ function openDrop(path: string): number {
   try {
     return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    throw new QueueError(QQ.readError, `cannot take in a drop file: ${(error as Error).message}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const text = `cannot take in a drop file: ${message}`;
+    throw code === "EACCES" || code === "ELOOP"
+      ? new ClosedDropError(QQ.readError, text)
+      : new QueueError(QQ.readError, text);
   }
 }
 

@@ -5,6 +5,8 @@
 
 /** qmail-queue refuses an address of so many bytes or more (exit 11). */
 export const ADDRESS_MAX = 1003;
+/** No address has one (RFC 5321 section 4.1.2): on its way it would end a line, and what follows would be a command (exit 31). */
+const CONTROL = /[^ -~\x80-\xff]/;
 
 export interface Envelope {
   readonly sender: string;
@@ -19,8 +21,8 @@ export interface Todo extends Envelope {
 }
 
 export class EnvelopeError extends Error {
-  /** "format" for what is not an envelope, "address" for an address that is too long, "end" for one cut short. */
-  readonly reason: "format" | "address" | "end";
+  /** "format" for what is not an envelope, "end" for one cut short; of an address: "address" for too long, "control" for a byte. */
+  readonly reason: "format" | "address" | "control" | "end";
   constructor(reason: EnvelopeError["reason"], message: string) {
     super(message);
     this.reason = reason;
@@ -36,6 +38,16 @@ export function formatEnvelope(envelope: Envelope): Buffer {
 
 /** The reverse of `formatEnvelope`. Throws EnvelopeError. What follows the end does not count (C qmail: it is not read). */
 export function parseEnvelope(bytes: Buffer): Envelope {
+  const envelope = parseAnyEnvelope(bytes);
+  for (const each of [envelope.sender, ...envelope.recipients]) {
+    if (isAddress(each)) continue;
+    throw new EnvelopeError("control", "an address has a control character");
+  }
+  return envelope;
+}
+
+/** As `parseEnvelope`, for a bounce: its recipient is the sender of a message that C qmail may have queued. */
+export function parseAnyEnvelope(bytes: Buffer): Envelope {
   const text = bytes.toString("latin1");
   const sender = address(text, 0, "F");
   const recipients: string[] = [];
@@ -46,6 +58,11 @@ export function parseEnvelope(bytes: Buffer): Envelope {
     at += recipient.length + 2;
   }
   return { sender, recipients };
+}
+
+/** False when there is a NUL or another control character in it, quoted or not. */
+export function isAddress(text: string): boolean {
+  return !CONTROL.test(text);
 }
 
 /** True when the envelope that `bytes` go on with ends in them; `last` is the byte before them. */

@@ -17,7 +17,7 @@ import {
   writeSync,
 } from "node:fs";
 import { promisify } from "node:util";
-import { type FileOwner, writeFileAtomic } from "../files/atomic.ts";
+import { writeFileAtomic } from "../files/atomic.ts";
 import { isMessId, type MessId } from "./fmtqfn.ts";
 
 const dataSync = promisify(fdatasync);
@@ -66,16 +66,13 @@ export function readHeld(home: string): Held {
 /** The file as its writer sees it. Methods throw, or reject with, the system's errors. */
 export class HeldFile {
   readonly #home: string;
-  readonly #owner: FileOwner | undefined;
   /** Lines that wait for the sync that is running: all of them share the next. */
   #lines = "";
   #next: Promise<void> | null = null;
   #running: Promise<unknown> = Promise.resolve();
 
-  /** Files are made for `owner`, or whoever we are. */
-  constructor(home: string, owner?: FileOwner) {
+  constructor(home: string) {
     this.#home = home;
-    this.#owner = owner;
   }
 
   read(): Held {
@@ -94,8 +91,7 @@ export class HeldFile {
 
   /** Writes the file anew: the lines about what has ended go. */
   rewrite(held: Held): void {
-    const owner = this.#owner ? { owner: this.#owner } : {};
-    writeFileAtomic(this.#path, formatHeld(held), { mode: MODE, ...owner });
+    writeFileAtomic(this.#path, formatHeld(held), { mode: MODE });
   }
 
   get #path(): string {

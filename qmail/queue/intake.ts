@@ -21,7 +21,7 @@ import { date822 } from "../date822.ts";
 import { QQ } from "../exit.ts";
 import type { GroupSync } from "../files/groupsync.ts";
 import type { Entering } from "./entering.ts";
-import { EnvelopeError, formatTodo, parseEnvelope } from "./envelope.ts";
+import { EnvelopeError, formatTodo, parseAnyEnvelope, parseEnvelope } from "./envelope.ts";
 import { fmtqfn, type MessId, messIdOf, splitOf } from "./fmtqfn.ts";
 import { type MadeClock, setMade } from "./made.ts";
 import { DEATH_SECONDS } from "./protocol.ts";
@@ -38,6 +38,7 @@ const NUMBERS_MAX = 20;
 /** qmail-queue's exit code for what is wrong with an envelope. */
 export const ENVELOPE_CODES: Readonly<Record<EnvelopeError["reason"], number>> = {
   address: QQ.addressTooLong,
+  control: QQ.rejected,
   format: QQ.badEnvelope,
   end: QQ.readError,
 };
@@ -47,6 +48,8 @@ export interface Source {
   readonly uid: number;
   /** As the Received line says it: "from network", "for bounce", "by alias", "by uid 1000". */
   readonly how: string;
+  /** It is a bounce, and goes wherever its message came from. */
+  readonly bounce?: boolean;
 }
 
 export interface Queued {
@@ -250,7 +253,8 @@ export class Intake {
 
   #todoBytes(envelopeBytes: Buffer): Buffer {
     try {
-      const envelope = parseEnvelope(envelopeBytes);
+      const parse = this.#source.bounce ? parseAnyEnvelope : parseEnvelope;
+      const envelope = parse(envelopeBytes);
       return formatTodo({ ...envelope, uid: this.#source.uid, pid: this.#qp });
     } catch (error) {
       if (!(error instanceof EnvelopeError)) throw error;

@@ -23,7 +23,7 @@ import { QQ } from "../exit.ts";
 import { syncDirectory } from "../files/atomic.ts";
 import { Link } from "../net/link.ts";
 import { dropName, formatTrailer } from "./drop.ts";
-import { formatEnvelope } from "./envelope.ts";
+import { formatEnvelope, isAddress } from "./envelope.ts";
 import { programQueue } from "./program-queue.ts";
 import { DROP_DIRECTORY, ENVELOPE_MAX, FRAME, LOCAL_SOCKET, parseResult } from "./protocol.ts";
 import { type Qmail, type QueueDoor, type QueueResult, queueFailure } from "./qmail.ts";
@@ -86,6 +86,8 @@ class DropQmail implements Qmail {
   async close(sender: string, recipients: readonly string[]): Promise<QueueResult> {
     const envelope = formatEnvelope({ sender, recipients });
     if (envelope.length > ENVELOPE_MAX) this.#code ||= QQ.noMemory;
+    // Without a server the file would be promised here, and never taken in there.
+    if (![sender, ...recipients].every(isAddress)) this.#code ||= QQ.rejected;
     this.#attempt(QQ.writeError, () => {
       this.#write(envelope);
       const sum = crc32(envelope, this.#sum);

@@ -160,7 +160,7 @@ export function countQueue(queue: string): { messages: number; todo: number } {
 
 /** The ids of all messages. Throws when we may not read. */
 export function queuedIds(queue: string): Set<MessId> {
-  // By their todo and info files: a mess file alone may be one that is being written, or a spare.
+  // By their todo and info files: a mess file alone may be one that is being written.
   const known = new Set(ids(`${queue}/todo`));
   for (let split = 0; split < SPLIT; split++) {
     for (const id of ids(`${queue}/info/${split}`)) known.add(id);

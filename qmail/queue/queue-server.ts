@@ -78,7 +78,7 @@ class QueueServer {
       tickMs: madeTick(QUEUE, made),
     });
     this.#drops = new Drops(this.#context, ids);
-    const bounce = new Door(this, { uid: ids.uid.qmails, how: "for bounce" });
+    const bounce = new Door(this, { uid: ids.uid.qmails, how: "for bounce", bounce: true });
     this.#send = new Link(sendSocket, {
       frame: (type, id, payload) => {
         if (type === FRAME.open) void this.#open();

@@ -12,6 +12,9 @@ import { senderFor } from "./rewrite.ts";
 /** Reports are cut to this: they go to the log and into bounces. */
 const REPORT_MAX = 10_000;
 
+/** So many deliveries of a channel that wait for something of their own user's take no slot. */
+const WAITING_MAX = 1000;
+
 const DYING_TEXT = "I'm not going to try again; this message has been in the queue too long.\n";
 
 export interface DeliveryOrder {
@@ -31,12 +34,16 @@ interface Slot {
   readonly number: number;
   /** Milliseconds since 1970. */
   readonly since: number;
+  waits: boolean;
 }
 
 interface ChannelState {
   link: Link | null;
   limit: number;
+  /** Deliveries under way. */
   used: number;
+  /** Of these wait for something of their own user's. */
+  waiting: number;
   readonly slots: (Slot | undefined)[];
   readonly free: number[];
 }
@@ -68,12 +75,14 @@ export class Deliveries {
   }
 
   available(channel: Channel): boolean {
-    const { link, used, limit } = this.#channels[channel];
-    return link !== null && used < limit && !this.exiting;
+    const { link, used } = this.#channels[channel];
+    return link !== null && used < this.limit(channel) && !this.exiting;
   }
 
+  /** How many may be under way now. Who waits for something of his own has a slot besides: nobody else can help it. */
   limit(channel: Channel): number {
-    return this.#channels[channel].limit;
+    const { limit, waiting } = this.#channels[channel];
+    return limit + Math.min(waiting, WAITING_MAX);
   }
 
   /** True when no report is outstanding that can still come. */
@@ -86,7 +95,7 @@ export class Deliveries {
     const state = this.#channels[channel];
     const number = ++this.#lastNumber;
     const delnum = state.free.pop() ?? state.slots.length;
-    state.slots[delnum] = { order, number, since: this.#clock() };
+    state.slots[delnum] = { order, number, since: this.#clock(), waits: false };
     state.used++;
     const { id, made, recipient } = order;
     const sender = senderFor(order.sender, recipient);
@@ -107,10 +116,20 @@ export class Deliveries {
     state.slots[delnum] = undefined;
     state.free.push(delnum);
     state.used--;
+    if (slot.waits) state.waiting--;
     const report = payload.toString("latin1", 0, Math.min(payload.length, REPORT_MAX));
     const { status, text } = this.#judge(slot, report);
     this.status();
     slot.order.done(status, text);
+  }
+
+  /** The spawner of `channel` says that a delivery waits for something of its own user's, or goes on. */
+  waits(channel: Channel, delnum: number, waits: boolean): void {
+    const state = this.#channels[channel];
+    const slot = state.slots[delnum];
+    if (!slot || slot.waits === waits) return;
+    slot.waits = waits;
+    state.waiting += waits ? 1 : -1;
   }
 
   /** What is under way, `most` at the most. */
@@ -126,15 +145,15 @@ export class Deliveries {
     return list;
   }
 
-  /** How much of a channel is in use. */
+  /** How much of a channel is in use. After a wait more may go on at once than there are slots. */
   use(channel: Channel): Use {
-    const { used, limit } = this.#channels[channel];
-    return { used, limit };
+    const { used } = this.#channels[channel];
+    return { used, limit: Math.max(this.limit(channel), used) };
   }
 
   status(): void {
-    const { local, remote } = this.#channels;
-    this.#log(log.status({ local, remote }, this.exiting));
+    const use = { local: this.use("local"), remote: this.use("remote") };
+    this.#log(log.status(use, this.exiting));
   }
 
   /** Logs a report and says what it means for the recipient. */
@@ -159,5 +178,5 @@ export class Deliveries {
 }
 
 function newChannel(): ChannelState {
-  return { link: null, limit: 0, used: 0, slots: [], free: [] };
+  return { link: null, limit: 0, used: 0, waiting: 0, slots: [], free: [] };
 }

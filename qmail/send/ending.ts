@@ -49,19 +49,16 @@ export class Ending {
 
   /** Ends `id` when nothing is left to do. Resolves with the time to try again, or 0 when it is settled. */
   end(id: MessId): Promise<number> {
-    const ending = this.#track(this.#end(id).finally(() => this.#ending.delete(id)));
-    this.#ending.set(id, ending);
-    return ending;
+    return this.#enter(id, this.#end(id));
   }
 
   /** Queues the bounce `text` of a message that has no files of ours. False when that failed. */
   bounce(id: MessId, info: Info, text: string): Promise<boolean> {
     const parts = [Buffer.from(text, "latin1")];
-    const bouncing = this.#track(
-      this.#inject(id, info, () => parts).finally(() => this.#ending.delete(id)),
+    return this.#enter(
+      id,
+      this.#inject(id, info, () => parts),
     );
-    this.#ending.set(id, bouncing);
-    return bouncing;
   }
 
   /** True while `id` is being ended, or bounced. */
@@ -72,6 +69,16 @@ export class Ending {
   /** Resolves when that is over; undefined when it is not so. */
   of(id: MessId): Promise<unknown> | undefined {
     return this.#ending.get(id);
+  }
+
+  #enter<T>(id: MessId, work: Promise<T>): Promise<T> {
+    const entered = this.#track(
+      work.finally(() => {
+        if (this.#ending.get(id) === entered) this.#ending.delete(id);
+      }),
+    );
+    this.#ending.set(id, entered);
+    return entered;
   }
 
   #track<T>(work: Promise<T>): Promise<T> {

@@ -21,6 +21,7 @@ import { ActionQueue } from "./action-queue.ts";
 import { ActionServer } from "./action-server.ts";
 import { BounceFormatError } from "./bounce.ts";
 import { cleanup, SLEEP_CLEANUP } from "./cleanup.ts";
+import { ClockWatch } from "./clock-watch.ts";
 import { type Controls, RereadError, readControls, rereadTables } from "./controls.ts";
 import { Deliveries } from "./delivery.ts";
 import { Ending } from "./ending.ts";
@@ -117,6 +118,7 @@ class QmailSend {
   readonly #actions: ActionQueue;
   readonly #server: ActionServer;
   readonly #since = Date.now();
+  readonly #clock = new ClockWatch();
   readonly #turns = new Turns(() => this.#turn(now()));
   #tables: RewriteTables;
   /** What an earlier run left is in the schedule. */
@@ -366,6 +368,8 @@ class QmailSend {
     }
     // What left todo now would be found again by the reading of the schedule, and be delivered twice.
     if (!this.#started) return;
+    const back = this.#clock.back();
+    if (back > 0) this.#clockBack(back, recent);
     if (this.#read) this.#actions.run();
     if (!this.#sink.full) for (const channel of CHANNELS) this.#passes[channel].run(recent);
     this.#endMessages(recent);
@@ -377,6 +381,16 @@ class QmailSend {
     }
     if (this.#cleanupTime <= recent) void this.#cleanup();
     this.#sleep(recent);
+  }
+
+  /** What was put off while the clock was ahead may be due only when it has come there again: nobody can tell which. */
+  #clockBack(seconds: number, recent: number): void {
+    this.#sink.write(
+      log.warning(`the clock was set back ${seconds} seconds; trying everything now`),
+    );
+    this.#todo.nextScan = recent;
+    this.#cleanupTime = Math.min(this.#cleanupTime, recent + SLEEP_CLEANUP);
+    this.#flush();
   }
 
   #sleep(recent: number): void {

@@ -2,7 +2,6 @@
 
 import {
   closeSync,
-  fchownSync,
   fdatasync,
   fsync,
   futimesSync,
@@ -17,7 +16,6 @@ import {
   writeSync,
 } from "node:fs";
 import { promisify } from "node:util";
-import type { FileOwner } from "../files/atomic.ts";
 import type { GroupSync } from "../files/groupsync.ts";
 import { fmtqfn, isMessId, type MessId, splitOf } from "../queue/fmtqfn.ts";
 import { madeOf } from "../queue/made.ts";
@@ -57,16 +55,14 @@ export class QueueFiles {
   readonly #queue: string;
   readonly #sync: GroupSync;
   readonly #ordered: boolean;
-  readonly #owner: FileOwner | undefined;
   /** Messages whose bounce file is whole, since we began it or have looked. */
   readonly #wholeBounces = new Set<MessId>();
 
-  /** `ordered` as `fsyncCarriesName` says of `queue`. Files are made for `owner`, or whoever we are. */
-  constructor(queue: string, sync: GroupSync, ordered: boolean, owner?: FileOwner) {
+  /** `ordered` as `fsyncCarriesName` says of `queue`. */
+  constructor(queue: string, sync: GroupSync, ordered: boolean) {
     this.#queue = queue;
     this.#ordered = ordered;
     this.#sync = sync;
-    this.#owner = owner;
   }
 
   path(directory: Parameters<typeof fmtqfn>[0], id: MessId): string {
@@ -176,7 +172,6 @@ export class QueueFiles {
     this.mendBounce(id);
     const fd = openSync(this.path("bounce", id), "a", 0o600);
     try {
-      this.#own(fd);
       writeAll(fd, text);
       await dataSync(fd);
       this.#wholeBounces.add(id);
@@ -225,7 +220,6 @@ export class QueueFiles {
     const parent = directory === "bounce" ? "bounce" : `${directory}/${splitOf(id)}`;
     try {
       attempt(`trouble writing to ${name}`, () => writeAll(fd, text));
-      this.#own(fd);
       if (directory === "info") futimesSync(fd, birth, birth);
       // With its times: the birth is one.
       await fullSync(fd);
@@ -235,11 +229,6 @@ export class QueueFiles {
     } finally {
       closeSync(fd);
     }
-  }
-
-  /** A file that we make as another user is given to its owner. */
-  #own(fd: number): void {
-    if (this.#owner) fchownSync(fd, this.#owner.uid, this.#owner.gid);
   }
 
   /**
@@ -252,7 +241,6 @@ export class QueueFiles {
     const fd = openSync(`${path}${UNFINISHED}`, "w", 0o600);
     try {
       writeAll(fd, text);
-      this.#own(fd);
       futimesSync(fd, retry, retry);
       await fullSync(fd);
       renameSync(`${path}${UNFINISHED}`, path);

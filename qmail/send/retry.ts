@@ -7,7 +7,8 @@ const SKIP: Readonly<Record<Channel, number>> = { local: 10, remote: 20 };
 
 /** The time of the next try of a message born at `birth` on `channel`, tried at `now`. */
 export function nextRetry(birth: number, channel: Channel, now: number): number {
-  const root = birth > now ? 0 : Math.floor(Math.sqrt(now - birth));
-  const n = root + SKIP[channel];
-  return birth + n * n;
+  // Born while the clock was ahead, it is as good as new.
+  const born = Math.min(birth, now);
+  const n = Math.floor(Math.sqrt(now - born)) + SKIP[channel];
+  return born + n * n;
 }

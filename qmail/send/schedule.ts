@@ -17,6 +17,9 @@ export const SLEEP_SYSFAIL = 123;
 /** So long the reading of what an earlier run left may hold everything else up. */
 const SLICE_MS = 5;
 
+/** No retry is so far ahead: such a time in a file is of a clock that was wrong. */
+const LATEST_SECONDS = 2 * 86_400;
+
 export interface StartContext {
   /** Seconds since 1970. */
   readonly now: () => number;
@@ -262,7 +265,7 @@ export class Schedule {
       for (const [at, channel] of channels.entries()) {
         const time = times[at];
         if (typeof time === "number") {
-          const due = Math.min(time, this.#latest);
+          const due = Math.min(time > now + LATEST_SECONDS ? now : time, this.#latest);
           this.insert(channel, id, due, due === time);
         }
       }

@@ -41,7 +41,7 @@ export class Spawners {
 
   /** No more deliveries will come: what can be put off is to be put off soon. */
   leave(): void {
-    this.#links.remote.send(SPAWN.leave, 0, "");
+    for (const channel of CHANNELS) this.#links[channel].send(SPAWN.leave, 0, "");
   }
 
   end(): void {
@@ -54,6 +54,8 @@ export class Spawners {
       frame: (type, id, payload) => {
         if (type === SPAWN.hello) this.#hello(channel, payload.readUInt32BE(0));
         else if (type === SPAWN.report) deliveries.report(channel, id, payload);
+        else if (type === SPAWN.waits)
+          deliveries.waits(channel, id, payload.toString("latin1") === "1");
         else if (type === SPAWN.hold) holds[channel].hold(payload.toString("latin1"));
         else if (type === SPAWN.free) holds[channel].free(payload.toString("latin1"));
         changed();

@@ -1,13 +1,17 @@
 /**
  * Actions on a queue whose qmail-send is stopped: under its lock, by the same steps (queue-actions.ts).
  * Whoever holds lock/sendmutex is the only one that changes what is scheduled. New mail may come in meanwhile.
+ *
+ * Root does it all as the users whose files these are: their directories may hold links that they have put there.
  */
 
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { Control } from "../control/control.ts";
+import { asUser, becomeUser } from "../files/as-user.ts";
+import type { FileOwner } from "../files/atomic.ts";
 import { fsyncCarriesName, GroupSync } from "../files/groupsync.ts";
 import { lockExclusive } from "../files/lock.ts";
-import { readIds } from "../ids.ts";
+import { type Ids, readIds } from "../ids.ts";
 import { parseTodo } from "../queue/envelope.ts";
 import { fmtqfn, type MessId } from "../queue/fmtqfn.ts";
 import { type Held, HeldFile } from "../queue/held.ts";
@@ -25,6 +29,8 @@ const NOT_HELD: Verdict = { outcome: "refused", reason: "it is not held" };
 
 export class StoppedQueue {
   readonly #mutex: number;
+  readonly #qmails: FileOwner;
+  readonly #qmailq: FileOwner;
   readonly #files: QueueFiles;
   readonly #actions: QueueActions;
   readonly #tables: RewriteTables;
@@ -32,10 +38,11 @@ export class StoppedQueue {
   readonly #held: Held;
 
   /** The queue of the installation `home`, for us alone; null when a qmail-send has it. Throws on trouble. */
-  static lock(home: string): StoppedQueue | null {
-    const mutex = openSync(`${home}/queue/lock/sendmutex`, "r+");
+  static lock(home: string, ids: Ids = readIds(home)): StoppedQueue | null {
+    const qmails = { uid: ids.uid.qmails, gid: ids.gid.qmail };
+    const mutex = asUser(qmails, () => openSync(`${home}/queue/lock/sendmutex`, "r+"));
     try {
-      if (lockExclusive(mutex)) return new StoppedQueue(home, mutex);
+      if (lockExclusive(mutex)) return new StoppedQueue(home, ids, mutex);
     } catch (error) {
       closeSync(mutex);
       throw error;
@@ -44,16 +51,16 @@ export class StoppedQueue {
     return null;
   }
 
-  private constructor(home: string, mutex: number) {
+  private constructor(home: string, { uid, gid }: Ids, mutex: number) {
     const queue = `${home}/queue`;
-    const { sandbox, uid, gid } = readIds(home);
-    const owner = sandbox ? undefined : { uid: uid.qmails, gid: gid.qmail };
     const { lifetime, tables } = readControls(new Control(home));
     this.#mutex = mutex;
+    this.#qmails = { uid: uid.qmails, gid: gid.qmail };
+    this.#qmailq = { uid: uid.qmailq, gid: gid.qmail };
     this.#tables = tables;
-    this.#files = new QueueFiles(queue, new GroupSync(), fsyncCarriesName(queue), owner);
-    this.#heldFile = new HeldFile(home, owner);
-    this.#held = this.#heldFile.read();
+    this.#files = new QueueFiles(queue, new GroupSync(), fsyncCarriesName(queue));
+    this.#heldFile = new HeldFile(home);
+    this.#held = asUser(this.#qmails, () => this.#heldFile.read());
     this.#actions = new QueueActions({
       files: this.#files,
       log() {},
@@ -68,10 +75,13 @@ export class StoppedQueue {
   async *act(action: Action, targets: Iterable<Target>): AsyncGenerator<Answer, void, undefined> {
     for (const target of targets) {
       let verdict: Verdict;
+      const back = becomeUser(this.#qmails);
       try {
         verdict = await this.#act(action, target);
       } catch (error) {
         verdict = { outcome: "refused", reason: (error as Error).message };
+      } finally {
+        back();
       }
       yield { id: target.id, made: target.made, ...verdict };
     }
@@ -134,7 +144,8 @@ export class StoppedQueue {
 
   #remove(id: MessId, ...directories: readonly ("intd" | "todo" | "mess")[]): void {
     for (const directory of directories) {
-      if (!this.#files.unlink(directory, id) && directory === "todo") {
+      const removed = asUser(this.#qmailq, () => this.#files.unlink(directory, id));
+      if (!removed && directory === "todo") {
         throw new Error(`unable to unlink ${fmtqfn(directory, id)}`);
       }
     }

@@ -12,8 +12,7 @@ export interface ParsedAddress {
 
 /**
  * The address in `argument`, as `FROM:<user@host>`, `<user@host>` or `FROM: user@host`. Null when
- * there is none, it is too long, or it holds a NUL or CR: the one ends an address in the queue, the
- * other may end a line elsewhere.
+ * there is none, or it is too long. Whether its bytes are those of an address is the caller's to look (`isAddress`).
  */
 export function parseAddress(argument: string): ParsedAddress | null {
   const open = argument.indexOf("<");
@@ -31,7 +30,7 @@ export function parseAddress(argument: string): ParsedAddress | null {
     else if (byte === '"') quoted = !quoted;
     else address += byte;
   }
-  if (address.length > ADDRESS_MAX || /[\0\r]/.test(address)) return null;
+  if (address.length > ADDRESS_MAX) return null;
   return { address, rest: argument.slice(at + 1) };
 }
 

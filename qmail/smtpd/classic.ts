@@ -4,6 +4,7 @@ import { fstatSync } from "node:fs";
 import { Connection } from "../net/connection.ts";
 import { NO_GUARD } from "../net/login-brakes.ts";
 import { localQueue } from "../queue/local-queue.ts";
+import { queueSpace } from "../queue/space.ts";
 import { provedEnvironment } from "./client-environment.ts";
 import { readSmtpdControls, type SmtpdControls } from "./controls.ts";
 import { completing } from "./headerfields.ts";
@@ -70,7 +71,6 @@ export async function oneSession(
         finish: (clean) => stdout.end(() => leave(clean ? 0 : BROKEN)),
         destroy: () => leave(BROKEN),
       },
-      timeoutMs: controls.timeout * 1000,
       ...secure,
     },
     (wire) => new Session(context, wire),
@@ -98,6 +98,8 @@ async function tls({ options, log }: Classic) {
 async function contextOf(classic: Classic, controls: SmtpdControls): Promise<SessionContext> {
   const { home, env, options, log } = classic;
   const local = env.TCPLOCALHOST ?? env.TCPLOCALIP ?? "unknown";
+  const { limits } = controls;
+  const space = queueSpace(home);
   return {
     id: String(process.pid),
     peer: {
@@ -114,7 +116,10 @@ async function contextOf(classic: Classic, controls: SmtpdControls): Promise<Ses
     login: await loginOf(classic, controls.me ?? local),
     submission: options.submission,
     rewriting: options.rewriting?.() ?? (options.submission && completing(controls.idhost)),
+    limits: () => limits,
+    hasRoom: (bytes) => space.has(bytes, limits),
     now: Date.now,
+    clock: () => performance.now(),
     log,
   };
 }

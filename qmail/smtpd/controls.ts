@@ -5,11 +5,9 @@ import { CdbFile } from "../cdb/cdb.ts";
 import { RELAY_CONTROL } from "../checkpassword/relay.ts";
 import { ConstSet } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
+import { type Limits, readLimits } from "./limits.ts";
 import { RcptHosts } from "./rcpthosts.ts";
 import { Senders } from "./senders.ts";
-
-/** The longest that a timer can wait, in seconds. */
-const TIMEOUT_MAX = 2_147_483;
 
 export interface SmtpdControls {
   /** Our name; null when there is no control/me. */
@@ -17,8 +15,7 @@ export interface SmtpdControls {
   readonly greeting: string;
   /** What `[ip]` of ours is replaced by; null: by nothing. */
   readonly localiphost: string | null;
-  /** Seconds that a client may keep us waiting. */
-  readonly timeout: number;
+  readonly limits: Limits;
   /** Bytes of the largest message; 0 for no limit. */
   readonly databytes: number;
   readonly badmailfrom: ConstSet;
@@ -33,7 +30,7 @@ export interface SmtpdControls {
 }
 
 /**
- * The controls of the installation in `home`; DATABYTES of `env` goes before its file. Throws when
+ * The controls of the installation in `home`; DATABYTES and MAXRCPT of `env` go before their files. Throws when
  * there is no greeting and no me, or a file cannot be read.
  */
 export function readSmtpdControls(home: string, env: NodeJS.ProcessEnv): SmtpdControls {
@@ -41,13 +38,13 @@ export function readSmtpdControls(home: string, env: NodeJS.ProcessEnv): SmtpdCo
   const me = control.line("me");
   const greeting = control.line("smtpgreeting") ?? me;
   if (greeting === null) throw new Error('cannot read controls: "control/me" is missing');
-  const timeout = control.int("timeoutsmtpd", 1200);
+  const databytes = databytesOf(env) ?? control.int("databytes", 0);
   return {
     me,
     greeting,
     localiphost: control.line("localiphost") ?? me,
-    timeout: Math.min(Math.max(1, timeout), TIMEOUT_MAX),
-    databytes: databytesOf(env) ?? control.int("databytes", 0),
+    limits: readLimits(control, { env, databytes }),
+    databytes,
     badmailfrom: new ConstSet(control.lines("badmailfrom") ?? []),
     badrcptto: new ConstSet(control.lines("badrcptto") ?? []),
     popBeforeSmtp: control.int(RELAY_CONTROL, 0),

@@ -12,7 +12,7 @@
  *
  * The word behind "smtpd:" names the session: process and number, in the classic door the process.
  * Then come words `key=value`, in the order shown; `tls` and `user` are there when they are so, and
- * `detail` behind `why` when TLS failed, `refused` when
+ * `detail` behind `why` when TLS failed or the first word was of another protocol (`why=not-smtp detail=GET`), `refused` when
  * more addresses were refused than have lines of their own (100 in a session). Bytes that would break a line are written %XX. `to` has at
  * most 20 recipients, `rcpts` counts all. `reply` is always the last word and goes to the end of the
  * line. `qp` is the number in qmail-send's "info msg" line of the same message, `msgid` what its header
@@ -93,13 +93,17 @@ export type End =
   | "bad-chunk"
   | "data-before-tls"
   | "too-many-failures"
+  | "too-many-errors"
+  | "too-long"
+  | "not-smtp"
+  | "sent-away"
   | "unable-to-read-controls"
   | "going-down";
 
 /** What a session has come to. */
 export interface Ended {
   readonly why: End;
-  /** How TLS failed. */
+  /** How TLS failed; the word that was no command. */
   readonly detail: string | null;
   /** How many were queued. */
   readonly messages: number;

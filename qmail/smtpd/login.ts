@@ -1,5 +1,6 @@
 /** AUTH in one session: which mechanisms are offered, the exchange under way, and who logged in. */
 
+import { failedAnswer, PACE, type Pace } from "../checkpassword/pace.ts";
 import {
   type AuthOptions,
   beginExchange,
@@ -16,6 +17,8 @@ const FAILURES_MAX = 3;
 export interface LoginContext extends AuthOptions {
   /** Passwords may cross the network for all to read. */
   readonly withoutTls: boolean;
+  /** For tests. */
+  readonly pace?: Pace;
 }
 
 /** The next word of an exchange. */
@@ -81,12 +84,16 @@ export class Login {
       const reply = this.#heard === "*" ? replies.authCancelled() : replies.authMalformed();
       return { reply, mechanism, verdict: { status: "malformed", user: "" } };
     }
+    const { pace = PACE } = this.#context;
+    const began = pace.now();
     const step = await this.#exchange?.next(this.#heard);
     if (!step) throw new Error("no AUTH exchange is under way");
     if (!step.done) {
       return { reply: replies.challenge(encodeWord(step.value)), mechanism, verdict: null };
     }
     const verdict = step.value;
+    const { status } = verdict;
+    if (status === "refused" || status === "temporary") await failedAnswer(began, pace);
     if (verdict.status === "ok") this.#user = verdict.user;
     if (verdict.status === "refused") this.#failures++;
     return { reply: REPLIES[verdict.status](), mechanism, verdict };

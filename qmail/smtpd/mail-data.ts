@@ -23,6 +23,8 @@ export interface MailSession {
   client(): MailClient;
   who(): log.LogPeer;
   reply(text: string): void;
+  /** A message is in the queue. */
+  accepted(): void;
   /** What the session is to do next. False: it is over. */
   enter(state: "commands" | "data" | "chunk" | "waiting"): boolean;
   end(why: log.End): void;
@@ -208,6 +210,7 @@ export class MailData {
       const { qp } = result;
       const { log: write, now } = this.#context;
       this.queued++;
+      this.#session.accepted();
       const { helo } = this.#session.client();
       write(log.accepted(this.#session.who(), { ...sent, helo, qp, msgid }));
       this.#session.reply(replies.accepted(Math.floor(now() / 1000), qp));

@@ -1,13 +1,14 @@
 /**
  * Passwords checked by a program with the checkpassword interface: login NUL password NUL timestamp NUL on
- * its descriptor 3; it runs what is named behind it when they are right, and exits with 1 when they
- * are not. For CRAM-MD5 login, challenge and response are in the three places, as qmail's AUTH patches
+ * its descriptor 3; it runs what is named behind it when they are right. A code that is neither 0 nor 111 says that they
+ * are not: 1 by the interface, 3 of vchkpw. For CRAM-MD5 login, challenge and response are in the three places, as qmail's AUTH patches
  * have it.
  */
 
 import { spawn } from "node:child_process";
 import type { Writable } from "node:stream";
 import type { Check } from "../checkpassword/system.ts";
+import { EXIT } from "../exit.ts";
 import type { CramAnswer, PasswordStore } from "./auth.ts";
 
 /** A checkpassword program may read at most this much. */
@@ -94,7 +95,7 @@ class Runner {
 
   #verdict(result: number | string): Check {
     if (result === 0) return "ok";
-    if (result === 1) return "refused";
+    if (typeof result === "number" && result !== EXIT.soft) return "refused";
     const [program] = this.#options.command;
     const what = typeof result === "number" ? `exit code ${result}` : result;
     this.#options.warn(`cannot check a password with "${program}": ${what}`);

@@ -93,6 +93,16 @@ export function noGateway(): string {
   return "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)\r\n";
 }
 
+/** It has a control character in it. */
+export function badSender(): string {
+  return "553 unacceptable sender (#5.1.7)\r\n";
+}
+
+/** It has a control character in it. */
+export function badRecipient(): string {
+  return "553 sorry, I can't handle that recipient (#5.1.3)\r\n";
+}
+
 export function badMailFrom(): string {
   return "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)\r\n";
 }
@@ -236,4 +246,24 @@ export function busy(): string {
 
 export function goingDown(): string {
   return "421 going down, try again later (#4.3.2)\r\n";
+}
+
+/** Errors, and commands that bring nothing forward, without a message. */
+export function tooManyErrors(): string {
+  return "421 too many errors (#4.7.0)\r\n";
+}
+
+/** The session has lasted for so long that another may have the place. */
+export function tooLong(): string {
+  return "421 this session has lasted too long, come again (#4.4.2)\r\n";
+}
+
+/** A request of HTTP, or a header field, where a command should be. */
+export function notSmtp(): string {
+  return "502 this is SMTP (#5.5.1)\r\n";
+}
+
+/** The filesystem of the queue is nearly full. */
+export function noRoom(): string {
+  return "452 no room for more mail now, try again later (#4.3.1)\r\n";
 }

@@ -9,12 +9,14 @@ import { Listener, type Served } from "../net/listener.ts";
 import { type LoginBrakes, siteBrakes } from "../net/login-brakes.ts";
 import type { Certificates } from "../net/tls.ts";
 import type { QueueDoor } from "../queue/qmail.ts";
+import { type QueueSpace, queueSpace } from "../queue/space.ts";
 import { ALLOWED, type Instructions, Rules } from "../tcpserver/rules.ts";
 import type { PasswordStore } from "./auth.ts";
 import { clientEnvironment } from "./client-environment.ts";
 import { databytesOf, readSmtpdControls, type SmtpdControls } from "./controls.ts";
 import { completing } from "./headerfields.ts";
 import { ownAddresses } from "./ipme.ts";
+import { hurried, maxRcptOf } from "./limits.ts";
 import * as log from "./log.ts";
 import type { SmtpdOptions } from "./options.ts";
 import * as replies from "./replies.ts";
@@ -58,6 +60,7 @@ export class SmtpServer {
   readonly #own = ownAddresses();
   readonly #rules: Rules | null;
   readonly #brakes: LoginBrakes;
+  readonly #space: QueueSpace;
   #parts: ServerParts | null = null;
   #controls: SmtpdControls | null = null;
   #lastId = 0;
@@ -66,6 +69,7 @@ export class SmtpServer {
     this.#options = options;
     const { listen, concurrency, perClient, home, rules } = options;
     this.#brakes = siteBrakes(home, (text) => options.log(log.warning(text)));
+    this.#space = queueSpace(home);
     this.#rules = rules === null ? null : new Rules(resolve(home, rules));
     this.#listener = new Listener<SmtpAddress>({
       listen,
@@ -143,9 +147,9 @@ export class SmtpServer {
     return new Connection(
       {
         ends: socketEnds(socket),
-        timeoutMs: context.controls.timeout * 1000,
         ...(certificates ? { secure: (stream) => certificates.secure(stream) } : {}),
         tlsFirst,
+        short: () => this.#listener.short,
       },
       (wire) => new Session(context, wire),
     );
@@ -157,6 +161,7 @@ export class SmtpServer {
     const env = { ...this.#options.env, ...ruled };
     const { queueFor, certificates, auth } = this.#parts as ServerParts;
     const controls = this.#controlsFor(ruled);
+    const { limits } = controls;
     const relay =
       submission === null && (this.#mayRelay(ip) || this.#hasReadMail(ip, controls)) ? "" : null;
     const relayclient = env.RELAYCLIENT ?? relay;
@@ -177,15 +182,23 @@ export class SmtpServer {
       login: auth && { ...auth, guard: this.#brakes.for(ip), host: controls.me ?? local },
       submission,
       rewriting: submission && completing(controls.idhost),
+      limits: () => (this.#listener.short ? hurried(limits) : limits),
+      hasRoom: (bytes) => this.#space.has(bytes, limits),
       now: Date.now,
+      clock: () => performance.now(),
       log: write,
     };
   }
 
   #controlsFor(ruled: NodeJS.ProcessEnv): SmtpdControls {
     const controls = this.#controls as SmtpdControls;
-    const databytes = databytesOf(ruled);
-    return databytes === null ? controls : { ...controls, databytes };
+    const [databytes, maxRcpt] = [databytesOf(ruled), maxRcptOf(ruled)];
+    if (databytes === null && maxRcpt === null) return controls;
+    return {
+      ...controls,
+      databytes: databytes ?? controls.databytes,
+      limits: { ...controls.limits, maxRcpt: maxRcpt ?? controls.limits.maxRcpt },
+    };
   }
 
   /** POP-before-SMTP: somebody at this address has proved a little while ago to be a user. */

@@ -3,6 +3,7 @@
 import type { TlsState } from "../net/connection.ts";
 import type { QueueDoor } from "../queue/qmail.ts";
 import type { SmtpdControls } from "./controls.ts";
+import type { Limits } from "./limits.ts";
 import type { LoginContext } from "./login.ts";
 import type { Peer } from "./received.ts";
 import type { Rewriting } from "./rewriting.ts";
@@ -35,7 +36,13 @@ export interface SessionContext {
   readonly submission: SubmissionPolicy | null;
   /** What is done with the messages of mail programs; null: those of servers pass untouched. */
   readonly rewriting: Rewriting | null;
+  /** How much patience there is now. */
+  readonly limits: () => Limits;
+  /** Whether there is room in the queue for so many bytes more. */
+  readonly hasRoom: (bytes: number) => boolean;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly clock: () => number;
   readonly log: (line: string) => void;
 }

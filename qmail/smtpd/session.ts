@@ -6,6 +6,7 @@
  *      │ └────AUTH───> auth ──word──> waiting ──challenge──> auth, or ──verdict──> commands
  *      └───STARTTLS──> securing ──TLS is there──> commands, with everything forgotten
  *   data, chunk ──full queue──> waiting ──drained──> data, chunk
+ *   commands, auth ──an error too many──> slowed ──a second──> as before, or ended
  *   any ──QUIT, client gone, stray newline, timeout, stop──> ended
  *
  * While a session waits, what the client sends waits too, so replies come in the order of commands.
@@ -16,6 +17,8 @@ import { Input } from "./input.ts";
 import * as log from "./log.ts";
 import { Login } from "./login.ts";
 import { type MailClient, MailData } from "./mail-data.ts";
+import { isForeign, Manners } from "./manners.ts";
+import { Patience } from "./patience.ts";
 import * as replies from "./replies.ts";
 import type { SessionContext } from "./session-context.ts";
 import { type Client, Transaction } from "./transaction.ts";
@@ -24,16 +27,31 @@ import { type Client, Transaction } from "./transaction.ts";
 export const LINE_MAX = 12_288;
 /** So many bytes may wait before the client is made to pause. */
 const WAITING_MAX = 64 * 1024;
+/** So much of what was no SMTP is in the log. */
+const SHOWN_MAX = 40;
 
-type State = "commands" | "auth" | "data" | "chunk" | "waiting" | "securing" | "ended";
+type State = "commands" | "auth" | "data" | "chunk" | "waiting" | "slowed" | "securing" | "ended";
+
+/** What is said at an end that is ours. */
+const ENDS = {
+  "going-down": replies.goingDown,
+  "sent-away": replies.busy,
+  timeout: replies.timeout,
+  "too-long": replies.tooLong,
+  "too-many-errors": replies.tooManyErrors,
+} as const;
 
 export class Session implements Conversation {
   readonly #context: SessionContext;
   readonly #wire: Wire;
   readonly #transaction: Transaction;
-  readonly #began: number;
+  readonly #patience: Patience;
   readonly #input = new Input(LINE_MAX);
   #state: State = "commands";
+  #slowNext = false;
+  /** What follows `slowed`. */
+  #behind: State = "commands";
+  readonly #manners: Manners;
   #login: Login | null = null;
   readonly #mail: MailData;
   /** The client has sent its last byte. */
@@ -54,21 +72,22 @@ export class Session implements Conversation {
       isOwnAddress: context.isOwnAddress,
       submission: context.submission,
       rewriting: context.rewriting,
+      hasRoom: context.hasRoom,
       refused: (what) => this.#refused(what),
     });
+    this.#manners = new Manners(context.limits);
     this.#mail = new MailData(context, {
       input: this.#input,
       transaction: this.#transaction,
       client: () => ({ ...this.#greeting(), user: this.#login?.user ?? null }),
       who: () => this.#who(),
-      reply: (text) => {
-        this.#replies += text;
-      },
+      reply: (text) => this.#say(text),
+      accepted: () => this.#manners.forgive(),
       enter: (state) => this.#enter(state),
       end: (why) => this.#end(why),
       go: () => this.#run(),
     });
-    this.#began = context.now();
+    this.#patience = new Patience(context, wire);
     this.#forget();
   }
 
@@ -78,10 +97,12 @@ export class Session implements Conversation {
 
   greet(): void {
     this.#wire.write(replies.greeting(this.#context.controls.greeting));
+    this.#setTime();
   }
 
   receive(chunk: Buffer): void {
     if (this.#state === "ended") return;
+    this.#patience.earn(chunk.length);
     this.#input.push(chunk);
     this.#run();
   }
@@ -98,11 +119,22 @@ export class Session implements Conversation {
     if (this.#state !== "waiting" || this.#mail.underWay) this.#end("disconnected", why);
   }
 
-  /** The client has been silent for too long; no matter while it waits for us. */
+  /** The client's time is up, or the second that its error has cost. */
   timeout(): void {
     if (this.#state === "waiting" || this.#state === "ended") return;
-    if (this.#state !== "securing") this.#replies += replies.timeout();
-    this.#end("timeout");
+    if (this.#state === "slowed") {
+      this.#state = this.#behind;
+      this.#run();
+      return;
+    }
+    const why = this.#patience.over ? "too-long" : "timeout";
+    this.#replies += ENDS[why]();
+    this.#end(why);
+  }
+
+  sendAway(): void {
+    if (this.#state !== "securing") this.#replies += ENDS["sent-away"]();
+    this.#end("sent-away");
   }
 
   /** All that was said before TLS counts for nothing: somebody else may have said it (RFC 3207 section 4.2). */
@@ -110,7 +142,8 @@ export class Session implements Conversation {
     this.#tls = tls;
     this.#forget();
     this.#state = "commands";
-    if (this.#stopping) this.#run();
+    this.#patience.renew();
+    this.#run();
   }
 
   /** Ends the session; when a message is coming in, behind that message. */
@@ -134,23 +167,52 @@ export class Session implements Conversation {
 
   #run(): void {
     while (!this.#stopNow() && this.#step());
-    if (this.#inputEnded && this.#state !== "waiting") this.#end("disconnected");
+    if (this.#inputEnded && !this.#isOurTurn) this.#end("disconnected");
     this.#flush();
     this.#regulate();
+    this.#setTime();
+  }
+
+  /** What the client sends is not looked at. */
+  get #isOurTurn(): boolean {
+    return this.#state === "waiting" || this.#state === "slowed";
   }
 
   /** True when the session is over. */
   #stopNow(): boolean {
-    const between = this.#state === "commands" && !this.#mail.underWay;
-    if (this.#stopping && (between || this.#state === "auth")) {
-      this.#replies += replies.goingDown();
-      this.#end("going-down");
+    if (this.#state !== "commands" && this.#state !== "auth") return this.ended;
+    const why = this.#whyEnd();
+    if (why === null) return false;
+    this.#replies += ENDS[why]();
+    this.#end(why);
+    return true;
+  }
+
+  #whyEnd(): keyof typeof ENDS | null {
+    if (this.#manners.exhausted && !this.#slowNext) return "too-many-errors";
+    // A message that has been begun may be sent to its end.
+    if (this.#mail.underWay) return null;
+    if (this.#stopping) return "going-down";
+    return this.#patience.over ? "too-long" : null;
+  }
+
+  #setTime(): void {
+    if (this.#state === "waiting") this.#patience.pause();
+    // The handshake has a time of its own.
+    else if (!["ended", "securing", "slowed"].includes(this.#state)) {
+      this.#patience.await(this.#mail.underWay);
     }
-    return this.#state === "ended";
+  }
+
+  #say(reply: string): void {
+    this.#replies += reply;
+    this.#patience.renew();
+    if (this.#manners.hear(reply)) this.#slowNext = true;
   }
 
   /** False when there is nothing to go on with. */
   #step(): boolean {
+    if (this.#slowNext && (this.#state === "commands" || this.#state === "auth")) this.#slow();
     switch (this.#state) {
       case "commands":
         return this.#line((line) => this.#command(line));
@@ -165,12 +227,20 @@ export class Session implements Conversation {
     }
   }
 
+  /** Who makes so many errors waits for each. */
+  #slow(): void {
+    this.#slowNext = false;
+    this.#behind = this.#state;
+    this.#state = "slowed";
+    this.#patience.slow();
+  }
+
   /** False when no whole line is there. */
   #line(take: (text: string) => void): boolean {
     const line = this.#input.line();
     if (line === null) return false;
     if (line === "too-long") {
-      this.#replies += replies.lineTooLong();
+      this.#say(replies.lineTooLong());
       this.#state = "commands";
     } else take(line.text);
     return true;
@@ -179,9 +249,12 @@ export class Session implements Conversation {
   #command(text: string): void {
     const space = text.indexOf(" ");
     const verb = (space < 0 ? text : text.slice(0, space)).toUpperCase();
+    const argument = space < 0 ? "" : text.slice(space).replace(/^ +/, "");
+    this.#manners.command(verb, argument);
+    let reply: string;
     try {
-      const reply = this.#answer(verb, space < 0 ? "" : text.slice(space).replace(/^ +/, ""));
-      this.#replies += reply;
+      reply = this.#answer(verb, argument);
+      this.#say(reply);
     } catch (error) {
       this.#context.log(log.warning((error as Error).message));
       this.#replies += replies.unableToReadControls();
@@ -192,6 +265,7 @@ export class Session implements Conversation {
     // How much follows a BDAT that makes no sense is not known: it cannot be read as commands.
     else if (verb === "BDAT" && this.#state !== "chunk") this.#end("bad-chunk");
     else if (this.#state === "securing") this.#beginTls();
+    else if (reply === replies.notSmtp()) this.#end("not-smtp", verb.slice(0, SHOWN_MAX));
   }
 
   #answer(verb: string, argument: string): string {
@@ -227,7 +301,7 @@ export class Session implements Conversation {
       case "VRFY":
         return replies.vrfy();
       default:
-        return replies.unimplemented();
+        return isForeign(verb) ? replies.notSmtp() : replies.unimplemented();
     }
   }
 
@@ -289,7 +363,7 @@ export class Session implements Conversation {
     if (this.ended) return;
     const { mechanism, verdict } = said;
     if (verdict) this.#context.log(log.login(this.#who(), { mechanism, ...verdict }));
-    this.#replies += said.reply;
+    this.#say(said.reply);
     this.#state = said.verdict ? "commands" : "auth";
     if (login.exhausted) {
       this.#replies += replies.tooManyFailures();
@@ -313,7 +387,7 @@ export class Session implements Conversation {
     this.#state = "ended";
     this.#mail.abort();
     this.#input.clear();
-    const seconds = (this.#context.now() - this.#began) / 1000;
+    const { seconds } = this.#patience;
     const done = { messages: this.#mail.queued, refusals: this.#refusals, seconds };
     this.#context.log(log.ended(this.#who(), { why, detail, ...done }));
     this.#flush();
@@ -331,7 +405,7 @@ export class Session implements Conversation {
   /** Lets the client send as long as there is room for it. */
   #regulate(): void {
     if (this.#state === "securing") return;
-    const open = this.#state !== "waiting" || this.#input.length < WAITING_MAX;
+    const open = !this.#isOurTurn || this.#input.length < WAITING_MAX;
     if (open === this.#open) return;
     this.#open = open;
     this.#wire.flow(open);
@@ -346,6 +420,7 @@ export class Session implements Conversation {
     if (this.ended) return false;
     this.#state = state;
     if (state === "waiting") this.#regulate();
+    this.#setTime();
     return true;
   }
 

@@ -1,11 +1,12 @@
 /** Sender and recipients of the message to come: what MAIL and RCPT agree to. */
 
+import { isAddress } from "../queue/envelope.ts";
 import { parseAddress, parseParameters, replaceOwnAddress } from "./addrparse.ts";
 import { isListed, type SmtpdControls } from "./controls.ts";
 import * as replies from "./replies.ts";
 import type { Rewriting } from "./rewriting.ts";
 
-/** A message has at most so many bytes of recipients: some 40,000 of them; the rest must come in another. */
+/** A message has at most so many bytes of recipients, where their number has no limit; the rest must come in another. */
 export const RECIPIENTS_MAX = 1 << 20;
 
 /** The body types that pass: nothing is converted on its way through (RFC 6152). */
@@ -18,6 +19,8 @@ export interface TransactionContext {
   readonly submission: SubmissionPolicy | null;
   /** What becomes of addresses; null: nothing. */
   readonly rewriting: Pick<Rewriting, "sender" | "recipient"> | null;
+  /** Whether there is room in the queue for so many bytes more. */
+  hasRoom(bytes: number): boolean;
   /** A sender or recipient was refused. */
   refused(what: { readonly from: string; readonly to?: string; readonly reply: string }): void;
 }
@@ -104,16 +107,17 @@ export class Transaction {
 
   /** Parameters that are not known are passed over, as C qmail does with all. */
   #parameterRefusal(rest: string): string | null {
-    if (rest === "") return null;
     const parameters = parseParameters(rest);
     const { databytes } = this.#context.controls;
     const size = parameters.get("SIZE") ?? "0";
     const body = parameters.get("BODY") ?? "7BIT";
     if (!/^\d{1,20}$/.test(size) || !BODY_TYPES.has(body.toUpperCase())) return replies.syntax();
-    return databytes > 0 && Number(size) > databytes ? replies.tooBig() : null;
+    if (databytes > 0 && Number(size) > databytes) return replies.tooBig();
+    return this.#context.hasRoom(Number(size)) ? null : replies.noRoom();
   }
 
   #senderRefusal(sender: string, { user }: Client): string | null {
+    if (!isAddress(sender)) return replies.badSender();
     const { submission, controls } = this.#context;
     if (!submission) return null;
     if (user === null) return replies.wantAuth();
@@ -129,9 +133,13 @@ export class Transaction {
 
   #recipientRefusal(recipient: string, mayRelay: boolean): string | null {
     const { badrcptto, rcpthosts } = this.#context.controls;
+    if (!isAddress(recipient)) return replies.badRecipient();
     if (this.#barred) return replies.badMailFrom();
     if (isListed(badrcptto, recipient)) return replies.badRcptTo();
     if (!mayRelay && !rcpthosts.allows(recipient)) return replies.noGateway();
-    return this.#bytes + recipient.length > RECIPIENTS_MAX ? replies.tooManyRecipients() : null;
+    const { maxRcpt } = this.#context.controls.limits;
+    const full = maxRcpt > 0 && this.#recipients.length >= maxRcpt;
+    const tooLong = this.#bytes + recipient.length > RECIPIENTS_MAX;
+    return full || tooLong ? replies.tooManyRecipients() : null;
   }
 }

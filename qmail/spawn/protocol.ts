@@ -18,6 +18,8 @@ export const SPAWN = {
   flush: 6,
   /** To the spawner: nothing more will come; what can be put off is to be put off soon. */
   leave: 7,
+  /** From the spawner; id is the delnum: it waits for something of its own user's (1) and takes no slot, or goes on (0). */
+  waits: 8,
 } as const;
 
 /** What keeps one domain from taking the slots of all: hold and free, for whoever starts deliveries. */

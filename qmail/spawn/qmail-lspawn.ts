@@ -14,6 +14,7 @@ import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
 import { programPath } from "../programs.ts";
 import { Assignments, NughdeError, type Whose } from "../users/nughde.ts";
+import { DoneLines } from "./done-lines.ts";
 import type { Report } from "./report.ts";
 import { type Spawn, serveSpawner } from "./spawner.ts";
 import { type Owner, WorkerPool } from "./worker-pool.ts";
@@ -62,10 +63,11 @@ interface LspawnOptions {
   readonly assignments: Assignments;
   readonly pool: WorkerPool;
   readonly aliasempty: string;
+  readonly doneLines: DoneLines;
 }
 
 async function deliver(
-  { assignments, pool, aliasempty }: LspawnOptions,
+  { assignments, pool, aliasempty, doneLines }: LspawnOptions,
   spawn: Spawn,
   done: (report: Report) => void,
 ): Promise<void> {
@@ -78,8 +80,18 @@ async function deliver(
   try {
     const whose = await assignments.find(spawn.local);
     if (!spawn.wanted()) return refuse(CRASHED);
-    const order = { fields: localFields(whose, spawn, aliasempty), message: spawn.message };
-    pool.deliver(whose.nughde, order, done);
+    const { messid, made, message, waits } = spawn;
+    const fields = localFields(whose, spawn, aliasempty);
+    const key = [messid, `${made}`, `${whose.nughde.uid}`, ...fields];
+    const order = { fields: [...fields, doneLines.get(key)], message };
+    pool.deliver(whose.nughde, order, {
+      waits,
+      done: ({ progress, ...report }) => {
+        if (report.status !== "Z") doneLines.forget(key);
+        else if (progress) doneLines.set(key, progress);
+        done(report);
+      },
+    });
   } catch (error) {
     if (error instanceof NughdeError) return refuse(troubleReport(error));
     process.stderr.write(`warning: qmail-lspawn: ${(error as Error).stack}\n`);
@@ -111,11 +123,17 @@ function main(aliasempty: string): void {
     idleMs: IDLE_MS,
     idleMax: () => idleMax(process.availableMemory()),
   });
-  const options = { assignments: new Assignments(home, ids), pool, aliasempty };
+  const options = {
+    assignments: new Assignments(home, ids),
+    pool,
+    aliasempty,
+    doneLines: new DoneLines(),
+  };
   serveSpawner({
     home: ".",
     owner: ids.uid.qmailq,
     spawn: (spawn, done) => void deliver(options, spawn, done),
+    leave: () => pool.leave(),
     finished: () => void pool.end().then(() => process.exit(EXIT.ok)),
   });
 }

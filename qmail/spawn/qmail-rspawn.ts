@@ -91,7 +91,7 @@ if (import.meta.main) {
     owner: ids.uid.qmailq,
     spawn: ({ messid, made, sender, local, host, message }, done) => {
       const fields = [messid, host, sender, `${local}@${host}`, String(made)];
-      rspawn.worker().start(fields, message, done);
+      rspawn.worker().start(fields, message, { done });
     },
     flush: (host) => rspawn.flush(host),
     leave: () => rspawn.leave(),

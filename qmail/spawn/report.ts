@@ -8,3 +8,9 @@ export interface Report {
   /** Byte string; may hold newlines. Goes to the log and, for D, into the bounce. */
   readonly text: string;
 }
+
+/** What a worker reports. */
+export interface WorkReport extends Report {
+  /** Z: what of the delivery is done; the next try is told it, so as not to do that again. Without NUL. */
+  readonly progress?: string;
+}

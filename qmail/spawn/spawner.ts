@@ -25,6 +25,8 @@ export interface Spawn {
   readonly message: OpenMessage;
   /** False when qmail-send has gone: what has not begun is begun by its successor. */
   wanted(): boolean;
+  /** It waits for something of its own user's, and takes no slot of others, or goes on. */
+  waits(waits: boolean): void;
 }
 
 export interface SpawnerOptions {
@@ -55,15 +57,20 @@ export function serveSpawner(options: SpawnerOptions): Flow {
       else if (type === SPAWN.leave) options.leave?.();
       if (type !== SPAWN.deliver) return;
       underWay++;
-      const done = (report: Report) => {
-        underWay--;
-        link.send(SPAWN.report, delnum, formatReport(report));
-        leave();
-      };
-      order(options, { payload, done, wanted: () => !ended });
+      order(options, payload, {
+        done: (report) => {
+          underWay--;
+          link.send(SPAWN.report, delnum, formatReport(report));
+          leave();
+        },
+        wanted: () => !ended,
+        waits: (waits) => link.send(SPAWN.waits, delnum, waits ? "1" : "0"),
+      });
     },
     close: () => {
       ended = true;
+      // Nobody will hear of what is still waited for.
+      options.leave?.();
       leave();
     },
   });
@@ -76,12 +83,12 @@ export function serveSpawner(options: SpawnerOptions): Flow {
   };
 }
 
-interface Order extends Pick<Spawn, "wanted"> {
-  readonly payload: Buffer;
+/** What is said of one order. */
+interface Order extends Pick<Spawn, "wanted" | "waits"> {
   done(report: Report): void;
 }
 
-function order(options: SpawnerOptions, { payload, done, wanted }: Order): void {
+function order(options: SpawnerOptions, payload: Buffer, { done, wanted, waits }: Order): void {
   const delivery = parseDelivery(payload);
   if (!delivery || !isMessId(delivery.messid)) {
     done({ status: "D", text: "Internal error: messid has nonnumerics. (#5.3.5)\n" });
@@ -101,7 +108,7 @@ function order(options: SpawnerOptions, { payload, done, wanted }: Order): void 
   const host = delivery.recipient.slice(at + 1);
   try {
     const { messid, made, sender } = delivery;
-    options.spawn({ messid, made, sender, local, host, message, wanted }, done);
+    options.spawn({ messid, made, sender, local, host, message, wanted, waits }, done);
   } catch (error) {
     if (message.fd >= 0) closeSync(message.fd);
     done({ status: "Z", text: `Temporary failure in ${process.title}.\n` });

@@ -5,7 +5,7 @@
  * idle ones.
  */
 
-import type { OpenMessage, WorkerProcess } from "./worker-process.ts";
+import type { Listener, OpenMessage, WorkerProcess } from "./worker-process.ts";
 
 /** Whom a worker runs as. */
 export interface Owner {
@@ -13,7 +13,7 @@ export interface Owner {
   readonly gid: number;
 }
 
-export type PoolWorker = Pick<WorkerProcess, "busy" | "start" | "end" | "exited">;
+export type PoolWorker = Pick<WorkerProcess, "busy" | "start" | "leave" | "end" | "exited">;
 
 export interface PoolOptions {
   /** Starts a worker for `owner`, which calls `gone` when it has left, for whatever reason. */
@@ -34,7 +34,8 @@ export class WorkerPool {
   readonly #entries = new Map<string, Entry>();
   /** Keys of workers without work, the longest first. */
   readonly #idle = new Set<string>();
-  readonly #leaving = new Set<Promise<void>>();
+  readonly #dismissed = new Set<Promise<void>>();
+  #leaving = false;
 
   constructor(options: PoolOptions) {
     this.#options = options;
@@ -44,21 +45,30 @@ export class WorkerPool {
   deliver(
     owner: Owner,
     { fields, message }: { readonly fields: readonly string[]; readonly message: OpenMessage },
-    done: Parameters<PoolWorker["start"]>[2],
+    listener: Listener,
   ): void {
     const key = `${owner.uid}:${owner.gid}`;
     const entry = this.#entries.get(key) ?? this.#start(key, owner);
     this.#wake(key, entry);
-    entry.worker.start(fields, message, (report) => {
-      this.#rest(key, entry);
-      done(report);
+    entry.worker.start(fields, message, {
+      ...listener,
+      done: (report) => {
+        this.#rest(key, entry);
+        listener.done(report);
+      },
     });
+  }
+
+  /** What can be put off is to be put off soon, by all workers there are and will be. */
+  leave(): void {
+    this.#leaving = true;
+    for (const { worker } of this.#entries.values()) worker.leave();
   }
 
   /** Lets all workers go when they are done; resolves when they have gone. */
   async end(): Promise<void> {
     for (const key of [...this.#entries.keys()]) this.#dismiss(key);
-    await Promise.all(this.#leaving);
+    await Promise.all(this.#dismissed);
   }
 
   #start(key: string, owner: Owner): Entry {
@@ -67,6 +77,7 @@ export class WorkerPool {
     });
     const entry: Entry = { worker, idle: null };
     this.#entries.set(key, entry);
+    if (this.#leaving) worker.leave();
     return entry;
   }
 
@@ -88,8 +99,8 @@ export class WorkerPool {
     const entry = this.#entries.get(key);
     if (!entry) return;
     this.#forget(key, entry);
-    const left = entry.worker.exited.then(() => void this.#leaving.delete(left));
-    this.#leaving.add(left);
+    const left = entry.worker.exited.then(() => void this.#dismissed.delete(left));
+    this.#dismissed.add(left);
     entry.worker.end();
   }
 

@@ -5,7 +5,8 @@ import { closeSync, readSync } from "node:fs";
 import type { Socket } from "node:net";
 import { Link } from "../net/link.ts";
 import type { Flow } from "./protocol.ts";
-import type { Report } from "./report.ts";
+import type { Report, WorkReport } from "./report.ts";
+import { Waiting } from "./waiting.ts";
 import { formatOrder, PIECE, WORK } from "./worker-protocol.ts";
 
 export interface WorkerOptions {
@@ -41,15 +42,27 @@ export interface OpenMessage {
   readonly fd: number;
 }
 
-interface Pending {
-  readonly fd: number;
-  done(report: Report): void;
+/** Who is told how a delivery goes. */
+export interface Listener {
+  /** Called once. */
+  done(report: WorkReport): void;
+  /** It waits for something of its own user's, or goes on. */
+  waits?(waits: boolean): void;
 }
+
+interface Pending extends Listener {
+  readonly fd: number;
+  progress: string;
+}
+
+/** A worker may hand on so much; it is its user's, and so may be what it says. */
+const PROGRESS = /^[!-~]{1,100}$/;
 
 export class WorkerProcess {
   readonly #child: ChildProcess;
   readonly #link: Link;
   readonly #pending = new Map<number, Pending>();
+  readonly #waiting = new Waiting((id, waits) => this.#pending.get(id)?.waits?.(waits));
   readonly #crashed: Report;
   readonly #flow: Flow | undefined;
   #lastId = 0;
@@ -114,10 +127,10 @@ export class WorkerProcess {
     return this.#pending.size;
   }
 
-  /** Gives the worker a delivery; `done` is called once. */
-  start(fields: readonly string[], message: OpenMessage, done: (report: Report) => void): void {
+  /** Gives the worker a delivery. */
+  start(fields: readonly string[], message: OpenMessage, listener: Listener): void {
     const id = ++this.#lastId;
-    this.#pending.set(id, { fd: message.fd, done });
+    this.#pending.set(id, { ...listener, fd: message.fd, progress: "" });
     const { size, inline } = message;
     this.#link.send(WORK.start, id, ...formatOrder({ fields, size, inline }));
   }
@@ -142,15 +155,22 @@ export class WorkerProcess {
     if (!pending) return;
     if (type === WORK.more) {
       this.#link.send(WORK.piece, id, readPiece(pending.fd, payload.readDoubleBE(0)));
+    } else if (type === WORK.waits) {
+      this.#waiting.say(id, payload.toString("latin1") === "1");
+    } else if (type === WORK.progress) {
+      const progress = payload.toString("latin1");
+      if (PROGRESS.test(progress)) pending.progress = progress;
     } else if (type === WORK.report) {
       this.#pending.delete(id);
+      this.#waiting.end(id);
       this.#finish(pending, parseReport(payload));
     }
   }
 
   #finish(pending: Pending, report: Report): void {
     if (pending.fd >= 0) closeSync(pending.fd);
-    pending.done(report);
+    const { progress } = pending;
+    pending.done({ ...report, ...(progress && { progress }) });
   }
 }
 

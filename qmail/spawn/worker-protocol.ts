@@ -22,10 +22,14 @@ export const WORK = {
   flush: 7,
   /** To the worker: nothing more will come; what can be put off is to be put off soon. */
   leave: 8,
+  /** From the worker: this delivery waits for something of its own user's, a lock say (1), or goes on (0). */
+  waits: 9,
+  /** From the worker, before a report: what of the delivery is done (report.ts, `progress`). */
+  progress: 10,
   /** To the worker: answer, if you can. */
-  ping: 9,
+  ping: 11,
   /** From the worker: the answer to a ping. */
-  pong: 10,
+  pong: 12,
 } as const;
 
 /** A message up to this size travels with its order. */

@@ -8,11 +8,18 @@ import { EXIT } from "../exit.ts";
 import { Link } from "../net/link.ts";
 import type { Message } from "./message.ts";
 import type { Flow } from "./protocol.ts";
-import type { Report } from "./report.ts";
+import type { WorkReport } from "./report.ts";
 import { parseOrder, WORK } from "./worker-protocol.ts";
 
-/** One delivery. May throw: that counts as temporary trouble. */
-export type Work = (fields: readonly string[], message: Message) => Promise<Report>;
+/**
+ * One delivery. May throw: that counts as temporary trouble. `waits` is to be called with true when it waits for
+ * something that only its own user is held up by, and with false when it goes on.
+ */
+export type Work = (
+  fields: readonly string[],
+  message: Message,
+  waits: (waits: boolean) => void,
+) => Promise<WorkReport>;
 
 /** What a worker does. */
 export interface Worker {
@@ -66,12 +73,14 @@ export function serveWork(begin: (flow: Flow) => Worker): void {
         }
       },
     };
-    const report = await worker.work(fields, message).catch(trouble);
+    const waits = (waiting: boolean) => link.send(WORK.waits, id, waiting ? "1" : "0");
+    const report = await worker.work(fields, message, waits).catch(trouble);
+    if (report.progress) link.send(WORK.progress, id, report.progress);
     link.send(WORK.report, id, report.status + report.text);
   };
 }
 
-function trouble(error: unknown): Report {
+function trouble(error: unknown): WorkReport {
   process.stderr.write(`warning: ${process.title}: ${(error as Error).stack}\n`);
   return { status: "Z", text: `Internal trouble: ${(error as Error).message}. (#4.3.0)\n` };
 }

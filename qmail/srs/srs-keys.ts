@@ -3,6 +3,7 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Control } from "../control/control.ts";
+import { exposure } from "../files/secret.ts";
 import type { SrsKeys } from "./srs.ts";
 
 /** Null when control/srsdomain does not ask for SRS. Throws when the secrets are missing, or open to everybody. */
@@ -13,7 +14,7 @@ export function readSrsKeys(home: string, control: Control): SrsKeys | null {
   if (!secrets || secrets.length === 0) {
     throw new Error("cannot use SRS: control/srssecrets is missing or empty");
   }
-  const { mode } = statSync(join(home, "control/srssecrets"));
-  if (mode & 0o007) throw new Error("cannot use SRS: control/srssecrets can be read by everybody");
+  const why = exposure(statSync(join(home, "control/srssecrets")));
+  if (why) throw new Error(`cannot use SRS: control/srssecrets is no secret: ${why}`);
   return { domain, secrets };
 }

@@ -156,3 +156,8 @@ export function getgrgid(gid: number): Group | null {
   for (const entry of group.all().values()) if (entry.gid === gid) return entry;
   return null;
 }
+
+/** The users of the local files whose primary group is `gid`. */
+export function usersOfGroup(gid: number): Passwd[] {
+  return [...passwd.all().values()].filter((entry) => entry.gid === gid);
+}

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { clip, columns, fit, harmless, printable } from "../../commands/printable.ts";
+import {
+  clip,
+  columns,
+  fit,
+  harmless,
+  printable,
+  printableLines,
+} from "../../commands/printable.ts";
 
 const bytes = fc
   .uint8Array({ maxLength: 60 })
@@ -53,4 +60,31 @@ test("what is clipped fits, and what is fitted is exactly as wide", () => {
   );
   assert.equal(clip("用户例子", 6), "用户…");
   assert.equal(fit("用户例子", 6), "用户… ");
+});
+
+/** What becomes of `bytes` that come in pieces of `size`. */
+async function shown(bytes: Buffer, size: number): Promise<string> {
+  const stream = printableLines();
+  for (let at = 0; at < bytes.length; at += size) stream.write(bytes.subarray(at, at + size));
+  stream.end();
+  let text = "";
+  for await (const piece of stream) text += String(piece);
+  return text;
+}
+
+test("a stream of bytes steers no terminal either, and its lines, tabs and letters stay", async () => {
+  const message = "Subject: \x1b]0;x\x07\r\n\n\tjürgen\r\nover\rwritten \x1b[2J\nend";
+  for (const size of [1, 3, 1000]) {
+    const text = await shown(Buffer.from(message), size);
+    assert.equal(text, "Subject: ?]0;x?\n\n\tjürgen\nover?written ?[2J\nend");
+  }
+  const pieces = fc.record({ text: bytes, size: fc.integer({ min: 1, max: 70 }) });
+  await fc.assert(
+    fc.asyncProperty(pieces, async ({ text, size }) => {
+      const out = await shown(Buffer.from(text, "latin1"), size);
+      assert.doesNotMatch(out.replace(/[\t\n]/g, ""), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u);
+    }),
+  );
+  const long = await shown(Buffer.alloc(200_000, "a"), 10_000);
+  assert.equal(long.length, 200_000);
 });

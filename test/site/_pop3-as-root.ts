@@ -87,7 +87,7 @@ async function pop3(directory: string, user: string): Promise<void> {
   await until(() => uidsOf(/^qmail-popup$/).length > 0, "the service is not there");
   assert.deepEqual(uidsOf(/^qmail-popup$/), [qmaild]);
   assert.deepEqual(uidsOf(/^qmail-popup-login$/), [0]);
-  assert.deepEqual(modeOf("run/net/pop3-login"), [qmaild, getgrnam("nofiles")?.gid, 0o600]);
+  assert.deepEqual(modeOf("run/pop3-login"), [qmaild, getgrnam("nofiles")?.gid, 0o600]);
   assert.deepEqual(modeOf("run/brakes"), [qmaild, getgrnam("nofiles")?.gid, 0o700]);
 
   await session(port, user, account);

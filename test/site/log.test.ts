@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
@@ -50,6 +50,7 @@ test("report, trace, show, problems, explain", async () => {
   const html = join(site.directory, "report.html");
   await site.ok("log", "report", "--html", html);
   assert.match(readFileSync(html, "utf8"), /ann@example\.org/);
+  assert.equal(statSync(html).mode & 0o777, 0o600);
 
   const [found, ...more] = JSON.parse(await site.ok("log", "trace", "<two@example.org>", "--json"));
   assert.deepEqual(more, []);

@@ -186,7 +186,10 @@ test("the table of whose mail is what", { timeout: 120_000 }, async (t) => {
       await checkExplain(home.path, row, expected);
       const { channel, address } = rewrite(tables, row.recipient);
       assert.equal(channel, "local", row.name);
-      const report = (await lspawn.deliver(address, SENDER)).replace(/\nqp \d+\n/, "\nqp {QP}\n");
+      const report = (await lspawn.deliver(address, { sender: SENDER })).replace(
+        /\nqp \d+\n/,
+        "\nqp {QP}\n",
+      );
       assert.equal(report, expected.report, row.name);
       const line = delivery(1, OUTCOMES[report[0] as "K"], report.slice(1));
       assert.match(line, /^delivery 1: (success|deferral|failure): [!-~]+\n$/, row.name);

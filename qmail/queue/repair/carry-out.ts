@@ -1,14 +1,11 @@
-/** Makes the steps of a plan. */
+/** Makes the steps of a plan, each in directories of users whom root does not obey (files/foreign-directory.ts). */
 
-import { spawnSync } from "node:child_process";
 import {
-  chmodSync,
   closeSync,
   constants,
-  fchmodSync,
-  fchownSync,
   fstatSync,
   ftruncateSync,
+  futimesSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -16,43 +13,42 @@ import {
   renameSync,
   rmdirSync,
   unlinkSync,
-  utimesSync,
   writeFileSync,
 } from "node:fs";
-import { type FileOwner, syncDirectory } from "../../files/atomic.ts";
+import { asUser } from "../../files/as-user.ts";
+import { syncDirectory } from "../../files/atomic.ts";
+import { makeFifo, type Place, setAccess, within } from "../../files/foreign-directory.ts";
 import type { HierEntry } from "../../hier.ts";
 import type { Ids } from "../../ids.ts";
 import { messIdOf } from "../fmtqfn.ts";
 import { HeldFile } from "../held.ts";
 import type { Step } from "./plan.ts";
-import { type Access, bytes } from "./survey.ts";
-
-type Path = string | Buffer;
+import type { Access } from "./survey.ts";
 
 /** Makes `step` in the qmail home `home`. Throws an Error that says which step failed, and why. */
 export function carryOut(home: string, step: Step, ids: Ids): void {
   try {
-    act(home, step, ids);
+    within(home, step.path, (place) => act(home, { step, place }, ids));
   } catch (error) {
     const { message } = error as Error;
     throw new Error(`cannot ${WORDS[step.step]} "${step.path}": ${message}`, { cause: error });
   }
 }
 
-function act(home: string, step: Step, ids: Ids): void {
-  const path = bytes(home, step.path);
+function act(home: string, { step, place }: { step: Step; place: Place }, ids: Ids): void {
+  const { path } = place;
   switch (step.step) {
     case "make":
-      make(path, step.entry, ids);
+      make(place, step.entry, ids);
       break;
     case "access":
-      setAccess(path, step.ino, step.access);
+      giveAccess(home, step, place);
       break;
     case "resize":
-      resize(path, step.size);
+      changeOpen(path, constants.O_WRONLY, (fd) => ftruncateSync(fd, step.size));
       break;
     case "birth":
-      utimesSync(path, step.came, step.came);
+      changeOpen(path, constants.O_RDONLY, (fd) => futimesSync(fd, step.came, step.came));
       break;
     case "mkdir":
       makeDirectory(path);
@@ -61,16 +57,18 @@ function act(home: string, step: Step, ids: Ids): void {
       removeDirectory(path);
       break;
     case "move":
-      move(path, bytes(home, step.to));
+      within(home, step.to, (to) => move(path, to));
       break;
     case "link":
-      link(path, bytes(home, step.to));
+      within(home, step.to, (to) => link(path, to));
       break;
     case "unlink":
-      unlink(path, bytes(home, step.kept));
+      within(home, step.kept, (kept) => unlink(path, kept));
       break;
     case "hold":
-      new HeldFile(home, ownerOfHeld(ids)).rewrite(step.held);
+      asUser({ uid: ids.uid.qmails, gid: ids.gid.qmail }, () =>
+        new HeldFile(home).rewrite(step.held),
+      );
       break;
     case "sync":
       syncDirectory(path);
@@ -92,58 +90,47 @@ const WORDS: Readonly<Record<Step["step"], string>> = {
   sync: "sync",
 };
 
-function ownerOfHeld({ sandbox, uid, gid }: Ids): FileOwner | undefined {
-  return sandbox ? undefined : { uid: uid.qmails, gid: gid.qmail };
-}
-
-function make(path: Path, entry: HierEntry, ids: Ids): void {
+function make(place: Place, entry: HierEntry, ids: Ids): void {
+  const { path } = place;
   if (entry.type === "directory") mkdirSync(path, 0o700);
   else if (entry.type === "file")
     writeFileSync(path, Buffer.alloc(entry.size ?? 0), { flag: "wx" });
-  else makeFifo(String(path));
+  else makeFifo(place);
   const uid = entry.owner === "root" ? ids.owner : ids.uid[entry.owner];
-  const access = { uid, gid: ids.gid[entry.group], mode: entry.mode };
-  setAccess(path, inodeOf(path) ?? "", access);
+  setAccess(place, { uid, gid: ids.gid[entry.group], mode: entry.mode });
 }
 
-function makeFifo(path: string): void {
-  const { status, stderr, error } = spawnSync("mkfifo", ["-m", "600", path], { encoding: "utf8" });
-  if (status !== 0) throw new Error(error?.message ?? stderr.trim());
+/** Only of the very file that was looked at. */
+function giveAccess(
+  home: string,
+  step: { readonly path: string; readonly ino: string; readonly access: Access },
+  place: Place,
+): void {
+  const isMeant = (fd: number) => messIdOf(fstatSync(fd, { bigint: true }).ino) === step.ino;
+  setAccess(place, step.access, { isMeant, names: isTwin(home, step) ? 2 : 1 });
 }
 
-/** Only of the very file that was looked at: the directories belong to users whom root should not obey. */
-function setAccess(path: Path, ino: string, { uid, gid, mode }: Access): void {
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch (error) {
-    // Ours in a sandbox, but closed to ourselves.
-    if ((error as NodeJS.ErrnoException).code !== "EACCES" || process.geteuid?.() === 0)
-      throw error;
-    chmodSync(path, mode);
-    return;
-  }
-  try {
-    const stat = fstatSync(fd, { bigint: true });
-    if (messIdOf(stat.ino) !== ino) throw new Error("it is another file now");
-    if (Number(stat.uid) !== uid || Number(stat.gid) !== gid) fchownSync(fd, uid, gid);
-    fchmodSync(fd, mode);
-  } finally {
-    closeSync(fd);
-  }
+/** An envelope has two names as long as the message is in todo. */
+function isTwin(home: string, { path, ino }: { readonly path: string; readonly ino: string }) {
+  const [, kind, id] = /^queue\/(intd|todo)\/(\d+)$/.exec(path) ?? [];
+  if (kind === undefined) return false;
+  const other = `queue/${kind === "intd" ? "todo" : "intd"}/${id}`;
+  return within(home, other, (place) => inodeOf(place.path)) === ino;
 }
 
-function resize(path: Path, size: number): void {
-  const fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+function changeOpen(path: Place["path"], access: number, change: (fd: number) => void): void {
+  const fd = openSync(path, access | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    ftruncateSync(fd, size);
+    const stat = fstatSync(fd);
+    if (!stat.isFile() || stat.nlink > 1) throw new Error("it is no file of its own");
+    change(fd);
   } finally {
     closeSync(fd);
   }
 }
 
 /** Made by an earlier repair, maybe. */
-function makeDirectory(path: Path): void {
+function makeDirectory(path: Place["path"]): void {
   try {
     mkdirSync(path, 0o700);
   } catch (error) {
@@ -154,7 +141,7 @@ function makeDirectory(path: Path): void {
 }
 
 /** An earlier repair may have. */
-function removeDirectory(path: Path): void {
+function removeDirectory(path: Place["path"]): void {
   try {
     rmdirSync(path);
   } catch (error) {
@@ -162,26 +149,26 @@ function removeDirectory(path: Path): void {
   }
 }
 
-function move(path: Path, to: Path): void {
-  if (inodeOf(to) !== null) throw new Error(`"${to}" is in the way`);
-  renameSync(path, to);
+function move(path: Place["path"], to: Place): void {
+  if (inodeOf(to.path) !== null) throw new Error(`"${to.name}" is in the way`);
+  renameSync(path, to.path);
 }
 
-function link(path: Path, to: Path): void {
+function link(path: Place["path"], to: Place): void {
   try {
-    linkSync(path, to);
+    linkSync(path, to.path);
   } catch (error) {
-    const done = inodeOf(to) !== null && inodeOf(to) === inodeOf(path);
+    const done = inodeOf(to.path) !== null && inodeOf(to.path) === inodeOf(path);
     if ((error as NodeJS.ErrnoException).code !== "EEXIST" || !done) throw error;
   }
 }
 
-function unlink(path: Path, kept: Path): void {
-  if (inodeOf(kept) !== inodeOf(path)) throw new Error(`it is not kept as "${kept}"`);
+function unlink(path: Place["path"], kept: Place): void {
+  if (inodeOf(kept.path) !== inodeOf(path)) throw new Error(`it is not kept as "${kept.name}"`);
   unlinkSync(path);
 }
 
-function inodeOf(path: Path): string | null {
+function inodeOf(path: Place["path"]): string | null {
   const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   return stat ? messIdOf(stat.ino) : null;
 }

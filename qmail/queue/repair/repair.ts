@@ -1,7 +1,8 @@
 /** Looking at a queue, and mending it: survey, examine, plan and carryOut put together. */
 
-import { closeSync, constants, existsSync, lstatSync, openSync, rmSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
+import { within } from "../../files/foreign-directory.ts";
 import { LockBusyError, lockExclusive } from "../../files/lock.ts";
 import { type Ids, readIds } from "../../ids.ts";
 import { carryOut } from "./carry-out.ts";
@@ -50,29 +51,42 @@ export function takeQueue(home: string): () => void {
   try {
     // Two, when somebody has made a new one while a repair had put it away.
     for (const path of [MUTEX, MUTEX_AWAY]) {
-      if (!existsSync(join(home, path))) continue;
-      const fd = openSync(join(home, path), "r+");
+      const fd = openThere(home, path, constants.O_RDWR);
+      if (fd === null) continue;
       opened.push(fd);
+      if (!fstatSync(fd).isFile()) throw new Error(`"${path}" is no file`);
       if (!lockExclusive(fd)) throw new LockBusyError("qmail-send is running");
     }
     // One whose mutex was removed.
-    if (hasReader(join(home, "queue/lock/trigger")))
-      throw new LockBusyError("qmail-send is running");
+    if (hasReader(home)) throw new LockBusyError("qmail-send is running");
   } catch (error) {
     release();
     throw error;
   }
-  if (opened.length === 2) rmSync(join(home, MUTEX_AWAY));
+  if (opened.length === 2) within(home, MUTEX_AWAY, ({ path }) => unlinkSync(path));
   return release;
 }
 
-/** True when somebody reads the FIFO `path`: qmail-send does as long as it runs. */
-export function hasReader(path: string): boolean {
+/** True when somebody reads lock/trigger of the queue in `home`: qmail-send does as long as it runs. */
+export function hasReader(home: string): boolean {
+  let fd: number | null = null;
   try {
-    if (!lstatSync(path).isFIFO()) return false;
-    closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
-    return true;
+    fd = openThere(home, "queue/lock/trigger", constants.O_WRONLY);
+    return fd !== null && fstatSync(fd).isFIFO();
   } catch {
     return false;
+  } finally {
+    if (fd !== null) closeSync(fd);
+  }
+}
+
+/** Without following links or waiting; null when nothing is there. */
+function openThere(home: string, path: string, access: number): number | null {
+  const flags = access | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  try {
+    return within(home, path, (place) => openSync(place.path, flags));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
   }
 }

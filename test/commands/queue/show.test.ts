@@ -98,6 +98,9 @@ test("cat: every byte, one message behind the other", async () => {
   const to = new Writable({ write: (chunk, _, done) => done(void chunks.push(chunk)) });
   await queueCat({ home: rig.home, ids: [first, second], to });
   assert.equal(Buffer.concat(chunks).toString("latin1"), `${body}x\n`);
+  chunks.length = 0;
+  await queueCat({ home: rig.home, ids: [first], to, printable: true });
+  assert.doesNotMatch(Buffer.concat(chunks).toString(), /(?![\t\n])\p{Cc}/u);
   unlinkSync(rig.path("mess", second));
   await assert.rejects(queueCat({ home: rig.home, ids: [second], to }), /there is no message/);
 });

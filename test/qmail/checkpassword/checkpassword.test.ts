@@ -239,3 +239,20 @@ test("POP-before-SMTP: a login opens relaying for its address, for so long", () 
     [false, false],
   );
 });
+
+test("POP-before-SMTP: after the clock has gone back a login does not count for as long as it went", () => {
+  const directory = join(home, "relay-back");
+  mkdirSync(directory);
+  const ip = "192.0.2.1";
+  const openAt = (now: number) => isRelayOpen(directory, ip, { seconds: 600, now });
+  openRelay(directory, ip, 100_000);
+  assert.equal(openAt(100_599), true);
+  assert.equal(openAt(99_500), true);
+  assert.equal(openAt(99_399), false);
+  assert.equal(openAt(1000), false);
+  openRelay(directory, ip, 1000);
+  assert.equal(openAt(1001), true);
+  openRelay(directory, ip, 100_000);
+  closeRelays(directory, { seconds: 600, now: 1000 });
+  assert.equal(existsSync(join(directory, ip)), false);
+});

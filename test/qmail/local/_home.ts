@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,9 +15,10 @@ import { join } from "node:path";
 import { GroupSync } from "../../../qmail/files/groupsync.ts";
 import { deliverLocal } from "../../../qmail/local/local.ts";
 import { Maildirs } from "../../../qmail/local/maildir.ts";
-import { Mboxes } from "../../../qmail/local/mbox.ts";
+import { Mboxes, type MboxesOptions, type Waits } from "../../../qmail/local/mbox.ts";
 import { type QueueDoor, queueFailure } from "../../../qmail/queue/qmail.ts";
 import { bufferMessage, type Message } from "../../../qmail/spawn/message.ts";
+import { thisMachine } from "../../../qmail/supervise/machine.ts";
 
 interface Forward {
   readonly sender: string;
@@ -27,8 +29,13 @@ interface Forward {
 export class Home implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), "qmailctl-home-"));
   readonly forwards: Forward[] = [];
-  readonly #mboxes = new Mboxes();
+  readonly mboxes: Mboxes;
+  readonly #maildirs = new Maildirs(new GroupSync());
   queueCode = 0;
+
+  constructor(options: Partial<MboxesOptions> = {}) {
+    this.mboxes = new Mboxes({ machine: thisMachine(), ...options });
+  }
 
   write(name: string, text: string, mode = 0o644): void {
     writeFileSync(join(this.path, name), text);
@@ -39,6 +46,16 @@ export class Home implements Disposable {
     for (const sub of ["new", "cur", "tmp"]) {
       mkdirSync(join(this.path, name, sub), { recursive: true });
     }
+  }
+
+  remove(name: string): void {
+    rmSync(join(this.path, name));
+  }
+
+  /** Makes a file so many seconds old. */
+  age(name: string, seconds: number): void {
+    const then = Date.now() / 1000 - seconds;
+    utimesSync(join(this.path, name), then, then);
   }
 
   /** Texts in a Maildir's new/. */
@@ -55,6 +72,10 @@ export class Home implements Disposable {
       text?: string;
       aliasempty?: string;
       message?: Message;
+      /** Another's than this one. */
+      home?: string;
+      progress?: string;
+      waits?: Waits;
     } = {},
   ) {
     const { dash = "", ext = "", sender = "a@b", aliasempty = "./Maildir/" } = options;
@@ -62,7 +83,7 @@ export class Home implements Disposable {
     const local = `joe${dash}${ext}`;
     const request = {
       user: "joe",
-      home: this.path,
+      home: options.home ?? this.path,
       local,
       dash,
       ext,
@@ -72,10 +93,12 @@ export class Home implements Disposable {
     };
     const context = {
       queue: this.#queue(),
-      maildirs: new Maildirs(new GroupSync()),
-      mboxes: this.#mboxes,
+      maildirs: this.#maildirs,
+      mboxes: this.mboxes,
       env: { PATH: process.env.PATH },
       now: () => 0,
+      ...(options.progress !== undefined && { progress: options.progress }),
+      ...(options.waits && { waits: options.waits }),
     };
     const message = options.message ?? bufferMessage(Buffer.from(text, "latin1"));
     return deliverLocal(request, message, context);

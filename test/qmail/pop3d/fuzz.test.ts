@@ -14,6 +14,9 @@ import { Session } from "../../../qmail/pop3d/session.ts";
 /** Runs of each property; more by hand: FUZZ_RUNS=100000. */
 const numRuns = Number(process.env.FUZZ_RUNS ?? 500);
 
+const LIMITS = { loginMs: 60_000, idleMs: 600_000, maxErrors: 20 };
+const ENDLESS = { ...LIMITS, maxErrors: Number.POSITIVE_INFINITY };
+
 /** Notes what is said, and has room for as much as it is told. */
 class NotingWire implements Wire {
   said = "";
@@ -36,6 +39,10 @@ class NotingWire implements Wire {
   }
 
   startTls(): void {}
+
+  allow(): void {}
+
+  extend(): void {}
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -68,6 +75,7 @@ test("before a login: a reply for each line, in one line or a listing, until the
           timestamp: "<1.2@mail.test>",
           canTls: false,
           withoutTls,
+          limits: () => LIMITS,
           login: (...words) => void logins.push(...words),
           ended: () => void ends++,
         },
@@ -155,7 +163,7 @@ test("behind a login: one reply for each command, and QUIT alone removes what is
     fc.asyncProperty(fc.array(line, { maxLength: 25 }), size, async (lines, piece) => {
       maildir.fill();
       const wire = new NotingWire();
-      const session = new Session(new Mailbox(maildir.path, 9000), wire);
+      const session = new Session(new Mailbox(maildir.path, 9000), ENDLESS, wire);
       session.greet();
       for (const bytes of inPieces(lines.join(""), piece)) {
         session.receive(bytes);
@@ -182,7 +190,7 @@ test("behind a login: any bytes end in an end, and remove nothing without QUIT",
   await fc.assert(
     fc.asyncProperty(input, size, async (text, piece) => {
       const wire = new NotingWire();
-      const session = new Session(new Mailbox(maildir.path, 9000), wire);
+      const session = new Session(new Mailbox(maildir.path, 9000), ENDLESS, wire);
       for (const bytes of inPieces(text.replace(/quit/gi, "quiz"), piece)) session.receive(bytes);
       session.inputEnd();
       for (let turn = 0; turn < 40 && !session.ended; turn++) await settled();
@@ -198,7 +206,7 @@ test("a client that does not read gets no more replies, and all of them when it 
   maildir.fill();
   const wire = new NotingWire();
   wire.room = 1000;
-  const session = new Session(new Mailbox(maildir.path, 9000), wire);
+  const session = new Session(new Mailbox(maildir.path, 9000), ENDLESS, wire);
   session.receive(Buffer.from("UIDL\r\n".repeat(3000) + "RETR 1\r\n".repeat(3000)));
   session.inputEnd();
   await settled();

@@ -106,8 +106,18 @@ test("who says nothing for too long is let go; while a login is checked that doe
     end: () => void said.push("(end)"),
     flow() {},
     startTls() {},
+    allow() {},
+    extend() {},
   };
-  const context = { timestamp: "", canTls: false, withoutTls: true, login() {}, ended() {} };
+  const limits = () => ({ loginMs: 60_000, idleMs: 600_000, maxErrors: 20 });
+  const context = {
+    timestamp: "",
+    canTls: false,
+    withoutTls: true,
+    limits,
+    login() {},
+    ended() {},
+  };
   new Authorization(context, wire).timeout();
   assert.deepEqual(said.splice(0), ["-ERR idle for too long\r\n", "(end)"]);
   const session = new Authorization(context, wire);

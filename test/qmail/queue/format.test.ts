@@ -9,6 +9,8 @@ import {
   endsEnvelope,
   formatEnvelope,
   formatTodo,
+  isAddress,
+  parseAnyEnvelope,
   parseEnvelope,
   parseTodo,
 } from "../../../qmail/queue/envelope.ts";
@@ -23,7 +25,10 @@ import {
 } from "../../../qmail/queue/protocol.ts";
 import { queueFailure } from "../../../qmail/queue/qmail.ts";
 
-const byte = fc.integer({ min: 1, max: 255 }).map((code) => String.fromCharCode(code));
+const byte = fc
+  .integer({ min: 32, max: 255 })
+  .filter((code) => code !== 127)
+  .map((code) => String.fromCharCode(code));
 const address = fc.string({ unit: byte, maxLength: 100 });
 const envelope = fc.record(
   { sender: address, recipients: fc.array(address, { maxLength: 20 }) },
@@ -74,7 +79,22 @@ const BAD: readonly (readonly [string, EnvelopeError["reason"]])[] = [
   [`F${"x".repeat(1003)}\0\0`, "address"],
   [`Fa\0T${"x".repeat(1003)}\0\0`, "address"],
   [`Fa\0T${"x".repeat(1003)}`, "address"],
+  ["Fv\nRSET\n@inj.example\0Ta\0\0", "control"],
+  ["Fa\0Tb\0Tc\r@d\0\0", "control"],
 ];
+
+test("no control character is in an address of an envelope, but for a bounce", () => {
+  for (let code = 0; code < 256; code++) {
+    const sender = `"x${String.fromCharCode(code)}"@y`;
+    const bytes = formatEnvelope({ sender: "", recipients: [sender] });
+    const bad = code < 32 || code === 127;
+    assert.equal(isAddress(sender), !bad);
+    if (code === 0) continue;
+    if (bad) assert.throws(() => parseEnvelope(bytes), /control character/);
+    else assert.deepEqual(parseEnvelope(bytes), { sender: "", recipients: [sender] });
+    assert.deepEqual(parseAnyEnvelope(bytes), { sender: "", recipients: [sender] });
+  }
+});
 
 test("what follows the end of an envelope does not count", () => {
   const parsed = parseEnvelope(Buffer.from("Fa\0Tb\0\0x", "latin1"));

@@ -158,6 +158,19 @@ test("as long as a message is on its way its number is its own, whatever becomes
   assert.deepEqual([told, over, entering.of(id)], [[id], true, undefined]);
 });
 
+test("an address with a control character is refused for good, whoever brings it; a bounce goes where its message came from", async () => {
+  using made = makeQueue();
+  const bytes = formatEnvelope({ sender: "", recipients: ["v\nRSET\n@inj.example"] });
+  for (const how of ["from network", "by alias", "by uid 1000"]) {
+    const intake = new Intake(context(made.queue), { uid: 7, how }, 1);
+    await assert.rejects(intake.commit(bytes), isCode(31));
+    assert.deepEqual(made.files(), []);
+  }
+  const bounce = new Intake(context(made.queue), { uid: 7, how: "for bounce", bounce: true }, 1);
+  const { todo } = await bounce.commit(bytes);
+  assert.equal(todo.toString("latin1"), "u7\0p1\0F\0Tv\nRSET\n@inj.example\0");
+});
+
 test("every message has a MADE of its own, kept by its mess file", async () => {
   using made = makeQueue();
   const shared = context(made.queue, { made: new MadeClock(() => 1_700_000_000_000) });

@@ -113,6 +113,8 @@ const ENVELOPES: readonly (readonly [string, string, number])[] = [
   ["a sender of 1003 bytes", `F${"x".repeat(1003)}\0\0`, 11],
   ["a recipient of 1003 bytes", `Fa@b\0T${"x".repeat(1003)}\0\0`, 11],
   ["a recipient that never ends", `Fa@b\0T${"x".repeat(5000)}`, 11],
+  ["a sender with a newline", "Fv\nRSET\n@inj.example\0Ta@b\0\0", 31],
+  ["a recipient with another control character", "F\0Ta@b\0Tx\x7f@c\0\0", 31],
   ["a sender of 1002 bytes", `F${"x".repeat(1002)}\0Ta@b\0\0`, 0],
   ["no recipient", "Fa@b\0\0", 0],
   ["an empty sender and an empty recipient", "F\0T\0\0", 0],

@@ -48,6 +48,8 @@ export interface Order extends Delivery {
   readonly channel: Channel;
   /** What the spawner says: K, Z or D and a text. */
   report(text: string): void;
+  /** The spawner says that it waits for something of its own user's, or goes on. */
+  waits(waits: boolean): void;
 }
 
 /** A message as its files say it. */
@@ -71,6 +73,8 @@ export class SendRig implements AsyncDisposable {
   spawner: ((order: Order) => void) | null = null;
   /** Domains that the spawner of the remote channel was told to try again; "" for all. */
   readonly flushed: string[] = [];
+  /** Channels whose spawner was told that nothing more will come. */
+  readonly left: Channel[] = [];
   #child: ChildProcess | null = null;
   #exited: Promise<number | null> = Promise.resolve(null);
   #links = new Map<Channel, Link>();
@@ -124,12 +128,14 @@ export class SendRig implements AsyncDisposable {
       const link = new Link(child.stdio[3 + at] as Socket, {
         frame: (type, delnum, payload) => {
           if (type === SPAWN.flush) this.flushed.push(payload.toString("latin1"));
+          if (type === SPAWN.leave) this.left.push(channel);
           if (type === SPAWN.flush || type === SPAWN.leave) return;
           assert.equal(type, SPAWN.deliver);
           const delivery = parseDelivery(payload);
           assert.ok(delivery);
           const report = (text: string) => link.send(SPAWN.report, delnum, text);
-          const order = { ...delivery, channel, report };
+          const waits = (waits: boolean) => link.send(SPAWN.waits, delnum, waits ? "1" : "0");
+          const order = { ...delivery, channel, report, waits };
           if (this.spawner) this.spawner(order);
           else this.#orders.push(order);
           this.#wake();
@@ -155,7 +161,7 @@ export class SendRig implements AsyncDisposable {
   }
 
   /** qmail-send and the queue server. */
-  #processes(): number[] {
+  processes(): number[] {
     const { pid } = this.#child as { pid: number };
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
     return [pid, ...children.split(" ").filter(Boolean).map(Number)];
@@ -163,12 +169,12 @@ export class SendRig implements AsyncDisposable {
 
   /** Kills both. */
   kill(): void {
-    for (const each of this.#processes()) process.kill(each, "SIGKILL");
+    for (const each of this.processes()) process.kill(each, "SIGKILL");
   }
 
   /** Stops both where they stand, for as long as `look` looks. */
   freeze<T>(look: () => T): T {
-    const all = this.#processes();
+    const all = this.processes();
     for (const each of all) process.kill(each, "SIGSTOP");
     try {
       return look();

@@ -221,3 +221,34 @@ test("what came half way when qmail-send left leaves no files", async () => {
   await rig.until(() => rig.messages() === 0, "an empty queue");
   assert.ok(existsSync(rig.queue));
 });
+
+test("a queue server that outlives its qmail-send: no other begins before it has gone", async () => {
+  await using rig = new FaultyRig();
+  await rig.start();
+  await rig.put("me@far.test", ["one@mail.test"]);
+  const one = await rig.order();
+  const [send = 0, server = 0] = rig.processes();
+  process.kill(server, "SIGSTOP");
+  try {
+    // The removal lies in its link when its qmail-send is gone.
+    one.report("Kdone\n");
+    await rig.line(/^end msg /);
+    process.kill(send, "SIGKILL");
+    await rig.exit();
+    rig.launch();
+    assert.equal(await rig.exit(), 111);
+    assert.deepEqual(rig.lines, ["alert: cannot start: qmail-send is already running"]);
+  } finally {
+    process.kill(server, "SIGCONT");
+  }
+  await rig.until(() => !existsSync(`/proc/${server}`), "its end");
+  await rig.start();
+  await rig.put("me@far.test", ["two@mail.test"], "for two\n");
+  for (let order = await rig.order(); ; order = await rig.order()) {
+    order.report("Kdone\n");
+    if (order.recipient === "one@mail.test") continue;
+    assert.match(rig.text(order), /for two/);
+    break;
+  }
+  await rig.until(() => rig.messages() === 0, "an empty queue");
+});

@@ -99,6 +99,10 @@ async function engine(dialog: Dialog, home: string, piece: number): Promise<Driv
     if (client.ended) replies.end();
   };
   client.onOutput();
+  // What an error costs is no test's time, but for the doors that have clocks of their own.
+  client.onAllow = (ms) => {
+    if (ms <= 1000) setImmediate(() => client.pass(ms));
+  };
   return {
     send(bytes) {
       for (let at = 0; at < bytes.length; at += piece) {

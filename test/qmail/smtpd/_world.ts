@@ -3,6 +3,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Pace } from "../../../qmail/checkpassword/pace.ts";
 import type { Wire } from "../../../qmail/net/connection.ts";
 import { type Qmail, type QueueDoor, queueFailure } from "../../../qmail/queue/qmail.ts";
 import type { SmtpdControls } from "../../../qmail/smtpd/controls.ts";
@@ -91,6 +92,16 @@ export class FakeQueue implements QueueDoor {
   }
 }
 
+/** These controls for a client that may do anything for ever. */
+export function patient(controls: SmtpdControls): SmtpdControls {
+  const endless = Number.POSITIVE_INFINITY;
+  const limits = { ...controls.limits, maxErrors: endless, slowErrors: endless, maxJunk: endless };
+  return { ...controls, limits: { ...limits, maxRcpt: 0 } };
+}
+
+/** For logins that fail: nobody waits until it may be said. */
+export const AT_ONCE: Pace = { now: () => 0, sleep: () => Promise.resolve() };
+
 /** A session without a network: what it says and does is noted. */
 export class Client implements Wire {
   readonly session: Session;
@@ -102,6 +113,9 @@ export class Client implements Wire {
   /** STARTTLS was answered. */
   securing = false;
   now = 1_700_000_000_000;
+  /** Milliseconds that are left of what the session allows. */
+  allowed = Number.POSITIVE_INFINITY;
+  onAllow: (ms: number) => void = () => {};
   /** Called after every write and end. */
   onOutput: () => void = () => {};
 
@@ -126,7 +140,10 @@ export class Client implements Wire {
         login: null,
         submission: null,
         rewriting: null,
+        limits: () => controls.limits,
+        hasRoom: () => true,
         now: () => this.now,
+        clock: () => this.now,
         log: (line) => this.log.push(line),
         ...context,
       },
@@ -148,6 +165,24 @@ export class Client implements Wire {
   end(): void {
     this.ended = true;
     this.onOutput();
+  }
+
+  allow(ms: number): void {
+    this.allowed = ms;
+    this.onAllow(ms);
+  }
+
+  extend(ms: number, most: number): void {
+    this.allowed = Math.min(this.allowed + ms, most);
+  }
+
+  /** Time goes by, and nothing else happens. */
+  pass(ms: number): void {
+    this.now += ms;
+    this.allowed -= ms;
+    if (this.allowed > 0) return;
+    this.allowed = Number.POSITIVE_INFINITY;
+    this.session.timeout();
   }
 
   flow(open: boolean): void {

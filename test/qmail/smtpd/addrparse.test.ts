@@ -31,8 +31,8 @@ testAddress("FROM:<a@b", "a@b");
 testAddress("FROM:<a@b\\", "a@b");
 testAddress("", null);
 testAddress("a@b", null);
-testAddress("FROM:<a\0@b>", null);
-testAddress("FROM:<a\r@b>", null);
+testAddress("FROM:<a\0@b>", "a\0@b");
+testAddress("FROM:<a\r@b>", "a\r@b");
 testAddress(`FROM:<${"x".repeat(899)}>`, "x".repeat(899));
 testAddress(`FROM:<${"x".repeat(900)}>`, null);
 

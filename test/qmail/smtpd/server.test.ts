@@ -203,8 +203,86 @@ test("SmtpServer.end() waits no longer than it was told", async () => {
   assert.deepEqual([service.queue.aborted, service.queue.messages.length], [1, 0]);
 });
 
+test("SmtpServer takes no mail when the queue's filesystem is nearly full", async () => {
+  const made = new Service();
+  made.home.control("minfree", `${Number.MAX_SAFE_INTEGER}\n`);
+  made.home.control("maxjunk", "1000000\n");
+  await using service = await made.start();
+  const client = new Caller(service);
+  await client.expect(undefined, /^220 /);
+  // Without a queue beside it there is nothing to look at.
+  await client.expect("MAIL FROM:<a@b>", /^250 /);
+  await client.expect("QUIT", /^221 /);
+  mkdirSync(join(service.home.path, "queue"));
+  made.home.control("minfree", "0\n");
+  made.home.control("mininodes", "0\n");
+  service.server.reread();
+  const taken = new Caller(service);
+  await taken.expect(undefined, /^220 /);
+  await taken.expect("MAIL FROM:<a@b>", /^250 /);
+  made.home.control("minfree", `${Number.MAX_SAFE_INTEGER}\n`);
+  service.server.reread();
+  const refused = new Caller(service);
+  await refused.expect(undefined, /^220 /);
+  // What was seen a moment ago may still count.
+  const full = "452 no room for more mail now, try again later (#4.3.1)";
+  let reply: string | null = null;
+  while (reply !== full) {
+    reply = await refused.say("MAIL FROM:<a@b>");
+    assert.ok(reply === full || reply === "250 ok", String(reply));
+  }
+  assert.match(service.log.at(-1) ?? "", /event=refused-sender .* reply=452 no room /);
+});
+
+/** Resolves when it is so. */
+async function until(so: () => boolean): Promise<void> {
+  while (!so()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+test("SmtpServer gives a place of the greedy to who has none, and says so", async () => {
+  await using service = await new Service({ concurrency: 10 }).start();
+  const greedy = Array.from({ length: 10 }, () => new Caller(service, "127.0.0.1"));
+  for (const each of greedy) await each.expect(undefined, /^220 /);
+  assert.deepEqual(service.log, [
+    "smtpd: warning: 9 of 10 connections are in use, patience is short\n",
+  ]);
+  // Who has no less than others finds no place.
+  await new Caller(service).expect(undefined, /^421 /);
+  const socket = connect({
+    port: service.server.ports[0] as number,
+    host: "127.0.0.1",
+    localAddress: "127.0.0.2",
+  });
+  socket.end("MAIL FROM:<a@b>\r\nRCPT TO:<x@mail.test>\r\nDATA\r\n.\r\nQUIT\r\n");
+  const replies = (await socket.setEncoding("latin1").toArray()).join("");
+  assert.match(replies, /^220 .*\r\n250 ok\r\n250 ok\r\n354 .*\r\n250 ok .*\r\n221 /);
+  await greedy[0]?.expect(undefined, /^421 too many connections, try again later \(#4\.3\.2\)$/);
+  assert.equal(await greedy[0]?.say(), null);
+  await until(() => service.log.some((line) => line.includes("why=sent-away")));
+  await greedy[1]?.expect("NOOP", /^250 /);
+});
+
+test("SmtpServer breaks off no message that the queue is asked about", async () => {
+  const asked = Promise.withResolvers<void>();
+  await using service = await new Service({ concurrency: 2 }).start();
+  service.queue.closing = asked.promise;
+  const callers = [new Caller(service), new Caller(service)];
+  for (const each of callers) {
+    await each.expect(undefined, /^220 /);
+    each.socket.write("MAIL FROM:<a@b>\r\nRCPT TO:<x@mail.test>\r\nDATA\r\n.\r\n");
+    for (const code of [/^250/, /^250/, /^354/]) await each.expect(undefined, code);
+  }
+  await until(() => service.queue.opened === 2 && service.queue.underWay === 0);
+  const socket = connect({ port: service.server.ports[0] as number, localAddress: "127.0.0.2" });
+  assert.match((await socket.setEncoding("latin1").toArray()).join(""), /^421 /);
+  asked.resolve();
+  for (const each of callers) await each.expect(undefined, /^250 ok /);
+});
+
 test("SmtpServer holds back a client that does not read its replies", async () => {
-  await using service = await new Service().start();
+  const made = new Service();
+  made.home.control("maxjunk", "100000000\n");
+  await using service = await made.start();
   const { socket } = new Caller(service);
   await once(socket, "data");
   socket.pause();

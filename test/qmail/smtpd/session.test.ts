@@ -9,7 +9,7 @@ import fc from "fast-check";
 import { makeScramKeys } from "../../../qmail/checkpassword/scram.ts";
 import { NO_GUARD } from "../../../qmail/net/login-brakes.ts";
 import { RECIPIENTS_MAX } from "../../../qmail/smtpd/transaction.ts";
-import { Client, FakeQueue, Home, settled } from "./_world.ts";
+import { AT_ONCE, Client, FakeQueue, Home, patient, settled } from "./_world.ts";
 
 const home = new Home({ rcpthosts: "mail.test\n" });
 after(() => home[Symbol.dispose]());
@@ -29,7 +29,7 @@ const ENVELOPE = "MAIL FROM:<a@b>\r\nRCPT TO:<x@mail.test>\r\nDATA\r\n";
 
 /** A client in the middle of DATA. */
 function inData(queue = new FakeQueue()): Client {
-  const client = new Client(controls, { queue }).send(ENVELOPE);
+  const client = new Client(patient(controls), { queue }).send(ENVELOPE);
   assert.match(client.replies, /^250 ok\r\n250 ok\r\n354 go ahead\r\n$/);
   return client;
 }
@@ -159,7 +159,7 @@ test("Session stores no more of a message that is too big, and finds its end", (
 });
 
 test("Session bounds the recipients of a message", () => {
-  const client = new Client(controls).send("MAIL FROM:<a@b>\r\n");
+  const client = new Client(patient(controls)).send("MAIL FROM:<a@b>\r\n");
   const some = "RCPT TO:<somebody-with-a-name@mail.test>\r\n".repeat(1000);
   let replies = "";
   for (let n = 0; n < 100; n++) replies += client.send(some).replies;
@@ -246,7 +246,7 @@ test("Session tells the log what it decided", async () => {
 });
 
 test("Session names the first hundred addresses that it refuses, and counts the rest", () => {
-  const client = new Client(controls).send("MAIL FROM:<a@b>\r\n");
+  const client = new Client(patient(controls)).send("MAIL FROM:<a@b>\r\n");
   client.send("RCPT TO:<x@else.test>\r\n".repeat(1000));
   client.session.lost();
   assert.equal(client.log.filter((line) => line.includes("refused-recipient")).length, 100);
@@ -281,8 +281,8 @@ test("Session takes any bytes without a crash, and holds a bounded number of the
   const store = { check: async () => "refused" as const };
   await fc.assert(
     fc.asyncProperty(fc.array(fc.oneof({ weight: 3, arbitrary: word }, bytes)), async (pieces) => {
-      const login = { store, guard, host: "mail.test", withoutTls: true };
-      const client = new Client(controls, { login, startTls: true });
+      const login = { store, guard, host: "mail.test", withoutTls: true, pace: AT_ONCE };
+      const client = new Client(patient(controls), { login, startTls: true });
       for (const piece of pieces) {
         if (client.securing) break;
         client.session.receive(Buffer.from(piece, "latin1"));
@@ -323,8 +323,9 @@ test("Session stays small whatever endless thing it is sent", async () => {
     });
     const guard = NO_GUARD;
     const store = { check: async () => "refused" as const };
-    const login = { store, guard, host: "mail.test", withoutTls: true };
-    const client = new Client({ ...controls, databytes: 1 << 20 }, { queue, login }).send(begin);
+    const login = { store, guard, host: "mail.test", withoutTls: true, pace: AT_ONCE };
+    const endless = { ...patient(controls), databytes: 1 << 20 };
+    const client = new Client(endless, { queue, login }).send(begin);
     await settled();
     const piece = Buffer.from(repeated.repeat(Math.ceil(65_536 / repeated.length)));
     await collectGarbage();
@@ -352,7 +353,7 @@ test("Session logs a user in by SCRAM-SHA-256, which proves itself as well", asy
     ["secret", /^235 /],
     ["wrong", /^535 /],
   ] as const) {
-    const login = { store, guard, host: "mail.test", withoutTls: true };
+    const login = { store, guard, host: "mail.test", withoutTls: true, pace: AT_ONCE };
     const client = new Client(controls, { login });
     const word = (text: string) => Buffer.from(text).toString("base64");
     const say = async (line: string) => {

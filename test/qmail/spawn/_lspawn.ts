@@ -68,7 +68,10 @@ export class LspawnProcess implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #link: Link;
   readonly #waiting = new Map<number, (report: string) => void>();
+  readonly #said = new Set<() => void>();
   #delnum = 0;
+  /** Deliveries that wait for something of their own user's, as was said last. */
+  readonly waits = new Set<number>();
 
   /** Serves the installation in `home` with the default delivery `aliasempty`; `env` is what rc sets. */
   constructor(home: string, aliasempty: string, env: NodeJS.ProcessEnv = {}) {
@@ -79,7 +82,9 @@ export class LspawnProcess implements AsyncDisposable {
     });
     this.#link = new Link(this.#child.stdio[3] as Socket, {
       frame: (type, delnum, payload) => {
+        if (type === SPAWN.waits) this.#waits(delnum, payload.toString("latin1") === "1");
         if (type !== SPAWN.report) return;
+        this.waits.delete(delnum);
         this.#waiting.get(delnum)?.(payload.toString("latin1"));
         this.#waiting.delete(delnum);
       },
@@ -93,15 +98,38 @@ export class LspawnProcess implements AsyncDisposable {
     return this.#child.pid as number;
   }
 
-  /** Resolves with the report: K, Z or D and the text. */
-  deliver(recipient: string, sender = "sender@example.com"): Promise<string> {
+  /** Resolves with the report: K, Z or D and the text. `later`: the number is another message's meanwhile. */
+  deliver(
+    recipient: string,
+    { sender = "sender@example.com", later = 0 }: { sender?: string; later?: number } = {},
+  ): Promise<string> {
     const delnum = ++this.#delnum;
     const path = join(this.#home, "queue", fmtqfn("mess", MESSID));
     const mess = statSync(path, { throwIfNoEntry: false });
-    const made = mess ? madeOf(mess) : 1;
+    // That many microseconds before the one that has the number now there was another.
+    const made = (mess ? madeOf(mess) : 1) - later;
     const delivery = { messid: MESSID, made, sender, recipient };
     this.#link.send(SPAWN.deliver, delnum, formatDelivery(delivery));
     return new Promise((resolve) => this.#waiting.set(delnum, resolve));
+  }
+
+  /** Resolves when so many deliveries wait. */
+  async waiting(number: number): Promise<void> {
+    while (this.waits.size !== number) {
+      await new Promise<void>((resolve) => this.#said.add(resolve));
+    }
+  }
+
+  /** Nothing more will come; what can be put off is to be put off. */
+  leave(): void {
+    this.#link.send(SPAWN.leave, 0, "");
+  }
+
+  #waits(delnum: number, waits: boolean): void {
+    if (waits) this.waits.add(delnum);
+    else this.waits.delete(delnum);
+    for (const resolve of this.#said) resolve();
+    this.#said.clear();
   }
 
   /** pids of the workers there are now. */

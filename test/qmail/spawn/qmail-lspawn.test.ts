@@ -57,6 +57,17 @@ test("what cannot be delivered at all is said in qmail-lspawn's words", async ()
   );
 });
 
+test("an order that is read when its number is another message's delivers nothing", async () => {
+  using home = new QmailHome();
+  alias(home, "x", "# nothing\n");
+  await using lspawn = new LspawnProcess(home.path, "./Maildir/");
+  assert.equal(await lspawn.deliver("x@local.test"), "Kdid 0+0+0\n");
+  assert.equal(
+    await lspawn.deliver("x@local.test", { later: 1 }),
+    "ZSorry, message is another one. (#4.3.5)\n",
+  );
+});
+
 test("what rc sets reaches deliveries: QMAILQUEUE takes forwards, programs see the rest", async () => {
   using home = new QmailHome();
   const filter = join(home.path, "filter");
@@ -157,4 +168,72 @@ test("mail is delivered by users/cdb as it is now, not as it was at the start", 
     newu(user);
     assert.equal(await lspawn.deliver("joe@local.test"), `K${user}\ndid 0+0+1\n`);
   }
+});
+
+test("who waits for an mbox is passed on as that, the others have their mail, and all go on", async () => {
+  using home = new QmailHome();
+  const stored = maildir(home);
+  alias(home, "locked", "./Mailbox\n");
+  alias(home, "store", "./Maildir/\n");
+  home.write("alias/Mailbox.lock", "0\n");
+  await using lspawn = new LspawnProcess(home.path, "./Maildir/");
+  const reports = Array.from({ length: 40 }, () => lspawn.deliver("locked@local.test"));
+  await lspawn.waiting(40);
+  assert.equal(await lspawn.deliver("store@local.test"), "Kdid 1+0+0\n");
+  assert.equal(readdirSync(stored).length, 1);
+  rmSync(join(home.path, "alias/Mailbox.lock"));
+  assert.deepEqual([...new Set(await Promise.all(reports))], ["Kdid 1+0+0\n"]);
+  assert.equal(
+    readFileSync(join(home.path, "alias/Mailbox"), "latin1").match(/^From /gm)?.length,
+    40,
+  );
+  await lspawn.waiting(0);
+});
+
+test("told to leave, it gives up who waits for an mbox, and waits for programs", async () => {
+  using home = new QmailHome();
+  const fifo = join(home.path, "alias/fifo");
+  assert.equal(spawnSync("mkfifo", [fifo]).status, 0);
+  alias(home, "stuck", "|read line <fifo; echo $line\n");
+  alias(home, "locked", "./Mailbox\n");
+  home.write("alias/Mailbox.lock", "0\n");
+  await using lspawn = new LspawnProcess(home.path, "./Maildir/");
+  const program = lspawn.deliver("stuck@local.test");
+  const locked = lspawn.deliver("locked@local.test");
+  await lspawn.waiting(1);
+  lspawn.leave();
+  assert.equal(await locked, "ZFile is locked, and the mail system is being stopped. (#4.3.0)\n");
+  const fd = openSync(fifo, "w");
+  writeSync(fd, "went on\n");
+  assert.equal(await program, "Kwent on\ndid 0+0+1\n");
+});
+
+test("what is done of a message is not done again, and of another with its number it is", async () => {
+  using home = new QmailHome();
+  const stored = maildir(home);
+  alias(home, "x", "./Maildir/\n|echo once >>ran\n|test -e ready || exit 111\n");
+  alias(home, "y", "./Maildir/\n|test -e ready || exit 111\n");
+  await using lspawn = new LspawnProcess(home.path, "./Maildir/");
+  const ran = () => readFileSync(join(home.path, "alias/ran"), "latin1");
+  for (let tries = 0; tries < 3; tries++) assert.equal(await lspawn.deliver("x@local.test"), "Z");
+  assert.equal(readdirSync(stored).length, 1);
+  assert.equal(ran(), "once\n");
+  // Another recipient, and another sender.
+  assert.equal(await lspawn.deliver("y@local.test"), "Z");
+  assert.equal(await lspawn.deliver("x@local.test", { sender: "other@example.com" }), "Z");
+  assert.equal(readdirSync(stored).length, 3);
+  // A worker that is gone takes nothing along.
+  for (const pid of lspawn.workers()) process.kill(pid, "SIGKILL");
+  while (lspawn.workers().length > 0) await new Promise(setImmediate);
+  assert.equal(await lspawn.deliver("x@local.test"), "Z");
+  assert.equal(ran(), "once\nonce\n");
+  home.message("Subject: another\n\nbody\n");
+  assert.equal(await lspawn.deliver("x@local.test"), "Z");
+  assert.equal(readdirSync(stored).length, 4);
+  home.write("alias/ready", "");
+  assert.equal(await lspawn.deliver("x@local.test"), "Kdid 1+0+2\n");
+  assert.equal(readdirSync(stored).length, 4);
+  // It has come to its end: whoever sends it again means it.
+  assert.equal(await lspawn.deliver("x@local.test"), "Kdid 1+0+2\n");
+  assert.equal(readdirSync(stored).length, 5);
 });

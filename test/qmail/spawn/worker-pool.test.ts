@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import type { Report } from "../../../qmail/spawn/report.ts";
 import { type Owner, type PoolWorker, WorkerPool } from "../../../qmail/spawn/worker-pool.ts";
+import type { Listener } from "../../../qmail/spawn/worker-process.ts";
 
 const OK: Report = { status: "K", text: "" };
 const MESSAGE = { size: 0, inline: Buffer.alloc(0), fd: -1 };
@@ -12,8 +13,9 @@ class FakeWorker implements PoolWorker {
   readonly #gone: () => void;
   readonly #exit = Promise.withResolvers<void>();
   readonly exited = this.#exit.promise;
-  readonly #under: ((report: Report) => void)[] = [];
+  readonly #under: Listener[] = [];
   served = 0;
+  left = false;
   ended = false;
 
   constructor(owner: Owner, gone: () => void) {
@@ -25,23 +27,27 @@ class FakeWorker implements PoolWorker {
     return this.#under.length;
   }
 
-  start(_fields: unknown, _message: unknown, done: (report: Report) => void): void {
+  start(_fields: unknown, _message: unknown, listener: Listener): void {
     assert.equal(this.ended, false, "a worker that was let go got work");
     this.served++;
-    this.#under.push(done);
+    this.#under.push(listener);
   }
 
   finish(): void {
-    this.#under.shift()?.(OK);
+    this.#under.shift()?.done(OK);
+  }
+
+  leave(): void {
+    this.left = true;
   }
 
   end(): void {
     assert.equal(this.busy, 0);
     this.ended = true;
-    this.leave();
+    this.die();
   }
 
-  leave(): void {
+  die(): void {
     this.#exit.resolve();
     this.#gone();
   }
@@ -60,7 +66,7 @@ function pool(idleMax: number) {
   });
   const deliver = (uid: number, gid = 100) => {
     const { promise, resolve } = Promise.withResolvers<Report>();
-    made.deliver({ uid, gid }, { fields: [], message: MESSAGE }, resolve);
+    made.deliver({ uid, gid }, { fields: [], message: MESSAGE }, { done: resolve });
     return promise;
   };
   const living = () => workers.filter(({ ended }) => !ended);
@@ -130,11 +136,11 @@ test("a worker that dies is replaced, and its death is no one else's", async () 
   const { workers, deliver } = pool(10);
   void deliver(1);
   workers[0]?.finish();
-  workers[0]?.leave();
+  workers[0]?.die();
   void deliver(1);
   assert.equal(workers.length, 2);
   // Late news of the first must not take the second away.
-  workers[0]?.leave();
+  workers[0]?.die();
   void deliver(1);
   assert.equal(workers.length, 2);
   assert.equal(workers[1]?.busy, 2);
@@ -146,4 +152,15 @@ test("at the end all leave, and it is waited for", async () => {
   for (const worker of workers) worker.finish();
   await made.end();
   assert.ok(workers.every(({ ended }) => ended));
+});
+
+test("told to leave, all workers are told, and those that begin later", () => {
+  const { pool: made, workers, deliver } = pool(10);
+  void deliver(1);
+  made.leave();
+  void deliver(2);
+  assert.deepEqual(
+    workers.map(({ left }) => left),
+    [true, true],
+  );
 });

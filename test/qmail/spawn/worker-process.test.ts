@@ -18,7 +18,7 @@ function worker(watch: Watch) {
   const options = { program: PROGRAM, args: [], env: process.env, gone: () => gone.resolve() };
   const it = new WorkerProcess({ ...options, watch }, CRASHED);
   const deliver = (what: string) =>
-    new Promise<Report>((resolve) => it.start([what], NOTHING, resolve));
+    new Promise<Report>((resolve) => it.start([what], NOTHING, { done: resolve }));
   return { it, deliver, gone: gone.promise };
 }
 

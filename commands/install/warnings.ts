@@ -1,0 +1,36 @@
+/** What install leaves as it is, since it is not its own, and yet should not be so: open keys, programs that others can change. */
+
+import { statSync } from "node:fs";
+import { exposure } from "../../qmail/files/secret.ts";
+import { programPath } from "../../qmail/programs.ts";
+import type { Config } from "../config.ts";
+import { distrust } from "../trusted.ts";
+
+/** A line for each. */
+export function warnings(config: Config): string[] {
+  const keys = [...config.tls, ...(config.pop3?.certificates ?? [])].map(({ key }) => key);
+  return [...new Set(keys)].flatMap(keyWarning).concat(programs(config).flatMap(programWarning));
+}
+
+function keyWarning(path: string): string[] {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  const why = stat ? exposure(stat) : "it is not there";
+  return why === null ? [] : [`the TLS key "${path}": ${why}`];
+}
+
+/** What runs as root. In a sandbox nothing does but what is its user's anyway. */
+function programs({ sandbox, submission, pop3 }: Config): string[] {
+  if (sandbox) return [];
+  const checkers = [submission?.command?.[0], pop3?.checkpassword[0]];
+  const absolute = checkers.filter((path) => path?.startsWith("/")) as string[];
+  return [process.execPath, programPath("qmail-start"), ...absolute];
+}
+
+function programWarning(path: string): string[] {
+  try {
+    const why = distrust(path);
+    return why === null ? [] : [`"${path}" runs as root, and ${why}`];
+  } catch (error) {
+    return [`"${path}" cannot be looked at: ${(error as Error).message}`];
+  }
+}
