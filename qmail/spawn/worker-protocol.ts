@@ -26,6 +26,10 @@ export const WORK = {
   waits: 9,
   /** From the worker, before a report: what of the delivery is done (report.ts, `progress`). */
   progress: 10,
+  /** To the worker: answer, if you can. */
+  ping: 11,
+  /** From the worker: the answer to a ping. */
+  pong: 12,
 } as const;
 
 /** A message up to this size travels with its order. */

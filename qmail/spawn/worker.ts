@@ -42,6 +42,7 @@ export function serveWork(begin: (flow: Flow) => Worker): void {
         resolve?.(Buffer.from(payload));
       } else if (type === WORK.flush) worker.flush?.(payload.toString("latin1"));
       else if (type === WORK.leave) worker.leave?.();
+      else if (type === WORK.ping) link.send(WORK.pong, 0);
     },
     close: () => process.exit(EXIT.ok),
   });
