@@ -1,6 +1,6 @@
 /** What qmail-lspawn and qmail-rspawn share: orders from qmail-send on descriptor 3, and the messages (C qmail: spawn.c). */
 
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { Socket } from "node:net";
 import { formatUint32, heard } from "../net/frames.ts";
 import { Link, Refusal } from "../net/link.ts";
@@ -124,7 +124,9 @@ function openMessage(
 ): OpenMessage | Report {
   let fd = -1;
   try {
-    fd = openSync(`${home}/queue/${fmtqfn("mess", messid)}`, "r");
+    // qmailq may put anything there: no link is followed, no FIFO waited for.
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    fd = openSync(`${home}/queue/${fmtqfn("mess", messid)}`, flags);
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw new SpawnTrouble("Sorry, message has wrong type. (#4.3.5)");
     if (madeOf(stat) !== made) throw new SpawnTrouble("Sorry, message is another one. (#4.3.5)");

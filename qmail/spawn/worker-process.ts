@@ -21,8 +21,18 @@ export interface WorkerOptions {
   readonly execArgv?: readonly string[];
   /** What the worker asks for. */
   readonly flow?: Flow;
+  /** Ends a worker that has work and does not answer; absent: it may take as long as it wants. */
+  readonly watch?: Watch;
   /** Called when the process has gone, for whatever reason. */
   gone(): void;
+}
+
+/** How long a worker's loop may stand still. */
+export interface Watch {
+  /** Milliseconds from one ping to the next. */
+  readonly everyMs: number;
+  /** So many pings without an answer are its end. */
+  readonly unanswered: number;
 }
 
 /** A message opened for one delivery. */
@@ -68,6 +78,7 @@ export class WorkerProcess {
   readonly #crashed: Report;
   readonly #flow: Flow | undefined;
   #lastId = 0;
+  #unanswered = 0;
   /** Resolves when the process has gone. */
   readonly exited: Promise<void>;
 
@@ -103,9 +114,32 @@ export class WorkerProcess {
         },
         hold: (host) => this.#flow?.hold(host),
         free: (host) => this.#flow?.free(host),
+        pong: () => {
+          this.#unanswered = 0;
+        },
       }),
-      close: (error) => this.#closed(options, error),
+      close: (error) => {
+        clearInterval(timer);
+        this.#closed(options, error);
+      },
     });
+    const { watch } = options;
+    // Pings are counted, not seconds: who stood still himself takes it for nobody else's fault.
+    const timer = watch && setInterval(() => this.#ping(watch), watch.everyMs).unref();
+  }
+
+  /** A loop that stands still, in a parser say, would hold all deliveries for good. */
+  #ping({ everyMs, unanswered }: Watch): void {
+    if (this.#child.killed) return;
+    if (this.#pending.size === 0) this.#unanswered = 0;
+    else if (this.#unanswered < unanswered) {
+      this.#unanswered++;
+      this.#link.send(WORK.ping, 0);
+    } else {
+      const seconds = Math.round((everyMs * unanswered) / 1000);
+      warnings.say(`a worker that has not answered for ${seconds} seconds is ended`);
+      this.#child.kill("SIGKILL");
+    }
   }
 
   /** Deliveries under way. */

@@ -39,6 +39,10 @@ export const WORK = {
   waits: kind(9, 1, either("1", "0")),
   /** From the worker, before a report: what of the delivery is done (report.ts, `progress`). */
   progress: kind(10, 100, (payload) => PROGRESS.exec(text(payload))?.[0] ?? null),
+  /** To the worker: answer, if you can. */
+  ping: kind(11, 0, nothing),
+  /** From the worker: the answer to a ping. */
+  pong: kind(12, 0, nothing),
 } as const;
 
 /** What a worker hears. */
@@ -47,6 +51,7 @@ export const TO_WORKER = {
   piece: WORK.piece,
   flush: WORK.flush,
   leave: WORK.leave,
+  ping: WORK.ping,
 } satisfies Kinds;
 
 /** What a spawner hears of its worker. */
@@ -57,6 +62,7 @@ export const FROM_WORKER = {
   free: WORK.free,
   waits: WORK.waits,
   progress: WORK.progress,
+  pong: WORK.pong,
 } satisfies Kinds;
 
 export interface Order {

@@ -45,6 +45,7 @@ export function serveWork(begin: (flow: Flow) => Worker): void {
       },
       flush: (host) => worker.flush?.(host),
       leave: () => worker.leave?.(),
+      ping: () => link.send(WORK.pong, 0),
     }),
     close: () => process.exit(EXIT.ok),
   });
