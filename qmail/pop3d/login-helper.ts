@@ -30,6 +30,8 @@ export const LOGIN_SOCKET = "run/pop3-login";
 const SERVICE_FD = 3;
 /** A service that has connected and says nothing is broken. */
 const REQUEST_MS = 10_000;
+/** So many logins at once, and sessions that came of a program: more than the service ever has. */
+const SESSIONS_MAX = 2000;
 const RELAY_LOOK_MS = 600_000;
 
 export interface HelperOptions {
@@ -43,6 +45,8 @@ export class LoginHelper {
   readonly #options: HelperOptions;
   readonly #logins = new Logins(".");
   readonly #server: Server;
+  /** Logins that are being checked, and sessions of programs that check them. */
+  #underWay = 0;
 
   /** Works in the current directory, which is the qmail home. */
   constructor(options: HelperOptions) {
@@ -63,14 +67,23 @@ export class LoginHelper {
 
   #connected(socket: Socket): void {
     socket.on("error", () => {});
+    if (this.#underWay >= SESSIONS_MAX) {
+      refuse(socket, "temporary");
+      return;
+    }
+    this.#underWay++;
+    const over = () => {
+      this.#underWay--;
+    };
     socket.setTimeout(REQUEST_MS, () => socket.destroy());
+    socket.once("close", over);
     let bytes = Buffer.alloc(0);
     const heard = (chunk: Buffer) => {
       bytes = Buffer.concat([bytes, chunk]);
-      const request = parseRequest(bytes);
+      const request = parseRequest(bytes.subarray(0, REQUEST_MAX));
       if (request) {
-        socket.off("data", heard).setTimeout(0);
-        void this.#login(socket, request);
+        socket.off("data", heard).off("close", over).setTimeout(0);
+        void this.#login(socket, request).then(over);
       } else if (bytes.length > REQUEST_MAX) socket.destroy();
     };
     socket.on("data", heard);
@@ -87,7 +100,7 @@ export class LoginHelper {
       say(log.warning(`cannot check a login: ${(error as Error).message}`));
       refusal = "temporary";
     }
-    if (refusal) socket.end(formatRefusal(refusal));
+    if (refusal) refuse(socket, refusal);
   }
 
   /** Resolves when the session is over, or there is none. */
@@ -138,6 +151,11 @@ export class LoginHelper {
       say(log.warning(`cannot open relaying: ${(error as Error).message}`));
     }
   }
+}
+
+/** Answers and hangs up, whether or not the other side does. */
+function refuse(socket: Socket, refusal: Refusal): void {
+  socket.end(formatRefusal(refusal), () => socket.destroy());
 }
 
 function relaySeconds(): number {

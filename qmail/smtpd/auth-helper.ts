@@ -176,8 +176,7 @@ function serve(options: StoreOptions): void {
     if (asked === ASKED_MAX) link.pause();
     void answer(store, question, said).then((answer) => {
       link.send(FRAME.answer, id, JSON.stringify(answer));
-      if (asked === ASKED_MAX) link.resume();
-      asked--;
+      if (asked-- === ASKED_MAX) link.resume();
     });
   };
   const link: Link = new Link(new Socket({ fd: LINK_FD }), {
