@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { isRelayOpen, RELAY_DIRECTORY } from "../checkpassword/relay.ts";
 import { type ListenAddress, plainAddress } from "../net/address.ts";
 import { Connection, socketEnds } from "../net/connection.ts";
+import { clock } from "../net/deadline.ts";
 import { Listener, type Served } from "../net/listener.ts";
 import { type LoginBrakes, siteBrakes } from "../net/login-brakes.ts";
 import type { Certificates } from "../net/tls.ts";
@@ -61,6 +62,7 @@ export class SmtpServer {
   readonly #rules: Rules | null;
   readonly #brakes: LoginBrakes;
   readonly #space: QueueSpace;
+  readonly #short = () => this.#listener.short;
   #parts: ServerParts | null = null;
   #controls: SmtpdControls | null = null;
   #lastId = 0;
@@ -149,7 +151,7 @@ export class SmtpServer {
         ends: socketEnds(socket),
         ...(certificates ? { secure: (stream) => certificates.secure(stream) } : {}),
         tlsFirst,
-        short: () => this.#listener.short,
+        short: this.#short,
       },
       (wire) => new Session(context, wire),
     );
@@ -185,7 +187,7 @@ export class SmtpServer {
       limits: () => (this.#listener.short ? hurried(limits) : limits),
       hasRoom: (bytes) => this.#space.has(bytes, limits),
       now: Date.now,
-      clock: () => performance.now(),
+      clock,
       log: write,
     };
   }
