@@ -108,7 +108,7 @@ function print(
   for (const { name, value } of header) output.line(`  ${name}: ${printableText(value)}`);
   output.line(kleur.bold("\nHistory"));
   if (!whole) output.line("  (the log does not go back to its beginning)");
-  for (const { time, text } of events) output.line(`  ${dateTime(time)}  ${text}`);
+  for (const { time, text } of events) output.line(`  ${dateTime(time)}  ${printable(text)}`);
 }
 
 function printRecipients(
