@@ -117,7 +117,7 @@ async function perform({ home, output, action, wait }: ActOptions, found: Target
       counts[answer.outcome]++;
       if (output.json) answers.push(answer);
       else if (answer.outcome === "refused")
-        output.note(`${answer.id}: ${printable(answer.reason ?? "")}`);
+        output.note(printable(`${answer.id}: ${answer.reason}`));
     }
   } catch (error) {
     throw denied(error);
