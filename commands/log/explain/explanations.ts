@@ -323,6 +323,24 @@ export const TEXTS: readonly Explanation[] = [
     ["try it as that user: sudo -u USER", "df -h"],
   ),
   row(
+    /mail exchangers that are better than me/i,
+    "Of the domain's mail exchangers only this machine was found; about the others the name servers could not say.",
+    ["a name server of the domain does not answer for all of them"],
+    ["dig MX DOMAIN", "qmailctl flush when it is mended"],
+  ),
+  row(
+    /Too many deliveries of this user are under way/i,
+    "One user has more deliveries under way than may wait for him; the rest is tried again.",
+    ["programs in his .qmail files that take long", "a lock on his mailbox"],
+    ["qmailctl queue list", "qmailctl top"],
+  ),
+  row(
+    /The mail system is being stopped/i,
+    "The delivery had not begun when the mail system was stopped; the next start tries it.",
+    ["qmailctl stop or restart"],
+    ["qmailctl status"],
+  ),
+  row(
     /wrong (?:type|owner)|message is another one|messid has nonnumerics|report mangled|invoked improperly|unable to open message/i,
     "The queue or the link between the daemons is not as it must be.",
     ["the queue was touched by hand or restored from a copy"],
