@@ -10,7 +10,7 @@ import { signal } from "./processes.ts";
 const STALLED = ["qmail-queue", "qmail-queue", "qmail-lspawn", "qmail-lspawn", "qmail-local"];
 /** It hangs until a successor of qmail-send has worked for up to so long, or, when there can be none, for so long. */
 const WORKING_MS = 2000;
-const STALL_MS = 3000;
+const STALL_MS = 5000;
 /** One in so many hangs for this long. */
 const LONG = 6;
 const LONG_STALL_MS = 12_000;
@@ -37,12 +37,12 @@ export class Disturber {
   async disturb(): Promise<void> {
     this.count++;
     const kind = this.#chance.below(100);
-    if (kind < 15) this.#killOne();
-    else if (kind < 25) this.#killAll();
-    else if (kind < 90) await this.#stall(kind < 70 ? "SIGKILL" : "SIGTERM");
+    if (kind < 8) this.#killOne();
+    else if (kind < 16) this.#killAll();
+    else if (kind < 90) await this.#stall(kind < 76 ? "SIGKILL" : "SIGTERM");
     else this.#restart();
     await this.#site.ready();
-    await sleep(500 + this.#chance.below(NEXT_MS));
+    await sleep(1000 + this.#chance.below(NEXT_MS));
   }
 
   /** The clock of all processes goes ahead, or back to where it was. */
@@ -97,7 +97,7 @@ export class Disturber {
 
   async #wake(pid: number, stalled: number): Promise<void> {
     const most = this.#chance.below(LONG) === 0 ? LONG_STALL_MS : STALL_MS;
-    const working = this.#chance.below(WORKING_MS);
+    const working = 500 + this.#chance.below(WORKING_MS);
     const over = sleep(stalled + most - performance.now());
     await Promise.race([this.#site.ready().then(() => sleep(working)), over]);
     // Its number may be another's, but for one that is stopped and ours.
