@@ -74,7 +74,7 @@ const KINDS: Readonly<Record<string, Partial<OrderOptions>>> = {
   holds: { holds: 60, foreign: 5, list: 300 },
   actions: { holds: 30, actions: 3, list: 300 },
   failures: { holds: 30, failures: 150, foreign: 5 },
-  kills: { holds: 30, kills: true },
+  kills: { holds: 30, kills: true, waits: 30 },
   clock: { holds: 30, clock: true, list: 300 },
   all: { holds: 30, failures: 50, actions: 2, kills: true, clock: true, foreign: 2, list: 100 },
 };

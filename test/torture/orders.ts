@@ -204,7 +204,7 @@ function judge(round: OrderRound, site: OrderSite, found: Found): OrderResult {
   if (verdict.lost > 0) violations.push(`lost: ${verdict.lostTokens.slice(0, 40).join(" ")}`);
   if (counts.stuck > 0) violations.push(`came only after a restart: ${counts.stuck}`);
   if (verdict.bounced > 0) violations.push(`bounced without a reason: ${verdict.bounced}`);
-  const disturbed = options.failures > 0 || options.kills;
+  const disturbed = options.kills;
   if (verdict.duplicates > 0 && !disturbed) {
     violations.push(`second copies without a crash: ${verdict.duplicates}`);
   }
