@@ -75,9 +75,14 @@ export class LspawnProcess implements AsyncDisposable {
   readonly waits = new Set<number>();
 
   /** Serves the installation in `home` with the default delivery `aliasempty`; `env` is what rc sets. */
-  constructor(home: string, aliasempty: string, env: NodeJS.ProcessEnv = {}) {
+  constructor(
+    home: string,
+    aliasempty: string,
+    env: NodeJS.ProcessEnv = {},
+    program = "spawn/qmail-lspawn",
+  ) {
     this.#home = home;
-    this.#child = spawn(process.execPath, [programPath("spawn/qmail-lspawn"), aliasempty], {
+    this.#child = spawn(process.execPath, [programPath(program), aliasempty], {
       stdio: ["ignore", "inherit", "inherit", "pipe"],
       env: { PATH: process.env.PATH, QMAILHOME: home, ...env },
     });
@@ -140,6 +145,23 @@ export class LspawnProcess implements AsyncDisposable {
     else this.waits.delete(delnum);
     for (const resolve of this.#said) resolve();
     this.#said.clear();
+  }
+
+  /** Says bytes that need not be a frame. */
+  say(bytes: Buffer): void {
+    (this.#child.stdio[3] as Socket).write(bytes);
+  }
+
+  /** The exit code, when it has left. */
+  async exit(): Promise<number | null> {
+    if (this.#child.exitCode === null && !this.#child.signalCode) await once(this.#child, "exit");
+    return this.#child.exitCode;
+  }
+
+  /** The most memory it has ever had, in bytes. */
+  memory(): number {
+    const status = readFileSync(`/proc/${this.pid}/status`, "latin1");
+    return Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1]) * 1024;
   }
 
   /** pids of the workers there are now. */
