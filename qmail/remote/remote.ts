@@ -11,6 +11,7 @@ import type { Message } from "../spawn/message.ts";
 import type { Report } from "../spawn/report.ts";
 import { srsForward } from "../srs/srs.ts";
 import { readSrsKeys } from "../srs/srs-keys.ts";
+import { warn } from "../warn.ts";
 import { type ConnectContext, openSession } from "./connecting.ts";
 import { type Plan, PlanError, Plans } from "./plan.ts";
 import { isSession } from "./session.ts";
@@ -83,7 +84,7 @@ export function findPlan(
     return plans.find(sender, host);
   } catch (error) {
     if (!(error instanceof PlanError)) throw error;
-    process.stderr.write(`warning: qmail-remote: ${error.message}\n`);
+    warn(error.message);
     return words.BAD_CONTROL;
   }
 }

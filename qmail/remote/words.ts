@@ -48,6 +48,20 @@ export const AMBIGUOUS_MX: Report = {
     "it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)\n",
 };
 
+/** Ours: we are the best exchanger that could be found, but not all could be. */
+export const BETTER_MX_UNKNOWN: Report = {
+  status: "Z",
+  text:
+    "Sorry, I couldn't find the mail exchangers that are better than me for that host,\n" +
+    "and there may be some. (#4.4.4)\n",
+};
+
+/** Ours: a route leads to a host that there is not. */
+export function relayUnknown(host: string): Report {
+  const text = `Sorry, I couldn't find any host named ${safe(host)}, to which I am to send this. (#4.3.5)\n`;
+  return { status: "Z", text };
+}
+
 export const BAD_CONTROL: Report = {
   status: "Z",
   text: "Unable to read control files. (#4.3.0)\n",

@@ -11,9 +11,12 @@ import { programPath } from "../programs.ts";
 import type { Flow } from "./protocol.ts";
 import type { Report } from "./report.ts";
 import { serveSpawner } from "./spawner.ts";
-import { WorkerProcess } from "./worker-process.ts";
+import { type Watch, WorkerProcess } from "./worker-process.ts";
 
 const CRASHED: Report = { status: "Z", text: "qmail-remote crashed.\n" };
+
+/** One worker has all deliveries: it must not stand still for long. */
+const WATCH: Watch = { everyMs: 10_000, unanswered: 6 };
 
 class Rspawn {
   readonly #home: string;
@@ -44,6 +47,7 @@ class Rspawn {
           },
           free: (host) => this.#free(host),
         },
+        watch: WATCH,
         gone: () => {
           if (this.#worker === worker) this.#worker = null;
           // What it held it can free no more.
@@ -85,9 +89,9 @@ if (import.meta.main) {
   rspawn.flow = serveSpawner({
     home: ".",
     owner: ids.uid.qmailq,
-    spawn: ({ messid, made, sender, local, host, message }, done) => {
+    spawn: ({ messid, made, sender, local, host, open }, done) => {
       const fields = [messid, host, sender, `${local}@${host}`, String(made)];
-      rspawn.worker().start(fields, message, { done });
+      rspawn.worker().start(fields, open, { done });
     },
     flush: (host) => rspawn.flush(host),
     leave: () => rspawn.leave(),
