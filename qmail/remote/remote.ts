@@ -36,10 +36,8 @@ export interface RemoteConfig extends ConnectContext {
 /** As the control files of the installation in `home` say. Throws when one is missing or cannot be understood. */
 export function readRemoteConfig(home: string, world = readWorld(home)): RemoteConfig {
   const control = new Control(home);
-  const helohost = control.line("helohost") ?? control.line("me");
-  if (!helohost) throw new Error("cannot read controls: control/me is missing");
   return {
-    helohost,
+    helohost: readHelohost(control),
     timeoutConnect: timeout(control, "timeoutconnect", 60),
     timeoutRemote: timeout(control, "timeoutremote", 1200),
     timeoutTotal: timeout(control, "timeouttotal", 3600),
@@ -96,6 +94,15 @@ export function deliveryReport({ recipients, report }: Outcome, at = 0): Report 
     return { status: report.status, text: (recipient?.text ?? "") + report.text };
   }
   return { status: recipient.status === "h" ? "D" : "Z", text: recipient.text + report.text };
+}
+
+/** An empty file says no more than none: the next one counts. */
+function readHelohost(control: Control): string {
+  const name = control.line("helohost") || control.line("me");
+  if (name) return name;
+  const which = (file: string) =>
+    `control/${file} is ${control.line(file) === null ? "missing" : "empty"}`;
+  throw new Error(`cannot tell our name: ${which("helohost")}, ${which("me")}`);
 }
 
 /** Seconds; no more than a timer can count. */
