@@ -37,6 +37,8 @@ const CONTROL_FILES = [
   "control/remoteoptions",
   "control/helohost",
   "control/me",
+  "control/moreipme",
+  "control/notipme",
   "control/srsdomain",
   "control/srssecrets",
   "control/locals",

@@ -3,10 +3,10 @@
  * and for qmail-rspawn's worker with connections kept and shared.
  */
 
-import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { ConstSet } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
+import { OwnAddresses } from "../net/own-addresses.ts";
 import type { Message } from "../spawn/message.ts";
 import type { Report } from "../spawn/report.ts";
 import { srsForward } from "../srs/srs.ts";
@@ -36,6 +36,7 @@ export interface RemoteConfig extends ConnectContext {
 /** As the control files of the installation in `home` say. Throws when one is missing or cannot be understood. */
 export function readRemoteConfig(home: string, world = readWorld(home)): RemoteConfig {
   const control = new Control(home);
+  const own = new OwnAddresses(control);
   return {
     helohost: readHelohost(control),
     timeoutConnect: timeout(control, "timeoutconnect", 60),
@@ -46,7 +47,7 @@ export function readRemoteConfig(home: string, world = readWorld(home)): RemoteC
     senderFor: readSenderFor(home, control),
     tcpto: new Tcpto(join(home, TCPTO_FILE)),
     ...world,
-    isOwn: isOwnAddress,
+    isOwn: (ip) => own.has(ip),
     random: Math.random,
     now: Date.now,
   };
@@ -138,10 +139,4 @@ function readSenderFor(home: string, control: Control): (sender: string) => stri
 function isUnspeakable(address: string): boolean {
   const domain = address.slice(address.lastIndexOf("@") + 1);
   return /[^ -~\x80-\xff]/.test(address) || /[ <>]/.test(domain);
-}
-
-function isOwnAddress(ip: string): boolean {
-  if (ip === "0.0.0.0" || ip === "::") return true;
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  return all.some(({ address }) => address === ip);
 }
