@@ -49,6 +49,22 @@ for (const [what, zone, status, code] of [
   });
 }
 
+for (const [ip, code] of [
+  ["127.0.0.2", "#5.4.6"],
+  ["::ffff:127.0.0.1", "#5.4.6"],
+  ["0:0:0:0:0:0:0:1", "#5.4.6"],
+  ["192.0.2.77", "#5.4.6"],
+  ["127.9.9.9", "#4.4.1"],
+] as const) {
+  test(`an exchanger at ${ip}: ${code}`, async () => {
+    const type = ip.includes(":") ? "AAAA" : "A";
+    const zone = { "MX far.test": [mx(1, "mx.test")], [`${type} mx.test`]: [ip] };
+    const control = { moreipme: "192.0.2.77", notipme: "127.9.9.9", timeoutconnect: "1" };
+    const { report } = await send(control, zone);
+    assert.ok(report.text.includes(code), report.text);
+  });
+}
+
 for (const [line, expected] of [
   [":relay.nx.test", /^warning: .*: control\/smtproutes, ":relay\.nx\.test": there is no host/],
   ["far.test:relay.nx.test:587", /smtproutes, "far\.test:relay\.nx\.test:587": there is no host/],
