@@ -13,9 +13,14 @@ export function warnings(config: Config): string[] {
 }
 
 function keyWarning(path: string): string[] {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  const why = stat ? exposure(stat) : "it is not there";
-  return why === null ? [] : [`the TLS key "${path}": ${why}`];
+  try {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    const why = stat ? exposure(stat) : "it is not there";
+    return why === null ? [] : [`the TLS key "${path}": ${why}`];
+  } catch (error) {
+    // Closed to us, as to whoever installs a sandbox with the keys of a real server.
+    return [`the TLS key "${path}": it cannot be looked at: ${(error as Error).message}`];
+  }
 }
 
 /** What runs as root. In a sandbox nothing does but what is its user's anyway. */
