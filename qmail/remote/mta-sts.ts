@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { asciiName, type Dns } from "../dns/resolver.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
+import { warn } from "../warn.ts";
 import { type TlsFault, tlsFault } from "./tls-fault.ts";
 
 export interface StsPolicy {
@@ -218,7 +219,7 @@ export class StsPolicies {
       mkdirSync(dirname(this.#path), { recursive: true });
       writeFileAtomic(this.#path, JSON.stringify([...this.#known]), { mode: 0o600 });
     } catch (error) {
-      process.stderr.write(`warning: qmail-remote: ${(error as Error).message}\n`);
+      warn((error as Error).message);
     }
   }
 }

@@ -6,6 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.ts";
+import { warn } from "../warn.ts";
 import type { Published } from "./choose-policy.ts";
 import type { TlsFault, TlsFaultType } from "./tls-fault.ts";
 
@@ -109,7 +110,7 @@ export class TlsReports {
       const path = join(this.#directory, `${this.#day}.json`);
       writeFileAtomic(path, JSON.stringify([...this.#counts.values()]), { mode: 0o600 });
     } catch (error) {
-      process.stderr.write(`warning: qmail-remote: ${(error as Error).message}\n`);
+      warn((error as Error).message);
     }
   }
 
