@@ -46,6 +46,7 @@ export const PROGRAMS = {
   qreceipt: { file: "inject/qreceipt", mode: 0o755 },
   srsreverse: { file: "srs/srsreverse", mode: 0o755 },
   tcpserver: { file: "tcpserver/tcpserver", mode: 0o755 },
+  "tcp-env": { file: "tcpserver/tcp-env", mode: 0o755 },
   recordio: { file: "tcpserver/recordio", mode: 0o755 },
   tcprules: { file: "tcpserver/tcprules", mode: 0o755 },
   tcprulescheck: { file: "tcpserver/tcprulescheck", mode: 0o755 },

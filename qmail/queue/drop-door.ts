@@ -11,6 +11,7 @@ import { QQ } from "../exit.ts";
 import { heard } from "../net/frames.ts";
 import { Link } from "../net/link.ts";
 import { Warnings } from "../warn.ts";
+import { dropQp } from "./drop.ts";
 import { FRAME, FROM_LOCAL, formatResult } from "./protocol.ts";
 import { codeOf } from "./trouble.ts";
 
@@ -72,7 +73,7 @@ export class DropDoor {
   }
 
   async #take(name: string): Promise<Buffer> {
-    const qp = this.#taker.nextQp();
+    const qp = dropQp(name) ?? this.#taker.nextQp();
     let code: number = QQ.ok;
     try {
       await this.#taker.takeDrop(name, qp);

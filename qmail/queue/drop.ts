@@ -51,6 +51,18 @@ export function dropName(): string {
   return `${Math.floor(Date.now() / 1000)}.${process.pid}.${randomBytes(12).toString("hex")}`;
 }
 
+/** The greatest number of a process that Linux has. */
+const PID_MAX = 1 << 22;
+
+/**
+ * The "qp" of a message in the drop file `name`: the process that has left it, which whoever has started that tells people. Null for a
+ * name that says none.
+ */
+export function dropQp(name: string): number | null {
+  const pid = Number(/^\d+\.([1-9]\d*)\.[0-9a-f]+\.msg$/.exec(name)?.[1]);
+  return pid <= PID_MAX ? pid : null;
+}
+
 /** What stands at the end of a drop file. */
 export interface Trailer {
   /** Bytes of the message, and of the envelope behind it. */
@@ -184,7 +196,8 @@ export class Drops {
       stat = lstatSync(fsPath(this.#path(name)), { throwIfNoEntry: false });
       if (!stat) return null;
       if (this.#memory.isStuck(name, stat)) this.#remove(name, stat);
-      else if (stat.isFile() && DROP_NAME.test(name)) await this.take(name, nextQp());
+      else if (stat.isFile() && DROP_NAME.test(name))
+        await this.take(name, dropQp(name) ?? nextQp());
       else if (!stat.isFile() || !UNFINISHED.test(name)) throw odd(name);
       else if (isOld(stat, this.#context.now())) removeFile(this.#path(name));
       return null;
