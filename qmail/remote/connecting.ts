@@ -176,6 +176,8 @@ async function greet(
       onTls: (fault) => onTls(fault, socket.localAddress),
       credentials,
       authWithoutTls: options.authWithoutTls,
+      mechanisms: options.mechanisms,
+      ignore: options.ignore,
       secureContext,
       now: context.now,
       ...(context.trace ? { trace: context.trace } : {}),

@@ -98,6 +98,8 @@ const OPTIONS: { readonly [name in keyof RemoteOptions]-?: readonly [unknown, un
   ca: [undefined, "ca.pem"],
   cert: [undefined, "cert.pem"],
   auth: [undefined, "relay"],
+  mechanisms: [undefined, ["PLAIN"]],
+  ignore: [undefined, ["SIZE"]],
   authWithoutTls: [false, true],
   bind: [undefined, "127.0.0.2"],
   helo: [undefined, "other.test"],
