@@ -98,16 +98,17 @@ export function severity({ code }: Reply): "D" | "Z" | null {
   return code >= 200 && code < 300 ? null : "Z";
 }
 
-/** What an EHLO reply offers: keywords in upper case with their parameters. */
+/** What an EHLO reply offers: keywords in upper case with their parameters; of AUTH those of all its lines. */
 export function parseExtensions({ text }: Reply): ReadonlyMap<string, string> {
   const [, ...all] = text.trimEnd().split("\n");
   const lines = all.filter((line) => /^\d{3}[ -]/.test(line));
   // `AUTH=LOGIN` is what some servers say for `AUTH LOGIN`.
   const words = lines.map((line) => /^([A-Za-z0-9-]+)(?:[ =](.*))?$/.exec(line.slice(4)));
-  return new Map(
-    words.flatMap((word) => (word ? [[word[1]?.toUpperCase(), word[2] ?? ""]] : [])) as [
-      string,
-      string,
-    ][],
-  );
+  const extensions = new Map<string, string>();
+  for (const [, keyword = "", parameters = ""] of words.filter((word) => word !== null)) {
+    const name = keyword.toUpperCase();
+    const before = name === "AUTH" ? extensions.get(name) : undefined;
+    extensions.set(name, before === undefined ? parameters : `${before} ${parameters}`);
+  }
+  return extensions;
 }

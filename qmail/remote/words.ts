@@ -62,6 +62,11 @@ export function relayUnknown(host: string): Report {
   return { status: "Z", text };
 }
 
+/** Ours: the address that we are to connect from is of no use. */
+export function cannotBind(bind: string, why: string): Report {
+  return { status: "Z", text: `Sorry, I am to connect from ${bind}: ${why}. (#4.3.5)\n` };
+}
+
 export const BAD_CONTROL: Report = {
   status: "Z",
   text: "Unable to read control files. (#4.3.0)\n",

@@ -83,6 +83,24 @@ test("a route by QMTP to nobody is not the sender's fault, either", async () => 
   assert.match(warnings, /control\/qmtproutes, ":relay\.nx\.test"/);
 });
 
+for (const [bind, why] of [
+  ["192.0.2.77", "no connection can come from there \\(EADDRNOTAVAIL\\)"],
+  ["::1", "it leads to none of them"],
+] as const) {
+  test(`an address to connect from that is of no use is named: ${bind}`, async () => {
+    await using far = await farServer();
+    for (const protocol of ["smtp", "qmtp"]) {
+      const { report, warnings } = await send({
+        [`${protocol}routes`]: `:127.0.0.1:${far.port}`,
+        remoteoptions: `:bind=${bind}`,
+      });
+      assert.match(report.text, new RegExp(`^Sorry, I am to connect from ${bind}: ${why}\\. `));
+      assert.equal(report.status, "Z");
+      assert.match(warnings, new RegExp(`control/remoteoptions, bind=${bind}: ${why}\n$`));
+    }
+  });
+}
+
 test("a domain that does not exist is the sender's fault", async () => {
   assert.deepEqual((await send({})).report, {
     status: "D",

@@ -96,7 +96,7 @@ test("parseExtensions()", () => {
     [...parseExtensions({ code: 250, text })],
     [
       ["SIZE", "1000"],
-      ["AUTH", "PLAIN"],
+      ["AUTH", "LOGIN PLAIN"],
       ["PIPELINING", ""],
     ],
   );
