@@ -94,3 +94,15 @@ export const CLIENT_PROGRAMS = {
 export function programPath(file: string): string {
   return fileURLToPath(new URL(`./${file}${EXTENSION}`, import.meta.url));
 }
+
+/** Without it whoever has the uid of a process may have its debugger listen, for all on the machine. The launchers have it too. */
+const NO_DEBUGGER = "--disable-sigusr1";
+
+/** Node's arguments for a process of ours that runs `file` with `args`; `execArgv` says what it may do. */
+export function nodeArguments(
+  file: string,
+  args: readonly string[] = [],
+  execArgv: readonly string[] = [],
+): string[] {
+  return [NO_DEBUGGER, ...execArgv, programPath(file), ...args];
+}

@@ -13,10 +13,11 @@ import { resolve } from "node:path";
 import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT } from "./exit.ts";
+import { closeInherited } from "./files/inherited.ts";
 import { writeAll } from "./files/write-all.ts";
 import { qmailHome } from "./home.ts";
 import { type Ids, readIds } from "./ids.ts";
-import { programPath } from "./programs.ts";
+import { nodeArguments } from "./programs.ts";
 import { alert } from "./send/log.ts";
 import type { LogSink } from "./send/qmail-send.ts";
 import { QueueTakenError, takeQueue } from "./send/queue-lock.ts";
@@ -46,7 +47,7 @@ class Starter {
    * does not get that: Node opens nothing for its children that they were not given.
    */
   daemon(mutex: number, file: string, args: readonly string[], owner: Owner | null): Socket {
-    const child = spawn(process.execPath, [programPath(file), ...args], {
+    const child = spawn(process.execPath, nodeArguments(file, args), {
       stdio: ["ignore", "inherit", "inherit", "pipe", mutex],
       // What rc sets holds for all of them: QMAILQUEUE, or what programs in .qmail files want.
       env: {
@@ -200,6 +201,8 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 if (import.meta.main) {
+  // Whatever starts rc.
+  closeInherited();
   process.umask(0o077);
   process.exit(await main(process.argv.slice(2)));
 }

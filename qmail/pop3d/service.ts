@@ -4,13 +4,14 @@ import { spawn } from "node:child_process";
 import { connect, type Socket } from "node:net";
 import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
+import { closeInherited } from "../files/inherited.ts";
 import { readIds } from "../ids.ts";
 import { Connection, socketEnds } from "../net/connection.ts";
 import { HURRY_MS } from "../net/deadline.ts";
 import { Listener } from "../net/listener.ts";
 import { siteBrakes } from "../net/login-brakes.ts";
 import { Certificates } from "../net/tls.ts";
-import { programPath } from "../programs.ts";
+import { nodeArguments } from "../programs.ts";
 import { sayReady } from "../supervise/ready.ts";
 import { hurriedPop3, readPop3Limits } from "./limits.ts";
 import * as log from "./log.ts";
@@ -100,6 +101,7 @@ function write(line: string): void {
 /** Serves from the qmail home `home` until SIGTERM. Throws when it cannot begin, with a text for a person. */
 export async function runService(home: string, args: string[]): Promise<void> {
   const options = parseOptions(args);
+  closeInherited();
   process.chdir(home);
   const ids = readIds(".");
   // Without a reader the log is lost, the mail is not.
@@ -136,10 +138,14 @@ export async function runService(home: string, args: string[]): Promise<void> {
 
 /** Starts the helper with our privileges; resolves with the line to it when it listens. */
 function startHelper({ maildir, command }: Pop3Options): Promise<Socket> {
-  const child = spawn(process.execPath, [programPath("pop3d/login-helper"), maildir, ...command], {
-    stdio: ["ignore", "inherit", "inherit", "pipe"],
-    env: { PATH: process.env.PATH, QMAILHOME: process.env.QMAILHOME },
-  });
+  const child = spawn(
+    process.execPath,
+    nodeArguments("pop3d/login-helper", [maildir, ...command]),
+    {
+      stdio: ["ignore", "inherit", "inherit", "pipe"],
+      env: { PATH: process.env.PATH, QMAILHOME: process.env.QMAILHOME },
+    },
+  );
   const line = child.stdio[HELPER_FD] as Socket;
   line.on("error", () => {});
   return new Promise((resolve, reject) => {

@@ -7,6 +7,7 @@ import { BlockList, isIPv6, type Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { parseArgs } from "node:util";
 import { EXIT } from "../exit.ts";
+import { closeInherited } from "../files/inherited.ts";
 import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
 import { type ListenAddress, parseListen } from "../net/address.ts";
@@ -72,6 +73,7 @@ export async function runDoor(door: Door): Promise<void> {
   try {
     if (args.length === 0) process.exit(await oneSession(door));
     const options = parseOptions(args);
+    closeInherited();
     process.chdir(qmailHome());
     await serve(door, options);
   } catch (error) {

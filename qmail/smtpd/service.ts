@@ -1,6 +1,7 @@
 /** The life of the SMTP service's process: bind, give up root, serve, read again, end. */
 
 import { EXIT } from "../exit.ts";
+import { closeInherited } from "../files/inherited.ts";
 import { type Ids, readIds } from "../ids.ts";
 import { Certificates } from "../net/tls.ts";
 import { networkQueue } from "../queue/network-queue.ts";
@@ -20,6 +21,7 @@ type Log = (line: string) => void;
 
 /** Serves from the qmail home `home` until SIGTERM. Throws when it cannot begin, with a text for a person. */
 export async function runService(home: string, options: SmtpdOptions): Promise<void> {
+  closeInherited();
   process.chdir(home);
   const ids = readIds(".");
   const batch = new LogBatch(process.stdout);

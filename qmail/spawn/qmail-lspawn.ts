@@ -12,7 +12,7 @@ import { programArgs } from "../arguments.ts";
 import { EXIT, QLX } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
-import { programPath } from "../programs.ts";
+import { Hearsay } from "../net/hearsay.ts";
 import { Assignments, NughdeError, type Whose } from "../users/nughde.ts";
 import { DoneLines } from "./done-lines.ts";
 import type { Report } from "./report.ts";
@@ -99,12 +99,17 @@ async function deliver(
   }
 }
 
+/** What the workers say: they are their users'. */
+const hearsay = new Hearsay({ write: (line) => void process.stderr.write(line, "latin1") });
+
 function startWorker(home: string, owner: Partial<Owner>, gone: () => void): WorkerProcess {
   const { QMAILHOME, ...env } = process.env;
   return new WorkerProcess(
     {
-      program: programPath("local/qmail-local"),
+      file: "local/qmail-local",
       args: ["--worker", home],
+      who: `qmail-local uid ${owner.uid ?? process.getuid?.()}`,
+      hearsay,
       env: { PATH: "/usr/bin:/bin", ...env, UV_THREADPOOL_SIZE: "16" },
       owner,
       gone,

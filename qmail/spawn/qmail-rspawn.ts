@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
-import { programPath } from "../programs.ts";
+import { Hearsay } from "../net/hearsay.ts";
 import type { Flow } from "./protocol.ts";
 import type { Report } from "./report.ts";
 import { serveSpawner } from "./spawner.ts";
@@ -18,6 +18,9 @@ const CRASHED: Report = { status: "Z", text: "qmail-remote crashed.\n" };
 class Rspawn {
   readonly #home: string;
   readonly #held = new Set<string>();
+  readonly #hearsay = new Hearsay({
+    write: (line) => void process.stderr.write(line, "latin1"),
+  });
   flow: Flow | null = null;
   #worker: WorkerProcess | null = null;
 
@@ -30,8 +33,10 @@ class Rspawn {
     if (this.#worker) return this.#worker;
     const worker = new WorkerProcess(
       {
-        program: programPath("remote/qmail-remote"),
+        file: "remote/qmail-remote",
         args: ["--worker"],
+        who: "qmail-remote",
+        hearsay: this.#hearsay,
         env: {
           PATH: process.env.PATH ?? "/usr/bin:/bin",
           QMAILHOME: this.#home,

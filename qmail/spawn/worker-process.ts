@@ -3,21 +3,30 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, readSync } from "node:fs";
 import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
+import type { Hearsay } from "../net/hearsay.ts";
 import { Link } from "../net/link.ts";
+import { nodeArguments } from "../programs.ts";
 import type { Flow } from "./protocol.ts";
 import type { Report, WorkReport } from "./report.ts";
 import { Waiting } from "./waiting.ts";
 import { formatOrder, PIECE, WORK } from "./worker-protocol.ts";
 
 export interface WorkerOptions {
-  /** Absolute path of the program. */
-  readonly program: string;
+  /** The program below qmail/, as "local/qmail-local". */
+  readonly file: string;
   readonly args: readonly string[];
+  /** How the log calls it. */
+  readonly who: string;
+  /** Who listens to its standard error; its standard output goes nowhere. */
+  readonly hearsay: Hearsay;
   /** Whom it runs as; the caller when absent. */
   readonly owner?: { readonly uid?: number; readonly gid?: number };
   readonly env: NodeJS.ProcessEnv;
   /** Arguments for Node itself: what the process may do. */
   readonly execArgv?: readonly string[];
+  /** It gets this as its descriptor 4. */
+  readonly fd?: number;
   /** What the worker asks for. */
   readonly flow?: Flow;
   /** Called when the process has gone, for whatever reason. */
@@ -56,27 +65,27 @@ export class WorkerProcess {
   readonly #crashed: Report;
   readonly #flow: Flow | undefined;
   #lastId = 0;
-  /** Resolves when the process has gone. */
+  /** Resolves when the process has gone, and what it said last is told. */
   readonly exited: Promise<void>;
 
   /** `crashed` is reported for deliveries under way when the process dies. */
   constructor(options: WorkerOptions, crashed: Report) {
     this.#crashed = crashed;
     this.#flow = options.flow;
-    this.#child = spawn(
-      process.execPath,
-      [...(options.execArgv ?? []), options.program, ...options.args],
-      {
-        stdio: ["ignore", "inherit", "inherit", "pipe"],
-        env: options.env,
-        ...(options.owner ?? {}),
-      },
-    );
-    this.exited = new Promise((resolve) => {
+    const { file, args, execArgv = [], hearsay, who } = options;
+    this.#child = spawn(process.execPath, nodeArguments(file, args, execArgv), {
+      // Not our log: it is its user's, who could read it, or write there what he likes.
+      stdio: ["ignore", "ignore", "pipe", "pipe", options.fd ?? "ignore"],
+      env: options.env,
+      ...(options.owner ?? {}),
+    });
+    const gone = hearsay.listen(this.#child.stdio[2] as Readable, who);
+    const exit = new Promise<void>((resolve) => {
       this.#child.on("exit", () => resolve());
       // A failed start: the link closes in that case too.
       this.#child.on("error", () => resolve());
     });
+    this.exited = exit.then(gone);
     this.#link = new Link(this.#child.stdio[3] as Socket, {
       frame: (type, id, payload) => {
         if (type === WORK.hold) this.#flow?.hold(payload.toString("latin1"));

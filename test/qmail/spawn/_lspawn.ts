@@ -73,11 +73,19 @@ export class LspawnProcess implements AsyncDisposable {
   /** Deliveries that wait for something of their own user's, as was said last. */
   readonly waits = new Set<number>();
 
-  /** Serves the installation in `home` with the default delivery `aliasempty`; `env` is what rc sets. */
-  constructor(home: string, aliasempty: string, env: NodeJS.ProcessEnv = {}) {
+  /**
+   * Serves the installation in `home` with the default delivery `aliasempty`; `env` is what rc sets, and `log` its standard
+   * output and error.
+   */
+  constructor(
+    home: string,
+    aliasempty: string,
+    env: NodeJS.ProcessEnv = {},
+    log: number | "inherit" = "inherit",
+  ) {
     this.#home = home;
     this.#child = spawn(process.execPath, [programPath("spawn/qmail-lspawn"), aliasempty], {
-      stdio: ["ignore", "inherit", "inherit", "pipe"],
+      stdio: ["ignore", log, log, "pipe"],
       env: { PATH: process.env.PATH, QMAILHOME: home, ...env },
     });
     this.#link = new Link(this.#child.stdio[3] as Socket, {

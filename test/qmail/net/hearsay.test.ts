@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { PassThrough } from "node:stream";
+import { mock, test } from "node:test";
+import fc from "fast-check";
+import { Hearsay } from "../../../qmail/net/hearsay.ts";
+
+class Log {
+  readonly lines: string[] = [];
+  now = 0;
+  readonly hearsay = new Hearsay({
+    write: (line) => void this.lines.push(line),
+    now: () => this.now,
+  });
+
+  /** What `who` says in these chunks, to the end. */
+  async hears(who: string, ...chunks: readonly (string | Buffer)[]): Promise<void> {
+    const stream = new PassThrough();
+    this.hearsay.listen(stream, who);
+    for (const chunk of chunks) stream.write(chunk);
+    stream.end();
+    await once(stream, "close");
+  }
+}
+
+test("each line says whose it is, and is one line of printable characters", async () => {
+  const log = new Log();
+  await log.hears("joe", "one\ntw", "o\x1b[2J\r\n", "\xe4\0%s\n\nlast");
+  assert.deepEqual(log.lines, [
+    "joe: one\n",
+    "joe: two_[2J_\n",
+    "joe: ___%s\n",
+    "joe: \n",
+    "joe: last\n",
+  ]);
+});
+
+test("whatever is said, each line bears its name and is printable, and their bytes are bounded", async () => {
+  const bytes = fc.array(fc.uint8Array({ maxLength: 3000 }), { maxLength: 20 });
+  await fc.assert(
+    fc.asyncProperty(bytes, async (chunks) => {
+      const log = new Log();
+      await log.hears("joe", ...chunks.map((chunk) => Buffer.from(chunk)));
+      for (const line of log.lines) assert.match(line, /^joe: [ -~]{0,504}\n$/);
+      assert.ok(log.lines.join("").length < 8100);
+    }),
+  );
+});
+
+test("a long line is cut off, whether it ends or not", async () => {
+  const log = new Log();
+  const long = "x".repeat(100_000);
+  await log.hears("joe", `${long}\nshort\n`, long, long);
+  const cut = `joe: ${"x".repeat(500)} ...\n`;
+  assert.deepEqual(log.lines, [cut, "joe: short\n", cut]);
+});
+
+test("who says too much is cut short, is counted, and is heard again later; others are not touched", async () => {
+  const log = new Log();
+  await log.hears("joe", "0123456789\n".repeat(5000));
+  const told = log.lines.length - 1;
+  assert.ok(log.lines.join("").length < 8100);
+  assert.equal(log.lines.at(-1), `joe: ... and ${5000 - told} lines more\n`);
+  log.lines.length = 0;
+
+  // A new process of the same user is no new user.
+  await log.hears("joe", "again\n");
+  await log.hears("ann", "fine\n");
+  assert.deepEqual(log.lines, ["joe: ... and 1 lines more\n", "ann: fine\n"]);
+  log.now += 1000;
+  await log.hears("joe", "later\n");
+  assert.equal(log.lines.at(-1), "joe: later\n");
+});
+
+test("who is silent about what others whom it gave its pipe to say is not listened to for ever", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const log = new Log();
+    const stream = new PassThrough();
+    const gone = log.hearsay.listen(stream, "joe");
+    void gone();
+    mock.timers.tick(1000);
+    assert.equal(stream.destroyed, true);
+  } finally {
+    mock.timers.reset();
+  }
+});
