@@ -7,6 +7,7 @@ import {
   configSchema,
   type QmailService,
 } from "../commands/config.ts";
+import { limitsControls } from "../commands/limits-config.ts";
 import { CommandError } from "../commands/output.ts";
 import { completePop3, ownCertificate } from "../commands/pop3-config.ts";
 import { remoteControls } from "../commands/remote-config.ts";
@@ -112,6 +113,7 @@ function complete(input: ConfigInput, directory: string): Config {
     ...bounceControls(input.bounces ?? {}),
     ...remoteControls(input.remote ?? {}),
     ...submissionControls(input.services?.submission),
+    ...(input.client ? {} : limitsControls(input.limits)),
     ...(input.popBeforeSmtp ? { popbeforesmtp: [String(input.popBeforeSmtp)] } : {}),
   };
   for (const [name, value] of Object.entries(input.control ?? {})) {

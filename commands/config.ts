@@ -20,6 +20,7 @@ import {
   oneOrMore,
   rule,
 } from "./config-checks.ts";
+import { type Limits, limitsSchema } from "./limits-config.ts";
 import { A_POP3_TLS, canLogIn, type Pop3, type Pop3Service, pop3Schema } from "./pop3-config.ts";
 import { type Remote, remoteSchema } from "./remote-config.ts";
 import { type Submission, type SubmissionService, submissionSchema } from "./submission-config.ts";
@@ -127,6 +128,8 @@ export interface ConfigInput {
    * reached, as `"192.0.2.1"`, `"hub.example.com"` or `"[2001:db8::1]:628"`; control/qmqpservers.
    */
   client?: { hub: string | string[] };
+  /** What one client of the services may ask. */
+  limits?: Limits;
   /** Deliveries at once. */
   concurrency?: {
     /** control/concurrencylocal. Default: 10. */
@@ -306,6 +309,7 @@ export const configSchema = z
           { error: "the field hub" },
         )
         .optional(),
+      limits: limitsSchema.optional(),
       concurrency: z
         .strictObject(
           {

@@ -2,24 +2,17 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  accessSync,
-  closeSync,
-  constants,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { accessSync, constants } from "node:fs";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import kleur from "kleur";
 import { EXIT } from "../qmail/exit.ts";
 import { readIds } from "../qmail/ids.ts";
 import { programPath } from "../qmail/programs.ts";
-import { EXIT_BUSY, type Response, type ServiceStatus } from "../qmail/supervise/control.ts";
-import { endLeftovers } from "./leftovers.ts";
+import { MAIL_SYSTEM } from "../qmail/supervise/account.ts";
+import { EXIT_BUSY, keepsDying, type Response } from "../qmail/supervise/control.ts";
+import { tellLeftovers } from "./leftovers.ts";
 import { tailLog } from "./log/files.ts";
 import { CommandError, type Output } from "./output.ts";
 import { askSupervisor, checkInstalled, checkNotRepaired } from "./supervisor.ts";
@@ -37,27 +30,43 @@ export interface StartOptions {
   readonly output: Output;
 }
 
-/** Starts the mail server in `home`. Throws CommandError when a service does not become ready; nothing runs then. */
+/**
+ * Starts the mail server in `home`. Throws CommandError when a service does not become ready: without the mail system
+ * nothing runs then, without a door all the others do.
+ */
 export async function start({ home, foreground = false, output }: StartOptions): Promise<void> {
   checkInstalled(home);
   checkAllowed(home);
   const running = await askSupervisor(home, { type: "status" });
   if (running) {
-    output.data({ already: true, ...running });
+    // Another start may be at it, or a supervisor that has just come back.
+    const response = (await askSupervisor(home, { type: "wait", timeout: READY_MS })) ?? running;
+    output.data({ already: true, ...response });
     output.line(`The mail server in ${home} runs already (supervisor ${running.pid}).`);
+    if (!response.ok) throw notUp(home, response);
     return;
   }
   checkNotRepaired(home);
-  await endLeftovers(home, output);
+  tellLeftovers(home, output);
   const launched = launch(home, foreground);
   const response = await ready(home, launched);
-  if (!response.ok) throw await failure(home, response);
-  for (const { name, pid } of response.services) {
+  if (!isUp(response, MAIL_SYSTEM)) {
+    await askSupervisor(home, { type: "stop" });
+    throw notUp(home, response, "nothing is left running");
+  }
+  for (const { name, pid } of response.services.filter(({ state }) => state === "up")) {
     output.line(`${kleur.green("✓")} ${name} (pid ${pid})`);
   }
   output.data({ already: false, ...response });
-  output.line(`The mail server in ${home} is running.`);
+  const failed = response.ok ? null : notUp(home, response);
+  if (!failed) output.line(`The mail server in ${home} is running.`);
+  else if (!foreground) throw failed;
+  else for (const line of [failed.message, ...failed.hints]) output.note(line);
   if (foreground) await stay(home, launched.child);
+}
+
+function isUp({ services }: Response, service: string): boolean {
+  return services.some(({ name, state }) => name === service && state === "up");
 }
 
 function checkAllowed(home: string): void {
@@ -87,59 +96,61 @@ interface Launched {
 }
 
 function launch(home: string, foreground: boolean): Launched {
-  const directory = mkdtempSync(join(tmpdir(), "qmailctl-start-"));
-  const file = join(directory, "errors");
-  const fd = openSync(file, "a", 0o600);
   const args = [programPath("supervise/supervise"), home, ...(foreground ? ["--alone"] : [])];
   const child = spawn(process.execPath, args, {
     // A terminal that closes must not take the mail server with it.
     detached: true,
-    stdio: ["ignore", "ignore", fd],
+    // No file, which a full disk would not take.
+    stdio: ["ignore", "ignore", "pipe"],
     env: { PATH: process.env.PATH ?? "/usr/bin:/bin:/usr/sbin:/sbin" },
   });
-  closeSync(fd);
   child.unref();
-  let text: string | null = null;
-  const errors = () => {
-    text ??= readFileSync(file, "utf8").trim();
-    rmSync(directory, { recursive: true, force: true });
-    return text;
-  };
-  return { child, errors };
+  const stderr = child.stderr as Socket;
+  stderr.unref();
+  let text = "";
+  stderr.on("data", (chunk) => (text += chunk));
+  return { child, errors: () => text.trim() };
 }
 
 async function ready(home: string, { child, errors }: Launched): Promise<Response> {
-  const until = Date.now() + READY_MS;
-  try {
-    while (Date.now() < until) {
-      const response = await askSupervisor(home, { type: "wait", timeout: until - Date.now() });
-      if (response) return response;
-      // Another start was faster: wait for its supervisor.
-      if (child.signalCode !== null) break;
-      if (child.exitCode !== null && child.exitCode !== EXIT_BUSY) break;
-      await sleep(LOOK_MS);
-    }
-  } finally {
-    errors();
+  const began = performance.now();
+  for (let left = READY_MS; left > 0; left = READY_MS - (performance.now() - began)) {
+    // Looked at before we ask: another start may be faster, and its supervisor answers before ours leaves.
+    const { exitCode, signalCode } = child;
+    const response = await askSupervisor(home, { type: "wait", timeout: READY_MS });
+    if (response) return response;
+    if (signalCode !== null || (exitCode !== null && exitCode !== EXIT_BUSY)) break;
+    await sleep(LOOK_MS);
   }
   throw new CommandError(`the supervisor did not start: ${errors() || "it said nothing"}`);
 }
 
-/** Ends what was begun and says which service did not become ready, and what it said. */
-async function failure(home: string, { services }: Response): Promise<CommandError> {
-  await askSupervisor(home, { type: "stop" });
-  const failed = services.filter(({ state }) => state !== "up");
-  const [worst] = failed.toSorted((a, b) => b.failures - a.failures) as [ServiceStatus];
-  const said = tailLog(home, { service: worst.name, lines: LOG_LINES }).map(({ text }) => text);
-  return new CommandError(
-    `${worst.name} does not start${worst.failures > 1 ? ": it keeps dying" : ""}`,
-    {
-      hints: [
-        ...(said.length > 0 ? ["its last words:", ...said.map((line) => `  ${line}`)] : []),
-        "nothing is left running",
-      ],
-    },
-  );
+/** Says which services did not become ready, and what they said. `end`: what runs now. */
+function notUp(
+  home: string,
+  { services }: Response,
+  end = "everything else runs, and this is tried again: see qmailctl status",
+): CommandError {
+  const missing = services.filter(({ state }) => state !== "up");
+  // Without the mail system the doors have not been tried.
+  const mail = missing.filter(({ name }) => name === MAIL_SYSTEM);
+  const failed = mail.length > 0 ? mail : missing;
+  const dying = failed.some(keepsDying);
+  const names = failed.map(({ name }) => name);
+  const message =
+    names.length > 1
+      ? `${names.join(" and ")} do not start`
+      : `${names[0]} does not start${dying ? ": it keeps dying" : ""}`;
+  return new CommandError(message, {
+    hints: [...names.flatMap((name) => lastWords(home, name)), end],
+  });
+}
+
+function lastWords(home: string, service: string): string[] {
+  const lines = tailLog(home, { service, lines: LOG_LINES }).map(({ text }) => `  ${text}`);
+  // One that keeps dying says the same each time.
+  const said = [...new Set(lines)];
+  return said.length > 0 ? [`the last words of ${service}:`, ...said] : [];
 }
 
 /** Stops the mail server when told to end, and ends with it. Whoever runs us in the foreground starts us again. */

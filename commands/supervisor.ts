@@ -2,7 +2,13 @@
 
 import { existsSync } from "node:fs";
 import { REPAIR_DIRECTORY } from "../qmail/queue/protocol.ts";
-import { ask, NotRunningError, type Request, type Response } from "../qmail/supervise/control.ts";
+import {
+  ask,
+  NotRunningError,
+  type Request,
+  type Response,
+  SilentError,
+} from "../qmail/supervise/control.ts";
 import { CommandError } from "./output.ts";
 
 /** Throws unless a mail server is installed in `home`. */
@@ -24,13 +30,21 @@ export function checkNotRepaired(home: string): void {
   });
 }
 
-/** The supervisor's answer; null when none runs. Throws CommandError when we may not ask. */
+/** There is a supervisor, and it does not answer: it is paused, or hangs. */
+export class SilentSupervisor extends CommandError {
+  constructor({ message }: Error) {
+    super(message, { hints: ["it is paused, or hangs; to end it: qmailctl stop"] });
+  }
+}
+
+/** The supervisor's answer; null when none runs. Throws CommandError when we may not ask, or it does not answer. */
 export async function askSupervisor(home: string, request: Request): Promise<Response | null> {
   checkInstalled(home);
   try {
     return await ask(home, request);
   } catch (error) {
     if (error instanceof NotRunningError) return null;
+    if (error instanceof SilentError) throw new SilentSupervisor(error);
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== "EACCES" && code !== "EPERM") throw error;
     throw new CommandError(`cannot reach the supervisor in ${home}: ${message}`, {

@@ -43,6 +43,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "smtp.noRoom": "./qmail/smtpd/server.test.ts",
   "smtp.queueNotOpen": "./qmail/smtpd/session.test.ts",
   "smtp.tooLong": "./qmail/smtpd/patience.test.ts",
+  "qmtp.noRoom": "./qmail/qmtpd/service.test.ts",
   "pop3.busy": "./qmail/pop3d/service.test.ts",
   "pop3.crashed": "./qmail/pop3d/qmail-popup.test.ts",
   "pop3.goingDown": "./qmail/pop3d/service.test.ts",

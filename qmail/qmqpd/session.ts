@@ -24,11 +24,19 @@ interface Envelope {
   readonly recipients: readonly string[];
 }
 
+/** What qmqpd needs to know beside what every session does. */
+export interface QmqpContext extends SessionContext {
+  /** Bytes of the largest message, 0 for no limit. */
+  readonly databytes: number;
+  /** Recipients of a message, 0 for no limit. */
+  readonly maxRcpt: number;
+}
+
 export class QmqpSession implements Session {
-  readonly #context: SessionContext;
+  readonly #context: QmqpContext;
   #receiving = false;
 
-  constructor(context: SessionContext) {
+  constructor(context: QmqpContext) {
     this.#context = context;
   }
 
@@ -42,21 +50,34 @@ export class QmqpSession implements Session {
   async run(input: ByteReader): Promise<void> {
     if (await input.ended()) return;
     this.#receiving = true;
-    const { client, now, queue } = this.#context;
+    const { client, now, queue, hasRoom } = this.#context;
     const inside = new Inside(input, await readLength(input, LENGTH_MAX));
     const length = await readLength(inside, LENGTH_MAX);
     const incoming = new Incoming({ client, protocol: "QMQP", now: now(), queue });
     try {
+      if (!hasRoom(length)) incoming.refuse(replies.noRoom());
+      if (this.#isTooBig(length)) incoming.refuse(replies.tooBig());
       for await (const piece of inPieces(inside, length)) await incoming.put(piece);
       await readComma(inside);
       const envelope = await readEnvelope(inside);
       await readComma(input);
       if (envelope === null) incoming.refuse(replies.badAddress());
+      else if (this.#isTooMany(envelope)) incoming.refuse(replies.tooManyRecipientsForGood());
       await this.#finish(incoming, envelope ?? { sender: "", recipients: [] });
     } finally {
       incoming.abort();
       this.#receiving = false;
     }
+  }
+
+  #isTooBig(bytes: number): boolean {
+    const { databytes } = this.#context;
+    return databytes > 0 && bytes > databytes;
+  }
+
+  #isTooMany({ recipients }: Envelope): boolean {
+    const { maxRcpt } = this.#context;
+    return maxRcpt > 0 && recipients.length > maxRcpt;
   }
 
   async #finish(incoming: Incoming, { sender, recipients }: Envelope): Promise<void> {

@@ -9,15 +9,19 @@ export const QMTP_DOOR: Door = {
   name: "qmtpd",
   open: true,
   prepare(home, env) {
-    const controls = readSmtpdControls(home, env);
-    return (context, relayclient) =>
-      new QmtpSession({
-        ...context,
-        client: { ...context.client, local: env.TCPLOCALHOST ?? controls.me ?? "unknown" },
-        databytes: controls.databytes,
-        relayclient,
-        allows: (recipient) => controls.rcpthosts.allows(recipient),
-      });
+    const { me, databytes, rcpthosts, limits } = readSmtpdControls(home, env);
+    return {
+      limits,
+      session: (context, relayclient) =>
+        new QmtpSession({
+          ...context,
+          client: { ...context.client, local: env.TCPLOCALHOST ?? me ?? "unknown" },
+          databytes,
+          maxRcpt: limits.maxRcpt,
+          relayclient,
+          allows: (recipient) => rcpthosts.allows(recipient),
+        }),
+    };
   },
 };
 

@@ -12,6 +12,11 @@ export const noControls = () => "Zunable to read controls (#4.3.0)";
 export const badRecipient = () => "Dsorry, I can't handle that recipient (#5.1.3)";
 export const badSender = () => "Dunacceptable sender (#5.1.7)";
 export const tooBig = () => "Dsorry, that message size exceeds my databytes limit (#5.3.4)";
+export const tooManyRecipients = () =>
+  "Ztoo many recipients, send the rest in another message (#4.5.3)";
+export const noRoom = () => "Zno room for more mail now, try again later (#4.3.1)";
 
+/** QMQP cannot take some of the recipients and leave the rest. */
+export const tooManyRecipientsForGood = () => "Dsorry, too many recipients (#5.5.3)";
 /** QMQP has one answer for all addresses. */
 export const badAddress = () => "Dsorry, I can't accept addresses like that (#5.1.3)";

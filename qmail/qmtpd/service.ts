@@ -3,14 +3,13 @@
  * with `--listen HOST:PORT ...` the service that has all connections in one process.
  */
 
-import { BlockList, isIPv6, type Socket } from "node:net";
+import { isIPv6, type Socket } from "node:net";
 import type { Writable } from "node:stream";
-import { parseArgs } from "node:util";
 import { EXIT } from "../exit.ts";
 import { closeInherited } from "../files/inherited.ts";
 import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
-import { type ListenAddress, parseListen } from "../net/address.ts";
+import type { ListenAddress } from "../net/address.ts";
 import { ByteReader, EndOfInput } from "../net/byte-reader.ts";
 import { Listener, type Served } from "../net/listener.ts";
 import { NetstringError } from "../net/netstring.ts";
@@ -18,15 +17,14 @@ import { localQueue } from "../queue/local-queue.ts";
 import { networkQueue } from "../queue/network-queue.ts";
 import { programQueue } from "../queue/program-queue.ts";
 import type { QueueDoor } from "../queue/qmail.ts";
+import { type QueueSpace, queueSpace } from "../queue/space.ts";
+import { hurried, type Limits } from "../smtpd/limits.ts";
 import { sayReady } from "../supervise/ready.ts";
 import { type Client, clientOfEnvironment } from "./client.ts";
 import * as log from "./log.ts";
+import { type Options, parseOptions, USAGE, UsageError } from "./options.ts";
+import { Pacer } from "./pacer.ts";
 
-/** A session takes at most this long (C qmail: alarm(3600)). */
-const SESSION_MS = 3_600_000;
-/** A client that is silent for so long is gone. */
-const SILENCE_MS = 1_200_000;
-const CONCURRENCY = 1000;
 /** Connections of one client at once, unless it may relay. */
 const PER_CLIENT = 50;
 
@@ -35,6 +33,8 @@ export interface SessionContext {
   readonly id: string;
   readonly client: Client;
   readonly queue: QueueDoor;
+  /** Whether there is room in the queue for so many bytes more. */
+  readonly hasRoom: (bytes: number) => boolean;
   /** Seconds since 1970. */
   readonly now: () => number;
   readonly log: (line: string) => void;
@@ -58,11 +58,15 @@ export interface Door {
   /** Whether clients outside of `relayFrom` may connect. */
   readonly open: boolean;
   /** Reads the controls of the installation in `home`. Throws when they cannot be read. */
-  prepare(home: string, env: NodeJS.ProcessEnv): Sessions;
+  prepare(home: string, env: NodeJS.ProcessEnv): Prepared;
 }
 
-/** Makes the session for a client; `relayclient` is null for one that may not relay. */
-export type Sessions = (context: SessionContext, relayclient: string | null) => Session;
+/** What the controls say. */
+export interface Prepared {
+  readonly limits: Limits;
+  /** Makes the session for a client; `relayclient` is null for one that may not relay. */
+  session(context: SessionContext, relayclient: string | null): Session;
+}
 
 /** Runs the program that `door` is, as its arguments want. */
 export async function runDoor(door: Door): Promise<void> {
@@ -86,78 +90,36 @@ export async function runDoor(door: Door): Promise<void> {
   }
 }
 
-const USAGE = "[--listen HOST:PORT ... [--concurrency N] [--relay-from ADDRESS[/BITS],...]]";
-
-class UsageError extends Error {}
-
-interface Options {
-  readonly listen: readonly ListenAddress[];
-  readonly concurrency: number;
-  readonly relayFrom: BlockList;
-}
-
-function parseOptions(args: string[]): Options {
-  const { values } = parseArgs({
-    args,
-    options: {
-      listen: { type: "string", multiple: true, default: [] },
-      concurrency: { type: "string", default: String(CONCURRENCY) },
-      "relay-from": { type: "string", default: "" },
-    },
-  });
-  const listen = values.listen.map((text) => {
-    const address = parseListen(text);
-    if (!address) throw new UsageError(`"${text}" is no address and port`);
-    return address;
-  });
-  if (listen.length === 0) throw new UsageError("--listen is missing");
-  const concurrency = Number(values.concurrency);
-  if (!Number.isInteger(concurrency) || concurrency < 1) {
-    throw new UsageError(`"${values.concurrency}" is no number of connections`);
-  }
-  return { listen, concurrency, relayFrom: parseNetworks(values["relay-from"]) };
-}
-
-function parseNetworks(text: string): BlockList {
-  const networks = new BlockList();
-  for (const entry of text.split(",").filter(Boolean)) {
-    const [address = "", bits] = entry.split("/");
-    const type = isIPv6(address) ? "ipv6" : "ipv4";
-    try {
-      if (bits === undefined) networks.addAddress(address, type);
-      else networks.addSubnet(address, Number(bits), type);
-    } catch {
-      throw new UsageError(`"${entry}" is no address or network`);
-    }
-  }
-  return networks;
-}
-
 /** The classic door: the environment says who the client is. Resolves with the exit code of C qmail. */
 async function oneSession(door: Door): Promise<number> {
   const { env, stdin, stdout } = process;
   const home = qmailHome();
   stdout.on("error", () => process.exit(EXIT.ok));
-  const session = door.prepare(home, env)(
+  const { limits, session: makeSession } = door.prepare(home, env);
+  const pacer = new Pacer({ limits: () => limits, over: () => process.exit(EXIT.soft) });
+  const space = queueSpace(home);
+  const session = makeSession(
     {
       id: `${door.name} ${process.pid}`,
       client: clientOfEnvironment(env),
       queue: localQueue(home, env),
+      hasRoom: (bytes) => space.has(bytes, limits),
       now,
       // What is said of a session is its answers; a log line would be in the client's way.
       log: () => {},
-      write: (bytes) => writeTo(stdout, bytes),
+      write: (bytes) => pacer.write(writeTo(stdout, bytes)),
     },
     env.RELAYCLIENT ?? null,
   );
-  setTimeout(() => process.exit(EXIT.soft), SESSION_MS).unref();
   try {
-    await session.run(new ByteReader(stdin));
+    await session.run(new ByteReader(pacer.read(stdin, () => session.receiving)));
     return EXIT.ok;
   } catch (error) {
     if (error instanceof EndOfInput) return EXIT.ok;
     if (error instanceof NetstringError && error.kind === "protocol") return EXIT.hard;
     return EXIT.soft;
+  } finally {
+    pacer.close();
   }
 }
 
@@ -199,7 +161,8 @@ export class DoorServer {
   readonly #door: Door;
   readonly #options: ServerOptions;
   readonly #listener: Listener<ListenAddress>;
-  #sessions: Sessions | null = null;
+  readonly #space: QueueSpace;
+  #prepared: Prepared | null = null;
   #queue: QueueDoor | null = null;
   #lastId = 0;
 
@@ -207,6 +170,7 @@ export class DoorServer {
     this.#door = door;
     this.#options = options;
     const { listen, concurrency } = options;
+    this.#space = queueSpace(options.home);
     this.#listener = new Listener({
       listen,
       concurrency,
@@ -239,9 +203,9 @@ export class DoorServer {
   reread(): void {
     const { home, env } = this.#options;
     try {
-      this.#sessions = this.#door.prepare(home, env);
+      this.#prepared = this.#door.prepare(home, env);
     } catch (error) {
-      if (!this.#sessions) throw error;
+      if (!this.#prepared) throw error;
       this.#options.log(log.warning(`${(error as Error).message}, the old controls stay`));
     }
   }
@@ -260,22 +224,45 @@ export class DoorServer {
       socket.destroy();
       return { stop() {} };
     }
+    const { limits, session: makeSession } = this.#prepared as Prepared;
+    let why: string | null = null;
+    const breakOff = (reason: string) => {
+      why = reason;
+      socket.destroy();
+    };
+    const pacer = new Pacer({
+      limits: () => (this.#listener.short ? hurried(limits) : limits),
+      over: () => breakOff("timeout"),
+    });
     const context: SessionContext = {
       id,
       client: { ip, host: "unknown", info: null, local: socket.localAddress ?? "unknown" },
       queue: this.#queue as QueueDoor,
+      hasRoom: (bytes) => this.#space.has(bytes, limits),
       now,
       log: write,
-      write: (bytes) => writeTo(socket, bytes),
+      write: (bytes) => pacer.write(writeTo(socket, bytes)),
     };
     const relayclient = env.RELAYCLIENT ?? (mayRelay ? "" : null);
-    const session = (this.#sessions as Sessions)(context, relayclient);
-    void converse(socket, session, (why) => write(log.broken(id, ip, why)));
+    const session = makeSession(context, relayclient);
+    void converse(socket, session, {
+      pacer,
+      broken(reason) {
+        const text = why ?? reason;
+        if (text !== null) write(log.broken(id, ip, text));
+      },
+    });
     return {
       stop() {
         session.stop();
         if (!session.receiving) socket.destroy();
       },
+      get due() {
+        return pacer.due;
+      },
+      hurry: (ms) => pacer.hurry(ms),
+      // The protocol has no word before the message.
+      sendAway: () => breakOff("sent away"),
     };
   }
 
@@ -288,19 +275,19 @@ export class DoorServer {
 async function converse(
   socket: Socket,
   session: Session,
-  broken: (why: string) => void,
+  { pacer, broken }: { readonly pacer: Pacer; broken(why: string | null): void },
 ): Promise<void> {
-  const limit = setTimeout(() => socket.destroy(), SESSION_MS);
-  socket.setTimeout(SILENCE_MS, () => socket.destroy());
   try {
-    await session.run(new ByteReader(socket));
-    socket.end(() => socket.destroy());
+    await session.run(new ByteReader(pacer.read(socket, () => session.receiving)));
+    // Who breaks off between two messages has said all that he wanted.
+    if (socket.destroyed) broken(null);
+    else socket.end(() => socket.destroy());
   } catch (error) {
     if (!(error instanceof EndOfInput || error instanceof NetstringError)) throw error;
     broken(error.message);
     socket.destroy();
   } finally {
-    clearTimeout(limit);
+    pacer.close();
   }
 }
 

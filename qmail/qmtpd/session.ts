@@ -30,6 +30,8 @@ const ANSWERS_BYTES = 16_384;
 export interface QmtpContext extends SessionContext {
   /** Bytes of the largest message, 0 for no limit. */
   readonly databytes: number;
+  /** Recipients of a message, 0 for no limit; the rest must come in another. */
+  readonly maxRcpt: number;
   /** Set: any recipient is taken, with this behind it. */
   readonly relayclient: string | null;
   /** True when mail for `recipient` is taken from anybody. Throws when that cannot be known now. */
@@ -68,11 +70,12 @@ export class QmtpSession implements Session {
   }
 
   async #message(input: ByteReader): Promise<void> {
-    const { client, now, queue } = this.#context;
+    const { client, now, queue, hasRoom } = this.#context;
     const length = await readLength(input, LENGTH_MAX);
     if (length === 0) throw new NetstringError("protocol", "a message without an encoding");
     const incoming = new Incoming({ client, protocol: "QMTP", now: now(), queue });
     try {
+      if (!hasRoom(length)) incoming.refuse(replies.noRoom());
       await this.#text(input, { length, incoming });
       const sender = plainAddress(await readShortNetstring(input, ADDRESS_MAX));
       const recipients = await this.#recipients(input);
@@ -110,12 +113,13 @@ export class QmtpSession implements Session {
   }
 
   async #recipients(input: ByteReader): Promise<Recipients> {
-    const { relayclient } = this.#context;
+    const { relayclient, maxRcpt } = this.#context;
     const all = parseNetstrings(await readNetstring(input, RECIPIENTS_MAX));
     const taken: string[] = [];
     const refusals = all.map((bytes) => {
       const recipient = this.#recipient(bytes);
       if ("refusal" in recipient) return recipient.refusal;
+      if (maxRcpt > 0 && taken.length >= maxRcpt) return replies.tooManyRecipients();
       taken.push(recipient.address + (relayclient ?? ""));
       return null;
     });

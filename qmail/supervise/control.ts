@@ -16,7 +16,8 @@ export type Request =
 
 export interface ServiceStatus {
   readonly name: string;
-  readonly state: "down" | "starting" | "up" | "stopping" | "waiting";
+  /** clearing: its first process has ended, and others of it are being ended. waiting: it is started again soon. */
+  readonly state: "down" | "starting" | "up" | "clearing" | "stopping" | "waiting";
   readonly pid: number | null;
   /** True between SIGSTOP and SIGCONT. */
   readonly paused: boolean;
@@ -25,18 +26,47 @@ export interface ServiceStatus {
   readonly failures: number;
 }
 
+/** How the writer of the logs does. */
+export interface LogsStatus {
+  /** Null between two. */
+  readonly pid: number | null;
+  /** Seconds that it has not answered, when it should have; 0 otherwise. */
+  readonly silent: number;
+  /** Why it cannot write; "" when it can. */
+  readonly trouble: string;
+}
+
 export interface Response {
   readonly ok: boolean;
   readonly pid: number;
   readonly services: readonly ServiceStatus[];
+  readonly logs: LogsStatus;
+}
+
+/** A service with more short lives in a row than this keeps dying. */
+const FAILURES_MAX = 1;
+
+/** True when `service` is not up, and there is little hope. */
+export function keepsDying({
+  state,
+  failures,
+}: Pick<ServiceStatus, "state" | "failures">): boolean {
+  return state !== "up" && failures > FAILURES_MAX;
 }
 
 /** No supervisor answers in this home. */
 export class NotRunningError extends Error {}
 
+/** There is one, and it says nothing: it is stopped, or hangs. */
+export class SilentError extends Error {}
+
+/** What is answered at once is waited for so long. */
+const SILENT_MS = 5000;
+
 /**
  * Asks the supervisor of the installation in `home`. Rejects with NotRunningError when there is none,
- * and with the system's error when we may not ask.
+ * with SilentError when there is one that
+ * says nothing, and with the system's error when we may not ask.
  */
 export function ask(home: string, request: Request): Promise<Response> {
   return new Promise((resolve, reject) => {
@@ -55,6 +85,11 @@ export function ask(home: string, request: Request): Promise<Response> {
       // A supervisor that stops has gone, with its lock, when the connection ends.
       if (request.type !== "stop") socket.destroy();
     });
+    if (request.type === "status" || request.type === "signal") {
+      socket.setTimeout(SILENT_MS, () =>
+        socket.destroy(new SilentError(`the supervisor in ${home} does not answer`)),
+      );
+    }
     socket.on("error", (error: NodeJS.ErrnoException) => {
       const none = error.code === "ENOENT" || error.code === "ECONNREFUSED";
       reject(none ? new NotRunningError(`no supervisor runs in ${home}`, { cause: error }) : error);

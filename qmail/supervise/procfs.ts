@@ -16,36 +16,79 @@ export interface ProcessInfo {
 /** Clock ticks in a second; the kernel's interface fixes it on every platform that Node runs on. */
 const TICKS = 100;
 
-/** The process `pid`; null when there is none (any more). */
+interface Stat {
+  readonly parent: number;
+  readonly group: number;
+  readonly startTicks: number;
+  /** The name of its program, cut off by the kernel. */
+  readonly name: string;
+}
+
+/** The process `pid`; null when there is none (any more), or it is dead and only not yet waited for. */
 export function processInfo(pid: number): ProcessInfo | null {
+  const stat = readStat(pid);
+  if (!stat) return null;
+  try {
+    const { name, ...rest } = stat;
+    const command = readFileSync(`/proc/${pid}/cmdline`, "latin1");
+    const title = command.replaceAll("\0", " ").trim() || name;
+    return { ...rest, pid, title, uid: statSync(`/proc/${pid}`).uid };
+  } catch {
+    return null;
+  }
+}
+
+function readStat(pid: number): Stat | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     // The name in parentheses may hold anything, so the fields are counted from its end.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (fields[0] === "Z") return null;
-    const command = readFileSync(`/proc/${pid}/cmdline`, "latin1");
+    const end = stat.lastIndexOf(")");
+    const fields = stat.slice(end + 2).split(" ");
+    if (fields[0] === "Z" || fields[0] === "X") return null;
     return {
-      pid,
       parent: Number(fields[1]),
       group: Number(fields[2]),
-      title:
-        command.replaceAll("\0", " ").trim() ||
-        stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")")),
-      uid: statSync(`/proc/${pid}`).uid,
       startTicks: Number(fields[19]),
+      name: stat.slice(stat.indexOf("(") + 1, end),
     };
   } catch {
     return null;
   }
 }
 
-/** All living processes of the process groups `groups`. */
-export function groupMembers(groups: ReadonlySet<number>): ProcessInfo[] {
+/** The pids of all processes. */
+export function processIds(): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
-    .map((name) => processInfo(Number(name)))
+    .map(Number);
+}
+
+/** All living processes of the process groups `groups`. */
+export function groupMembers(groups: ReadonlySet<number>): ProcessInfo[] {
+  return processIds()
+    .filter((pid) => groups.has(readStat(pid)?.group ?? 0))
+    .map(processInfo)
     .filter((info) => info !== null)
     .filter(({ group }) => groups.has(group));
+}
+
+/** True while that very process lives, and not another with its pid. */
+export function lives({ pid, startTicks }: ProcessInfo): boolean {
+  return readStat(pid)?.startTicks === startTicks;
+}
+
+/**
+ * Sends `signal` to that very process, and to no other that has its pid now. False when it has gone; throws
+ * the system's error when we may not.
+ */
+export function signalProcess(info: ProcessInfo, signal: NodeJS.Signals): boolean {
+  if (!lives(info)) return false;
+  try {
+    return process.kill(info.pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+    throw error;
+  }
 }
 
 /** Seconds that a process has lived. */

@@ -1,49 +1,86 @@
 /**
- * run/supervise.state: which process groups the supervisor has started, so that the next one finds
- * what a supervisor that was killed has left. A pid counts only with its boot and start time.
+ * run/supervise.state: the process groups that the supervisor has started. For information: it tells whose processes
+ * those are that account.ts may not look into, as root may not without CAP_SYS_PTRACE (so in many containers). It may
+ * be old or missing, on a full disk; so writing it is tried again, and nobody waits for that.
  */
 
-import { readFileSync, rmSync } from "node:fs";
-import { writeFileAtomic } from "../files/atomic.ts";
-import { bootId, groupMembers, processInfo } from "./procfs.ts";
+import { readFileSync } from "node:fs";
+import { rename, rm, writeFile } from "node:fs/promises";
+import { bootId, processInfo } from "./procfs.ts";
 
-export const STATE_FILE = "run/supervise.state";
+const STATE_FILE = "run/supervise.state";
+const AGAIN_MS = 5000;
 
-/** The leader of a service's process group. */
-export interface Started {
-  readonly service: string;
+/** The leader of a process group. A pid counts only with its boot and start time. */
+interface Noted {
+  readonly name: string;
   readonly pid: number;
   readonly startTicks: number;
 }
 
-interface StateFile {
+interface State {
   readonly boot: string;
-  readonly started: readonly Started[];
+  readonly groups: readonly Noted[];
 }
 
-/** Writes down what runs; relative to the qmail home. */
-export function writeState(started: readonly Started[]): void {
-  const state: StateFile = { boot: bootId(), started };
-  writeFileAtomic(STATE_FILE, `${JSON.stringify(state)}\n`, { mode: 0o644 });
+export class StateFile {
+  readonly #warn: (text: string) => void;
+  #wanted = "";
+  #written = "";
+  #busy = false;
+  #warned = false;
+
+  /** `warn` hears once of each time that it cannot be written. */
+  constructor(warn: (text: string) => void) {
+    this.#warn = warn;
+  }
+
+  /** Notes that these process groups run, and no others; by pid of the leader and name. Relative to the qmail home. */
+  note(groups: Iterable<readonly [pid: number, name: string]>): void {
+    const noted: Noted[] = [];
+    for (const [pid, name] of groups) {
+      const info = processInfo(pid);
+      if (info) noted.push({ name, pid, startTicks: info.startTicks });
+    }
+    const state: State = { boot: bootId(), groups: noted };
+    this.#wanted = `${JSON.stringify(state)}\n`;
+    if (!this.#busy) void this.#write();
+  }
+
+  async #write(): Promise<void> {
+    this.#busy = true;
+    while (this.#written !== this.#wanted) {
+      const text = this.#wanted;
+      try {
+        // Without a sync: after a power cut it means nothing.
+        await writeFile(`${STATE_FILE}.new`, text, { mode: 0o644 });
+        await rename(`${STATE_FILE}.new`, STATE_FILE);
+        this.#written = text;
+        this.#warned = false;
+      } catch (error) {
+        if (!this.#warned) this.#warn(`warning: ${(error as Error).message}; trying again`);
+        this.#warned = true;
+        await rm(`${STATE_FILE}.new`, { force: true }).catch(() => {});
+        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS).unref());
+      }
+    }
+    this.#busy = false;
+  }
 }
 
-/** Nothing runs any more in `home`, and nothing shall. */
-export function forgetState(home: string): void {
-  rmSync(`${home}/${STATE_FILE}`, { force: true });
-}
-
-/** What an earlier supervisor of the installation in `home` has started and what still has living processes. */
-export function leftovers(home: string): Started[] {
-  let state: StateFile;
+/** Names by process group of what a supervisor of the installation in `home` has noted, and may still live. */
+export function notedGroups(home: string): ReadonlyMap<number, string> {
+  let state: State;
   try {
     state = JSON.parse(readFileSync(`${home}/${STATE_FILE}`, "utf8"));
+    if (state.boot !== bootId() || !Array.isArray(state.groups)) return new Map();
   } catch {
-    return [];
+    return new Map();
   }
-  if (state.boot !== bootId()) return [];
-  return state.started.filter(({ pid, startTicks }) => {
+  const may = state.groups.filter(({ pid, startTicks }) => {
+    // Without its leader it is that group still: a number that is a group's is not given away.
     const leader = processInfo(pid);
-    // A pid in use as a group's name is not given away, so members of a dead leader's group are its own.
-    return leader ? leader.startTicks === startTicks : groupMembers(new Set([pid])).length > 0;
+    return !leader || leader.startTicks === startTicks;
   });
+  return new Map(may.map(({ pid, name }) => [pid, name]));
 }

@@ -1,63 +1,84 @@
 /**
- * The supervisor: `supervise HOME [--alone]`. Starts the services of HOME/service and the process that writes
+ * The supervisor: `supervise HOME [--alone|--kept]`. Starts the services of HOME/service and the process that writes
  * their logs, starts again what dies, and stops everything in order.
  *
  * Its death ends nothing: the services go on, and the next supervisor, which the keeper starts, ends
- * them in order and starts its own (keeper.ts, state.ts, leftovers.ts). What they say meanwhile waits in
- * their FIFOs. `--alone` means without keeper, for those who have a supervisor for the supervisor.
+ * them in order and starts its own (keeper.ts, account.ts, ending.ts). What they say meanwhile waits in
+ * their FIFOs. `--alone` means without keeper, for those who have a supervisor for the supervisor;
+ * `--kept`, that the keeper has started us.
  */
 
-import { spawnSync } from "node:child_process";
-import { chmodSync, constants, existsSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
-import { createServer, type Server, Socket } from "node:net";
+import { chmodSync, closeSync, existsSync, openSync, readdirSync, rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
 import { EXIT } from "../exit.ts";
 import { closeInherited } from "../files/inherited.ts";
-import { lockExclusive } from "../files/lock.ts";
-import { CONTROL_SOCKET, EXIT_BUSY, type Request, type Response } from "./control.ts";
-import { Keeper } from "./keeper.ts";
-import { endLeftovers } from "./leftovers.ts";
+import { LockBusyError, lockWaiting } from "../files/lock.ts";
+import { account, HELPER, LOCK_FILE, MAIL_SYSTEM, type RunningService } from "./account.ts";
+import {
+  CONTROL_SOCKET,
+  EXIT_BUSY,
+  keepsDying,
+  type Request,
+  type Response,
+  type ServiceStatus,
+} from "./control.ts";
+import { endHelpers, endServices } from "./ending.ts";
+import { Listener, openFifo } from "./fifo.ts";
+import { KEEPERS_FD, KEPT, Keeper, releaseKeeper } from "./keeper.ts";
 import { LogWriter } from "./log-writer.ts";
-import { processInfo } from "./procfs.ts";
 import { READY_LINE } from "./ready.ts";
 import { Service } from "./service.ts";
-import { forgetState, type Started, writeState } from "./state.ts";
+import { silence } from "./silence.ts";
+import { StateFile } from "./state.ts";
+import { Voice } from "./voice.ts";
 
-/** The mail system itself: started first, stopped last. */
-const MAIL_SYSTEM = "qmail-send";
-/** A service with more short lives in a row than this keeps dying. */
-const FAILURES_MAX = 1;
-
-export const LOCK_FILE = "run/supervise.lock";
+/** What a supervisor that has just been killed was starting may hold its lock for a moment; so does a stop. */
+const LOCK_SECONDS = 5;
 
 class Supervisor {
   readonly #services: readonly Service[];
   readonly #logs: LogWriter;
+  readonly #state: StateFile;
   readonly #keeper: Keeper | null;
   readonly #server: Server;
   readonly #watchers = new Set<() => void>();
-  #inherited: Promise<unknown> = Promise.resolve();
+  readonly #voices = new Map<string, Voice>();
+  /** The end of what an earlier supervisor has left. */
+  #inherited: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | null = null;
 
   constructor(keeper: Keeper | null) {
     this.#keeper = keeper;
     const names = serviceNames();
-    this.#services = names.map((name) => {
-      // A new one: what an earlier service has said of itself does not count.
-      rmSync(`run/ready.${name}`, { force: true });
-      const inputFd = openFifo(`run/ready.${name}`);
-      const service = new Service({
-        name,
-        directory: `service/${name}`,
-        inputFd,
-        logFd: openFifo(`run/log.${name}`),
-        now: Date.now,
-        changed: () => this.#changed(),
-      });
-      onLine(`run/ready.${name}`, READY_LINE, () => service.handle("ready"));
-      return service;
+    this.#services = names.map((name) => this.#service(name));
+    this.#logs = new LogWriter({
+      names,
+      started: () => this.#note(),
+      again: (seconds) => {
+        const line = `warning: the writer of the logs did not answer for ${seconds} seconds; another writes now`;
+        this.#say(MAIL_SYSTEM, line);
+      },
     });
-    this.#logs = new LogWriter(names);
+    this.#state = new StateFile((line) => this.#say(MAIL_SYSTEM, line));
     this.#server = createServer((socket) => this.#serve(socket));
+  }
+
+  #service(name: string): Service {
+    const inputFd = openFifo(`run/ready.${name}`);
+    const logFd = openFifo(`run/log.${name}`);
+    this.#voices.set(name, new Voice(`run/log.${name}`));
+    const readiness = new Listener(`run/ready.${name}`, READY_LINE, () => service.handle("ready"));
+    const service = new Service({
+      name,
+      directory: `service/${name}`,
+      inputFd,
+      logFd,
+      now: () => performance.now(),
+      say: (line) => this.#say(name, line),
+      starting: () => readiness.forget(),
+      changed: () => this.#changed(),
+    });
+    return service;
   }
 
   async run(): Promise<void> {
@@ -65,9 +86,13 @@ class Supervisor {
       process.on(signal, () => void this.stop());
     }
     await this.#listen();
-    this.#logs.start();
+    if (this.#stopping) return;
+    // Who has started us asks from now on.
+    silence(2);
+    const left = account(".");
     this.#keeper?.start();
-    this.#inherited = endLeftovers(".", () => {});
+    releaseKeeper("kept");
+    this.#inherited = this.#endLeft(left);
     await this.#inherited;
     if (this.#stopping) return;
     const [first, ...others] = this.#services;
@@ -85,26 +110,49 @@ class Supervisor {
   }
 
   async #stop(): Promise<void> {
+    // First of all: should we be killed now, nobody may start again what is being stopped.
+    await this.#keeper?.end();
+    releaseKeeper("stopping");
     await this.#inherited;
     for (const service of this.#services.toReversed()) {
       service.handle("stop");
       await this.#until(() => service.state.name === "down");
     }
-    await this.#keeper?.end();
     await this.#logs.end();
-    forgetState(".");
     rmSync(CONTROL_SOCKET, { force: true });
     // Whoever asked for the stop gets his answer before we go.
     setImmediate(() => process.exit(EXIT.ok));
   }
 
+  /** Ends what an earlier supervisor has left. Two writers of logs would tear lines apart, so ours begins behind the old one. */
+  async #endLeft(left: ReturnType<typeof account>): Promise<void> {
+    await endHelpers(left);
+    this.#logs.start();
+    const say = (what: string, { service, processes }: RunningService) =>
+      this.#say(
+        service,
+        `${what}: ${processes.map(({ pid, title }) => `${title} (${pid})`).join(", ")}`,
+      );
+    await endServices(".", {
+      ending: (service) => say("warning: ending what a supervisor that died has left", service),
+      stuck: (service) => say("alert: killed, but still there; waiting for", service),
+    });
+  }
+
+  #say(service: string, line: string): void {
+    // A service that is not there any more has no log, either.
+    this.#voices.get(service)?.say(line);
+  }
+
+  #note(): void {
+    const groups = [...this.#services, { name: HELPER, pid: this.#logs.status.pid }];
+    this.#state.note(
+      groups.flatMap(({ pid, name }) => (pid === null ? [] : [[pid, name] as const])),
+    );
+  }
+
   #changed(): void {
-    const started: Started[] = [];
-    for (const { name, pid } of this.#services) {
-      const info = pid === null ? null : processInfo(pid);
-      if (info) started.push({ service: name, pid: info.pid, startTicks: info.startTicks });
-    }
-    writeState(started);
+    this.#note();
     for (const watcher of [...this.#watchers]) watcher();
   }
 
@@ -164,6 +212,7 @@ class Supervisor {
       case "status":
         return this.#response(true);
       case "wait":
+        await this.#inherited;
         await this.#until(() => this.#settled(), request.timeout);
         return this.#response(this.#services.every(({ state }) => state.name === "up"));
       case "stop":
@@ -180,24 +229,26 @@ class Supervisor {
     }
   }
 
-  /** Everything is up, or something shows that it will not be. */
+  /** Everything is up, or is known not to come; without the mail system the rest does not matter. */
   #settled(): boolean {
     if (this.#stopping) return true;
-    return (
-      this.#services.every(({ state }) => state.name === "up") ||
-      this.#services.some(({ failures }) => failures > FAILURES_MAX)
-    );
+    const [first, ...others] = this.#services.map(status);
+    if (!first || keepsDying(first)) return true;
+    return [first, ...others].every((each) => each.state === "up" || keepsDying(each));
   }
 
   #response(ok: boolean): Response {
     return {
       ok,
       pid: process.pid,
-      services: this.#services.map(({ name, state, pid, paused, restarts, failures }) => {
-        return { name, state: state.name, pid, paused, restarts, failures };
-      }),
+      services: this.#services.map(status),
+      logs: this.#logs.status,
     };
   }
+}
+
+function status({ name, state, pid, paused, restarts, failures }: Service): ServiceStatus {
+  return { name, state: state.name, pid, paused, restarts, failures };
 }
 
 /** The services to run: the mail system first, the others by name; not those with a `down` file. */
@@ -209,39 +260,22 @@ function serviceNames(): string[] {
   return [...first, ...names.filter((name) => name !== MAIL_SYSTEM)];
 }
 
-/**
- * A FIFO between a service and the writer of its log. We hold it open for both directions, so that
- * either side may die and come back, and what was said meanwhile waits in it.
- */
-function openFifo(path: string): number {
-  if (!statSync(path, { throwIfNoEntry: false })?.isFIFO()) {
-    const { status, stderr } = spawnSync("mkfifo", ["-m", "600", path], { encoding: "utf8" });
-    if (status !== 0) throw new Error(`cannot make the FIFO "${path}": ${stderr}`);
-  }
-  return openSync(path, constants.O_RDWR);
-}
-
-/** Calls `happened` whenever something with `line` in it is written to the FIFO `path`. */
-function onLine(path: string, line: string, happened: () => void): void {
-  // Opened once more: not blocking is a property of the opening, and the service's must block.
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  const socket = new Socket({ fd, readable: true, writable: false });
-  socket.on("data", (chunk: Buffer) => {
-    if (chunk.toString("latin1").includes(line)) happened();
-  });
-}
-
-async function main([home, alone]: readonly string[]): Promise<void> {
+async function main([home, by]: readonly string[]): Promise<void> {
   if (home === undefined) {
-    process.stderr.write("supervise: usage: supervise HOME [--alone]\n");
+    process.stderr.write("supervise: usage: supervise HOME [--alone|--kept]\n");
     process.exit(EXIT.hard);
   }
   process.chdir(home);
-  if (!lockExclusive(openSync(LOCK_FILE, "a", 0o600))) {
+  try {
+    await lockWaiting(openSync(LOCK_FILE, "a", 0o600), LOCK_SECONDS);
+  } catch (error) {
+    if (!(error instanceof LockBusyError)) throw error;
     process.stderr.write(`supervise: fatal: another supervisor runs in ${home}\n`);
+    releaseKeeper("busy");
     process.exit(EXIT_BUSY);
   }
-  await new Supervisor(alone === "--alone" ? null : new Keeper(home)).run();
+  if (by === KEPT) closeSync(KEEPERS_FD);
+  await new Supervisor(by === "--alone" ? null : new Keeper(home)).run();
 }
 
 if (import.meta.main) {

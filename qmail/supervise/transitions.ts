@@ -3,28 +3,45 @@
 /**
  *            start            ready
  *   down ───────────> starting ─────> up
- *    ^                  │  exit        │ exit
- *    │ exit             v              v
- *   stopping <─stop─ waiting (brake) ──timeout──> starting
+ *    ^ ^                │  exit        │ exit
+ *    │ └─stop────────┐  v              v          empty
+ *    │             waiting (brake) <────── clearing
+ *    │ empty         └──timeout──> starting    │ stop
+ *   stopping <─stop─ starting, up              │
+ *    ^─────────────────────────────────────────┘
+ *
+ * When the first process has ended, the others of its group are ended too; `empty`: none is left. Only then the
+ * service is down, or may start again: two of it would work on the same files.
  */
 export type State =
   | { readonly name: "down" }
   | { readonly name: "starting"; readonly pid: number; readonly since: number }
   | { readonly name: "up"; readonly pid: number; readonly since: number }
-  | { readonly name: "stopping"; readonly pid: number; readonly since: number }
+  | { readonly name: "clearing"; readonly lived: number }
+  | { readonly name: "stopping"; readonly pid: number | null }
   | { readonly name: "waiting"; readonly until: number };
 
 /** What happens to a service. `timeout`: the time that its state allows is over. */
-export type Event = "start" | "ready" | "exit" | "stop" | "timeout";
+export type Event = "start" | "ready" | "exit" | "empty" | "stop" | "timeout";
 
-export type Action = "spawn" | "up" | "wait" | "terminate" | "kill" | "down" | "none";
+export type Action = "spawn" | "up" | "clear" | "wait" | "terminate" | "kill" | "down" | "none";
+
+const NONE = {
+  start: "none",
+  ready: "none",
+  exit: "none",
+  empty: "none",
+  stop: "none",
+  timeout: "none",
+} as const;
 
 const TRANSITIONS = {
-  down: { start: "spawn", ready: "none", exit: "none", stop: "none", timeout: "none" },
-  starting: { start: "none", ready: "up", exit: "wait", stop: "terminate", timeout: "up" },
-  up: { start: "none", ready: "none", exit: "wait", stop: "terminate", timeout: "none" },
-  stopping: { start: "none", ready: "none", exit: "down", stop: "none", timeout: "kill" },
-  waiting: { start: "none", ready: "none", exit: "none", stop: "down", timeout: "spawn" },
+  down: { ...NONE, start: "spawn" },
+  starting: { ...NONE, ready: "up", exit: "clear", stop: "terminate", timeout: "up" },
+  up: { ...NONE, exit: "clear", stop: "terminate" },
+  clearing: { ...NONE, empty: "wait", stop: "terminate" },
+  stopping: { ...NONE, exit: "clear", empty: "down", timeout: "kill" },
+  waiting: { ...NONE, stop: "down", timeout: "spawn" },
 } as const satisfies Record<State["name"], Record<Event, Action>>;
 
 /** What is to be done when `event` happens in `state`. */

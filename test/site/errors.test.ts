@@ -1,28 +1,26 @@
 /** What goes wrong, and what a person reads then. */
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import { arrived, lacks, makeSite, qmailctl, run, smtp, smtpMessage } from "./_site.ts";
+import { cannotMount, mountSmall } from "./_mount.ts";
+import { pidsIn } from "./_processes.ts";
+import {
+  arrived,
+  freePort,
+  lacks,
+  makeSite,
+  qmailctl,
+  run,
+  smtp,
+  smtpMessage,
+  until,
+} from "./_site.ts";
 
 const isRoot = process.getuid?.() === 0;
-
-/** Why no small filesystem can be had; false when it can. */
-function cannotMount(): string | false {
-  if (!isRoot) return "needs root to mount a small filesystem";
-  const lacking = lacks("mount", "umount");
-  if (lacking) return lacking;
-  const directory = mkdtempSync(join(tmpdir(), "qmailctl-mount-"));
-  const { status } = spawnSync("mount", ["-t", "tmpfs", "tmpfs", directory]);
-  if (status === 0) spawnSync("umount", [directory]);
-  rmSync(directory, { recursive: true });
-  return status !== 0 && "this system lets nobody mount, as in a container";
-}
 
 /** Field of the config → what is said about it. */
 const WRONG: readonly (readonly [Record<string, unknown>, RegExp])[] = [
@@ -107,22 +105,54 @@ test("nothing installed: every command says so", async () => {
   }
 });
 
-test("a busy port: start names it, and leaves nothing running", async () => {
-  await using site = await makeSite();
-  const other = createServer().listen(site.port, "127.0.0.1");
+test("a busy port: start names it, and all the rest runs; the door opens when the port is free", async () => {
+  const [busy, free] = [await freePort(), await freePort()];
+  const listen = (port: number) => ({ listen: `127.0.0.1:${port}` });
+  await using site = await makeSite({ services: { smtp: listen(busy), qmtp: listen(free) } });
+  const other = createServer().listen(busy, "127.0.0.1");
   await once(other, "listening");
   await site.ok("install");
-  const { code, stderr } = await site.ctl("start");
+  for (const already of [false, true]) {
+    const { code, stdout, stderr } = await site.ctl("start");
+    assert.equal(code, 111);
+    assert.match(stdout, already ? /runs already/ : /✓ qmail-send .*\n✓ qmail-qmtpd /);
+    assert.match(stderr, /qmail-smtpd does not start: it keeps dying/);
+    assert.match(
+      stderr,
+      new RegExp(`cannot listen on 127\\.0\\.0\\.1:${busy}: another program does`),
+    );
+    assert.match(stderr, /everything else runs/);
+  }
+  const status = await site.ctl("status");
+  assert.equal(status.code, 111);
+  assert.match(status.stdout, /qmail-smtpd keeps dying; it is tried again/);
+  assert.match(status.stdout, /qmail-smtpd \((?:waiting|starting)\)/);
+  const door = connect(free, "127.0.0.1");
+  await once(door, "connect");
+  door.destroy();
+  await site.ok("send", "--to", "you@mail.example.test", "--body", "x");
+  await arrived(join(site.home, "alias/you/Maildir/new"), 1);
+
   other.close();
+  await until(async () => (await site.ctl("status")).code === 0, "the door opens by itself");
+  await smtp(busy, smtpMessage("", "you@mail.example.test", "now"));
+  await arrived(join(site.home, "alias/you/Maildir/new"), 2);
+});
+
+test("a mail system that cannot start: start names it, and leaves nothing running", async () => {
+  await using site = await makeSite();
+  await site.ok("install");
+  const rc = join(site.home, "rc");
+  const text = readFileSync(rc);
+  writeFileSync(rc, "#!/bin/sh\necho oh dear\nexit 1\n");
+  const { code, stderr } = await site.ctl("start");
   assert.equal(code, 111);
-  assert.match(stderr, /qmail-smtpd does not start/);
-  assert.match(
-    stderr,
-    new RegExp(`cannot listen on 127\\.0\\.0\\.1:${site.port}: another program does`),
-  );
+  assert.match(stderr, /qmail-send does not start: it keeps dying/);
+  assert.match(stderr, /oh dear/);
   assert.match(stderr, /nothing is left running/);
   assert.equal((await site.ctl("status")).code, 3);
-  // The port is free again: now it starts.
+  assert.deepEqual(pidsIn(site.home), []);
+  writeFileSync(rc, text);
   await site.ok("start");
 });
 
@@ -174,40 +204,29 @@ test("a full disk: install says so, SMTP refuses for now, nothing is left in the
   skip: cannotMount(),
 }, async () => {
   await using site = await makeSite();
-  mkdirSync(site.home);
-  const mounted = await run("mount", [
-    "-t",
-    "tmpfs",
-    "-o",
-    "size=40k,mode=755",
-    "tmpfs",
-    site.home,
-  ]);
-  assert.equal(mounted.code, 0, mounted.stderr);
-  try {
-    const { code, stderr } = await site.ctl("install");
-    assert.equal(code, 111);
-    assert.match(
-      stderr,
-      /ENOSPC[\s\S]*the disk is full: make room\n {2}what was done so far is whole/,
-    );
+  await using _disk = await mountSmall(site, "40k");
+  const { code, stderr } = await site.ctl("install");
+  assert.equal(code, 111);
+  assert.match(
+    stderr,
+    /ENOSPC[\s\S]*the disk is full: make room\n {2}what was done so far is whole/,
+  );
 
-    await run("mount", ["-o", "remount,size=3m", site.home]);
-    await site.ok("install");
-    await site.ok("start");
-    await smtp(site.port, smtpMessage("", "you@mail.example.test", "before"));
-    await arrived(join(site.home, "alias/you/Maildir/new"), 1);
-    await run("dd", ["if=/dev/zero", `of=${site.home}/fill`, "bs=1k"]);
-    const big = "x".repeat(70).concat("\r\n").repeat(1000);
-    const answers = await smtp(site.port, smtpMessage("", "you@mail.example.test", big));
-    assert.match(answers[5] ?? "", /^451 qq write error or disk full \(#4\.3\.0\)\r\n/);
-    assert.deepEqual(JSON.parse(await site.ok("status", "--json")).queue, { messages: 0, todo: 0 });
+  await run("mount", ["-o", "remount,size=3m", site.home]);
+  await site.ok("install");
+  await site.ok("start");
+  await smtp(site.port, smtpMessage("", "you@mail.example.test", "before"));
+  await arrived(join(site.home, "alias/you/Maildir/new"), 1);
+  await run("dd", ["if=/dev/zero", `of=${site.home}/fill`, "bs=1k"]);
+  const big = "x".repeat(70).concat("\r\n").repeat(1000);
+  const answers = await smtp(site.port, smtpMessage("", "you@mail.example.test", big));
+  assert.match(answers[5] ?? "", /^451 qq write error or disk full \(#4\.3\.0\)\r\n/);
+  assert.deepEqual(JSON.parse((await site.ctl("status", "--json")).stdout).queue, {
+    messages: 0,
+    todo: 0,
+  });
 
-    await run("rm", [`${site.home}/fill`]);
-    await smtp(site.port, smtpMessage("", "you@mail.example.test", "after"));
-    await arrived(join(site.home, "alias/you/Maildir/new"), 2);
-  } finally {
-    await site.ctl("stop");
-    await run("umount", [site.home]);
-  }
+  await run("rm", [`${site.home}/fill`]);
+  await smtp(site.port, smtpMessage("", "you@mail.example.test", "after"));
+  await arrived(join(site.home, "alias/you/Maildir/new"), 2);
 });

@@ -5,11 +5,12 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readdirSync, readlinkSync, writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bootId, processInfo } from "../../qmail/supervise/procfs.ts";
+import { pidsIn, pidsOf } from "./_processes.ts";
 import { arrived, arrivedUntil, makeSite, type Site, smtp, smtpMessage, until } from "./_site.ts";
 
 const PROCESSES = [
@@ -24,31 +25,6 @@ const PROCESSES = [
   "qmail-supervise",
   "qmail-keeper",
 ];
-
-/** The pids of all processes that work in `home`: all of the mail server do. */
-function pidsIn(home: string): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => workingDirectory(pid) === home && processInfo(pid));
-}
-
-/** Those with the title `title`. */
-function pidsOf(site: Site, title: string): number[] {
-  return pidsIn(site.home).filter((pid) => titleOf(processInfo(pid) ?? { title: "" }) === title);
-}
-
-function titleOf({ title }: { title: string }): string {
-  return title.split(" ")[0] ?? "";
-}
-
-function workingDirectory(pid: number): string {
-  try {
-    return readlinkSync(`/proc/${pid}/cwd`);
-  } catch {
-    return "";
-  }
-}
 
 /** Sends messages one after another until told to stop; returns the bodies that were answered with 250. */
 async function sendUntil(site: Site, sender: string, stopped: () => boolean): Promise<string[]> {
@@ -145,15 +121,18 @@ test("what a power cut leaves in run/ is no obstacle, and nobody else's process 
   const bystander = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
   const pid = Number(bystander.pid);
   try {
+    const { startTicks } = processInfo(pid) ?? {};
     for (const boot of ["an earlier one", bootId()]) {
-      const started = [{ service: "qmail-send", pid, startTicks: 1 }];
-      writeFileSync(state, JSON.stringify({ boot, started }));
+      const groups = [{ name: "qmail-send", pid, startTicks }];
+      writeFileSync(state, JSON.stringify({ boot, groups }));
       writeFileSync(join(site.home, "run/supervise"), "");
       assert.doesNotMatch(await site.ok("start"), /was left/);
       await site.ok("stop");
     }
-    writeFileSync(state, "half a file");
-    await site.ok("start");
+    for (const text of ["half a file", "{}", ""]) {
+      writeFileSync(state, text);
+      await site.ok("restart");
+    }
     assert.ok(processInfo(pid), "the other process lives");
   } finally {
     bystander.kill("SIGKILL");

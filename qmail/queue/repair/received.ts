@@ -1,6 +1,7 @@
 /** When a message was queued, as the Received line says that qmail-queue puts before it. */
 
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
+import { openFile } from "../../files/foreign-directory.ts";
 
 const MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec";
 /** The line is shorter. */
@@ -8,7 +9,7 @@ const LINE_MAX = 200;
 
 /** Seconds since 1970; null when the file does not begin with qmail-queue's line. */
 export function receivedTime(path: string): number | null {
-  const fd = openSync(path, "r");
+  const fd = openFile(path);
   try {
     const bytes = Buffer.alloc(LINE_MAX);
     return parseReceived(bytes.toString("latin1", 0, readSync(fd, bytes, 0, LINE_MAX, 0)));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -63,6 +63,40 @@ test("a full log file is finished and old ones are removed", (t) => {
   assert.match(names[0] ?? "", /^@[0-9a-f]{24}\.s$/);
   assert.equal(statSync(join(directory, "current")).mode & 0o777, 0o744);
   assert.equal(readFileSync(join(directory, "current"), "utf8").length, 60);
+});
+
+test("a clock that goes back: the order of the files is that of their lines, and the newest stay", (t) => {
+  const directory = temporary(t);
+  const log = new LogDirectory(directory, { size: 100, files: 4 });
+  // Each line fills a file; the clock goes on, back by a year, stands still, and goes on.
+  const year = 365 * 86_400_000;
+  const times = [0, 1, 2, 3, 4].map((at) => 2 * year + at * 1000);
+  const back = [0, 0, 0, 1, 1].map((at) => year + at * 1000);
+  const all = [...times, ...back, 3 * year, 3 * year];
+  for (const [at, now] of all.entries()) {
+    log.write(Buffer.from(`${String(at).padStart(59, "x")}\n`), now);
+    const kept = readdirSync(directory)
+      .sort()
+      .map((name) => readFileSync(join(directory, name), "latin1"));
+    const numbers = kept.map((text) => Number.parseInt(text.replace(/^x+/, ""), 10));
+    const wanted = Array.from({ length: Math.min(at + 1, 4) }, (_, before) => at - before);
+    assert.deepEqual(numbers, wanted.reverse());
+  }
+  log.close();
+});
+
+test("a stamp's nanoseconds carry over", (t) => {
+  const directory = temporary(t);
+  writeFileSync(join(directory, "@400000007fffffff3b9ac9ff.s"), "newest\n");
+  const log = new LogDirectory(directory, { size: 10, files: 5 });
+  log.write(Buffer.from("one line\n"), 1000);
+  log.write(Buffer.from("another\n"), 2000);
+  log.close();
+  assert.deepEqual(readdirSync(directory).sort(), [
+    "@400000007fffffff3b9ac9ff.s",
+    "@400000008000000000000000.s",
+    "current",
+  ]);
 });
 
 test("parseScript() names what it cannot do", () => {

@@ -48,6 +48,7 @@ async function play(input: Buffer, size: number, make: (context: SessionContext)
     id: "fuzz 1",
     client: { ip: "192.0.2.1", host: "unknown", info: null, local: "mail.test" },
     queue,
+    hasRoom: () => true,
     now: () => 1,
     log: () => {},
     write: async (bytes) => void answers.push(bytes),
@@ -62,8 +63,14 @@ async function play(input: Buffer, size: number, make: (context: SessionContext)
 }
 
 const qmtp = (context: SessionContext) =>
-  new QmtpSession({ ...context, databytes: 50, relayclient: null, allows: (to) => to !== "no" });
-const qmqp = (context: SessionContext) => new QmqpSession(context);
+  new QmtpSession({
+    ...context,
+    databytes: 50,
+    maxRcpt: 0,
+    relayclient: null,
+    allows: (to) => to !== "no",
+  });
+const qmqp = (context: SessionContext) => new QmqpSession({ ...context, databytes: 0, maxRcpt: 0 });
 
 const text = fc.string({ unit: fc.constantFrom("a", "\r", "\n", "\0", "@", "no"), maxLength: 60 });
 const netstring = text.map((each) => formatNetstring(each));
@@ -144,12 +151,14 @@ test("a large message passes through without being held", async () => {
     id: "large 1",
     client: { ip: "192.0.2.1", host: "unknown", info: null, local: "mail.test" },
     queue,
+    hasRoom: () => true,
     now: () => 1,
     log: () => {},
     write: async () => {
       most = process.memoryUsage().rss;
     },
     databytes: 0,
+    maxRcpt: 0,
     relayclient: "",
     allows: () => true,
   });

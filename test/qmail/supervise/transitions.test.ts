@@ -14,6 +14,7 @@ import {
 const LEADS: Record<Exclude<Action, "none" | "kill">, State["name"]> = {
   spawn: "starting",
   up: "up",
+  clear: "clearing",
   wait: "waiting",
   terminate: "stopping",
   down: "down",
@@ -22,24 +23,38 @@ const LEADS: Record<Exclude<Action, "none" | "kill">, State["name"]> = {
 function walk(events: readonly Event[]): State["name"] {
   return events.reduce<State["name"]>((state, event) => {
     const action = actionFor(state, event);
-    return action === "none" || action === "kill" ? state : LEADS[action];
+    if (action === "none" || action === "kill") return state;
+    // What is stopped stays so while it is cleared.
+    return action === "clear" && state === "stopping" ? state : LEADS[action];
   }, "down");
 }
 
 test("the usual life", () => {
   assert.equal(walk(["start"]), "starting");
   assert.equal(walk(["start", "ready"]), "up");
-  assert.equal(walk(["start", "ready", "exit"]), "waiting");
-  assert.equal(walk(["start", "ready", "exit", "timeout"]), "starting");
+  assert.equal(walk(["start", "ready", "exit", "empty"]), "waiting");
+  assert.equal(walk(["start", "ready", "exit", "empty", "timeout"]), "starting");
   assert.equal(walk(["start", "ready", "stop"]), "stopping");
-  assert.equal(walk(["start", "ready", "stop", "exit"]), "down");
+  assert.equal(walk(["start", "ready", "stop", "exit", "empty"]), "down");
+});
+
+test("nothing is started, and nothing is down, before the group is empty", () => {
+  const event = fc.constantFrom<Event>("start", "ready", "exit", "stop", "timeout");
+  fc.assert(
+    fc.property(fc.array(event), (events) => {
+      for (const before of [["exit"], ["stop"], ["stop", "exit"], ["exit", "stop"]] as const) {
+        const state = walk(["start", "ready", ...before, ...events]);
+        assert.ok(["clearing", "stopping"].includes(state), state);
+      }
+    }),
+  );
 });
 
 test("after a stop nothing is started again, whatever comes, but by start", () => {
-  const event = fc.constantFrom<Event>("ready", "exit", "stop", "timeout");
+  const event = fc.constantFrom<Event>("ready", "exit", "empty", "stop", "timeout");
   fc.assert(
     fc.property(
-      fc.array(fc.constantFrom<Event>("start", "ready", "exit", "timeout")),
+      fc.array(fc.constantFrom<Event>("start", "ready", "exit", "empty", "timeout")),
       fc.array(event),
       (before, after) => {
         assert.ok(["down", "stopping"].includes(walk([...before, "stop", ...after])));
