@@ -98,11 +98,11 @@ export function programPath(file: string): string {
 /** Without it whoever has the uid of a process may have its debugger listen, for all on the machine. The launchers have it too. */
 const NO_DEBUGGER = "--disable-sigusr1";
 
-/** Node's arguments for a process of ours that runs `file` with `args`; `execArgv` says what it may do. */
+/** Node's arguments for a process of ours: it runs the program `path` with `args`, and `execArgv` says what it may do. */
 export function nodeArguments(
-  file: string,
+  path: string,
   args: readonly string[] = [],
   execArgv: readonly string[] = [],
 ): string[] {
-  return [NO_DEBUGGER, ...execArgv, programPath(file), ...args];
+  return [NO_DEBUGGER, ...execArgv, path, ...args];
 }

@@ -30,8 +30,9 @@ export const users: Step = {
         path: `log/${name}`,
         type: "directory",
         owner: "qmaill",
+        // The others of nofiles read no logs.
         group: "nofiles",
-        mode: 0o750,
+        mode: 0o700,
       };
     });
     const entries = [...HIER, ...logs].map((entry) => hierRow(context, entry));

@@ -16,7 +16,7 @@ import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
 import { readIds } from "../ids.ts";
 import { Hearsay } from "../net/hearsay.ts";
-import { nodeArguments } from "../programs.ts";
+import { nodeArguments, programPath } from "../programs.ts";
 import * as log from "./log.ts";
 import {
   formatRefusal,
@@ -109,18 +109,29 @@ export class LoginHelper {
 
   #pop3d(socket: Socket, { env }: LoginRequest, account: Account): ChildProcess {
     const { user: USER, home: HOME, shell: SHELL, uid, gid } = account;
-    return spawn(process.execPath, nodeArguments("pop3d/qmail-pop3d", [this.#options.maildir]), {
-      stdio: [socket, socket, "pipe"],
-      cwd: HOME,
-      env: { PATH: process.env.PATH, QMAILHOME: process.env.QMAILHOME, USER, HOME, SHELL, ...env },
-      ...(process.getuid?.() === 0 ? { uid, gid } : {}),
-    });
+    return spawn(
+      process.execPath,
+      nodeArguments(programPath("pop3d/qmail-pop3d"), [this.#options.maildir]),
+      {
+        stdio: [socket, socket, "pipe"],
+        cwd: HOME,
+        env: {
+          PATH: process.env.PATH,
+          QMAILHOME: process.env.QMAILHOME,
+          USER,
+          HOME,
+          SHELL,
+          ...env,
+        },
+        ...(process.getuid?.() === 0 ? { uid, gid } : {}),
+      },
+    );
   }
 
   /** The classic way: the program checks, becomes the user, and runs qmail-pop3d with the connection. */
   async #byProgram(socket: Socket, request: LoginRequest): Promise<Refusal | null> {
     const [program = "", ...args] = this.#options.command;
-    const pop3d = nodeArguments("pop3d/qmail-pop3d", [this.#options.maildir]);
+    const pop3d = nodeArguments(programPath("pop3d/qmail-pop3d"), [this.#options.maildir]);
     const child = spawn(program, [...args, process.execPath, ...pop3d], {
       stdio: [socket, socket, "pipe", "pipe"],
       env: { ...process.env, ...request.env },

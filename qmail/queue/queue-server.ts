@@ -13,6 +13,7 @@
 import { chmodSync, rmSync, statSync } from "node:fs";
 import { createServer, Socket } from "node:net";
 import { EXIT, QQ } from "../exit.ts";
+import { become } from "../files/become.ts";
 import { fsyncCarriesName, GroupSync } from "../files/groupsync.ts";
 import { qmailHome } from "../home.ts";
 import { type Ids, readIds } from "../ids.ts";
@@ -22,6 +23,7 @@ import { Entering } from "./entering.ts";
 import { Intake, type IntakeContext, type Queued, QueueError, type Source } from "./intake.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { MadeClock, madeTick } from "./made.ts";
+import { NetworkDoor } from "./network-door.ts";
 import {
   ENVELOPE_MAX,
   FRAME,
@@ -30,7 +32,6 @@ import {
   formatResult,
   LOCAL_SOCKET,
   type MessageName,
-  NETWORK_SOCKET,
   parseName,
 } from "./protocol.ts";
 import { type CleanType, Removal } from "./removal.ts";
@@ -48,6 +49,7 @@ class QueueServer {
   readonly #removal: Removal;
   readonly #drops: Drops;
   readonly #send: Link;
+  readonly #network: NetworkDoor;
   /** Messages taken back that qmail-send is asked about. */
   readonly #retracting = new Map<number, (unknown: boolean) => void>();
   #lastRetract = 0;
@@ -55,8 +57,9 @@ class QueueServer {
   #unannounced = false;
   #takingDrops = false;
 
-  constructor(ids: Ids, sendSocket: Socket) {
+  constructor(ids: Ids, sendSocket: Socket, network: NetworkDoor) {
     this.#ids = ids;
+    this.#network = network;
     const sync = new GroupSync();
     const made = new MadeClock();
     const carriesName = fsyncCarriesName(QUEUE);
@@ -136,7 +139,8 @@ class QueueServer {
 
   async #open(): Promise<void> {
     const { uid } = this.#ids;
-    await this.#listen(NETWORK_SOCKET, new Door(this, { uid: uid.qmaild, how: "from network" }));
+    const network = new Door(this, { uid: uid.qmaild, how: "from network" });
+    this.#network.serve((socket) => this.#connected(socket, network));
     await this.#listen(LOCAL_SOCKET, new DropDoor(this));
     this.#removeLeftovers();
     setInterval(() => this.#removeLeftovers(), LEFTOVERS_MS).unref();
@@ -161,19 +165,21 @@ class QueueServer {
   #listen(path: string, door: Door | DropDoor): Promise<void> {
     // A socket left by a crash is in the way. Its maker has gone: the lock of the queue is ours.
     rmSync(path, { force: true });
-    const server = createServer((socket) => {
-      const link = new Link(socket, {
-        frame: (type, id, payload) => door.frame(link, type, id, payload),
-        close: () => door.gone(link),
-      });
-    });
+    const server = createServer((socket) => this.#connected(socket, door));
     return new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen(path, () => {
-        // Who may connect is decided by the socket's directory.
+        // Everybody may; what he says is looked at.
         chmodSync(path, 0o666);
         resolve();
       });
+    });
+  }
+
+  #connected(socket: Socket, door: Door | DropDoor): void {
+    const link = new Link(socket, {
+      frame: (type, id, payload) => door.frame(link, type, id, payload),
+      close: () => door.gone(link),
     });
   }
 
@@ -332,5 +338,8 @@ if (import.meta.main) {
   process.umask(0o033);
   process.chdir(qmailHome());
   statSync(QUEUE);
-  new QueueServer(readIds("."), new Socket({ fd: 3 }));
+  const ids = readIds(".");
+  const network = await NetworkDoor.bind(ids);
+  if (!ids.sandbox) become({ uid: ids.uid.qmailq, gid: ids.gid.qmail });
+  new QueueServer(ids, new Socket({ fd: 3 }), network);
 }

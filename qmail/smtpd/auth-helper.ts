@@ -10,7 +10,7 @@ import type { ScramKeys } from "../checkpassword/scram.ts";
 import type { Check } from "../checkpassword/system.ts";
 import { qmailHome } from "../home.ts";
 import { Link } from "../net/link.ts";
-import { nodeArguments } from "../programs.ts";
+import { nodeArguments, programPath } from "../programs.ts";
 import type { PasswordStore } from "./auth.ts";
 import { warning } from "./log.ts";
 import { openStore, type StoreOptions } from "./store.ts";
@@ -27,7 +27,7 @@ const TROUBLE: Answer = { check: "temporary" };
 
 /** Starts the helper, with our privileges. When it dies this process ends, to be started again whole. */
 export function startAuthHelper(options: StoreOptions, home: string): PasswordStore {
-  const args = nodeArguments("smtpd/auth-helper", [JSON.stringify(options)]);
+  const args = nodeArguments(programPath("smtpd/auth-helper"), [JSON.stringify(options)]);
   const child = spawn(process.execPath, args, {
     stdio: ["ignore", "inherit", "inherit", "pipe"],
     env: { PATH: process.env.PATH, QMAILHOME: home },

@@ -13,6 +13,7 @@ import { EXIT, QLX } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
 import { Hearsay } from "../net/hearsay.ts";
+import { programPath } from "../programs.ts";
 import { Assignments, NughdeError, type Whose } from "../users/nughde.ts";
 import { DoneLines } from "./done-lines.ts";
 import type { Report } from "./report.ts";
@@ -104,12 +105,12 @@ const hearsay = new Hearsay({ write: (line) => void process.stderr.write(line, "
 
 function startWorker(home: string, owner: Partial<Owner>, gone: () => void): WorkerProcess {
   const { QMAILHOME, ...env } = process.env;
+  const who = `qmail-local uid ${owner.uid ?? process.getuid?.()}`;
   return new WorkerProcess(
     {
-      file: "local/qmail-local",
+      program: programPath("local/qmail-local"),
       args: ["--worker", home],
-      who: `qmail-local uid ${owner.uid ?? process.getuid?.()}`,
-      hearsay,
+      listen: (stream) => hearsay.listen(stream, who),
       env: { PATH: "/usr/bin:/bin", ...env, UV_THREADPOOL_SIZE: "16" },
       owner,
       gone,

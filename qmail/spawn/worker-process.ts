@@ -4,7 +4,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, readSync } from "node:fs";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
-import type { Hearsay } from "../net/hearsay.ts";
 import { Link } from "../net/link.ts";
 import { nodeArguments } from "../programs.ts";
 import type { Flow } from "./protocol.ts";
@@ -13,13 +12,9 @@ import { Waiting } from "./waiting.ts";
 import { formatOrder, PIECE, WORK } from "./worker-protocol.ts";
 
 export interface WorkerOptions {
-  /** The program below qmail/, as "local/qmail-local". */
-  readonly file: string;
+  /** Absolute path of the program. */
+  readonly program: string;
   readonly args: readonly string[];
-  /** How the log calls it. */
-  readonly who: string;
-  /** Who listens to its standard error; its standard output goes nowhere. */
-  readonly hearsay: Hearsay;
   /** Whom it runs as; the caller when absent. */
   readonly owner?: { readonly uid?: number; readonly gid?: number };
   readonly env: NodeJS.ProcessEnv;
@@ -27,6 +22,8 @@ export interface WorkerOptions {
   readonly execArgv?: readonly string[];
   /** It gets this as its descriptor 4. */
   readonly fd?: number;
+  /** Listens to its standard error (Hearsay.listen); its standard output goes nowhere. */
+  listen?(stream: Readable): () => Promise<void>;
   /** What the worker asks for. */
   readonly flow?: Flow;
   /** Called when the process has gone, for whatever reason. */
@@ -54,6 +51,9 @@ interface Pending extends Listener {
   progress: string;
 }
 
+/** Where a worker finds the file that it was given as its descriptor 4. */
+export const WORKER_FILE = "/proc/self/fd/4";
+
 /** A worker may hand on so much; it is its user's, and so may be what it says. */
 const PROGRESS = /^[!-~]{1,100}$/;
 
@@ -72,14 +72,20 @@ export class WorkerProcess {
   constructor(options: WorkerOptions, crashed: Report) {
     this.#crashed = crashed;
     this.#flow = options.flow;
-    const { file, args, execArgv = [], hearsay, who } = options;
-    this.#child = spawn(process.execPath, nodeArguments(file, args, execArgv), {
+    const { program, args, execArgv } = options;
+    this.#child = spawn(process.execPath, nodeArguments(program, args, execArgv), {
       // Not our log: it is its user's, who could read it, or write there what he likes.
-      stdio: ["ignore", "ignore", "pipe", "pipe", options.fd ?? "ignore"],
+      stdio: [
+        "ignore",
+        "ignore",
+        options.listen ? "pipe" : "ignore",
+        "pipe",
+        options.fd ?? "ignore",
+      ],
       env: options.env,
       ...(options.owner ?? {}),
     });
-    const gone = hearsay.listen(this.#child.stdio[2] as Readable, who);
+    const gone = options.listen?.(this.#child.stdio[2] as Readable);
     const exit = new Promise<void>((resolve) => {
       this.#child.on("exit", () => resolve());
       // A failed start: the link closes in that case too.
