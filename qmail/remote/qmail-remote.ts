@@ -122,7 +122,10 @@ async function main(args: readonly string[]): Promise<number> {
 if (import.meta.main) {
   const args = programArgs();
   process.title = "qmail-remote";
-  process.chdir(qmailHome());
+  // A worker is started in the home, and may not see more of it than it needs.
   if (args[0] === "--worker") work(args[1]);
-  else process.exitCode = await main(args);
+  else {
+    process.chdir(qmailHome());
+    process.exitCode = await main(args);
+  }
 }

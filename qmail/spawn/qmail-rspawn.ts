@@ -11,7 +11,7 @@ import { become } from "../files/become.ts";
 import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
 import { Hearsay } from "../net/hearsay.ts";
-import { programPath } from "../programs.ts";
+import { permissionArguments, programPath } from "../programs.ts";
 import { TCPTO_FILE } from "../remote/tcpto.ts";
 import type { Flow } from "./protocol.ts";
 import type { Report } from "./report.ts";
@@ -19,6 +19,10 @@ import { serveSpawner } from "./spawner.ts";
 import { WORKER_FILE, WorkerProcess } from "./worker-process.ts";
 
 const CRASHED: Report = { status: "Z", text: "qmail-remote crashed.\n" };
+
+/** Of the home qmail-remote needs no more. */
+const READS = ["control", "run/remote", "/etc/resolv.conf"];
+const WRITES = ["run/remote"];
 
 class Rspawn {
   readonly #home: string;
@@ -45,6 +49,10 @@ class Rspawn {
         program: programPath("remote/qmail-remote"),
         args: ["--worker", ...(tcpto === null ? [] : [WORKER_FILE])],
         ...(tcpto === null ? {} : { fd: tcpto }),
+        execArgv: permissionArguments({
+          reads: [...READS.map((path) => resolve(this.#home, path)), WORKER_FILE],
+          writes: [...WRITES.map((path) => resolve(this.#home, path)), WORKER_FILE],
+        }),
         ...(this.#gid === undefined ? {} : { owner: { gid: this.#gid } }),
         listen: (stream) => this.#hearsay.listen(stream, "qmail-remote"),
         env: {

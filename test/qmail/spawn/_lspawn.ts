@@ -47,6 +47,12 @@ export class QmailHome implements Disposable {
     if (owner !== undefined) chownSync(join(this.path, path), owner, -1);
   }
 
+  /** What qmail-send says of it. */
+  delivery(recipient: string, sender = "sender@example.com") {
+    const mess = statSync(join(this.path, "queue", fmtqfn("mess", MESSID)));
+    return { messid: MESSID, made: madeOf(mess), sender, recipient };
+  }
+
   /** What was left for the queue with `text` at its beginning, each as bytes; taken away. */
   queued(text: string): string[] {
     const drop = join(this.path, "drop");
