@@ -14,8 +14,8 @@ import { closeRelays, openRelay, RELAY_CONTROL, RELAY_DIRECTORY } from "../check
 import type { Account } from "../checkpassword/userfile.ts";
 import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
+import { Hearsay } from "../hearsay.ts";
 import { readIds } from "../ids.ts";
-import { Hearsay } from "../net/hearsay.ts";
 import { nodeArguments, programPath } from "../programs.ts";
 import * as log from "./log.ts";
 import {

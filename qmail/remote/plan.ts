@@ -50,13 +50,17 @@ export const NOT_IN_KEY: {
 
 /** The key of a plan: two that differ in anything that is not in NOT_IN_KEY have different ones. */
 export function planKey(plan: Omit<Plan, "key">): string {
-  const all = [...entries(plan, NOT_IN_KEY.plan), ...entries(plan.options, NOT_IN_KEY.options)];
-  return hash("sha256", JSON.stringify(all.sort()), "base64");
+  const { options } = plan;
+  const all = [without(plan, NOT_IN_KEY.plan), without(options, NOT_IN_KEY.options)];
+  return hash("sha256", JSON.stringify(all), "base64");
 }
 
-function entries(from: object, without: object): [string, string][] {
-  const kept = Object.entries(from).filter(([name]) => !Object.hasOwn(without, name));
-  return kept.map(([name, value]) => [name, JSON.stringify(value) ?? ""]);
+function without(all: object, names: object): Record<string, unknown> {
+  const kept: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(all)) {
+    if (!Object.hasOwn(names, name)) kept[name] = value;
+  }
+  return kept;
 }
 
 /** A plan cannot be made, because something in the control files is wrong or cannot be read. */

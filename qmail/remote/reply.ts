@@ -7,6 +7,7 @@ export interface Reply {
   readonly text: string;
 }
 
+const LF = 10;
 /** Of a reply so much is kept, for the log and the bounce. */
 const KEPT_MAX = 5000;
 /** A server that says more than this in one reply means no good. */
@@ -16,34 +17,43 @@ const REPLY_MAX = 1 << 20;
 export class EndlessReplyError extends Error {}
 
 export class ReplyReader {
-  #input = "";
+  /** What is kept of a line whose end has not come, without CR. */
+  #line = "";
   /** Bytes of the reply under way. */
   #read = 0;
   #text = "";
 
   /** True when bytes wait that no whole reply has been made of. */
   get pending(): boolean {
-    return this.#input !== "" || this.#text !== "";
+    return this.#read > 0;
   }
 
   /** Takes `bytes`; returns the replies that are whole now. Throws EndlessReplyError. */
   push(bytes: Buffer): Reply[] {
-    this.#input += bytes.toString("latin1");
     const replies: Reply[] = [];
-    for (let end = this.#input.indexOf("\n"); end >= 0; end = this.#input.indexOf("\n")) {
+    // Each byte is looked at once, in whatever pieces they come.
+    for (let at = 0; at < bytes.length; ) {
       // A bare LF ends a line too: what the server means is plain, and nothing hangs on it.
-      const line = this.#input.slice(0, end).replaceAll("\r", "");
-      this.#input = this.#input.slice(end + 1);
-      const reply = this.#line(line);
+      const lf = bytes.indexOf(LF, at);
+      const end = lf < 0 ? bytes.length : lf;
+      if (this.#line.length < KEPT_MAX) {
+        const most = Math.min(end, at + KEPT_MAX);
+        this.#line += bytes.toString("latin1", at, most).replaceAll("\r", "");
+      }
+      const next = lf < 0 ? end : lf + 1;
+      this.#read += next - at;
+      at = next;
+      if (this.#read > REPLY_MAX) throw new EndlessReplyError();
+      const reply = lf < 0 ? null : this.#endLine();
       if (reply) replies.push(reply);
     }
-    if (this.#read + this.#input.length > REPLY_MAX) throw new EndlessReplyError();
     return replies;
   }
 
-  #line(line: string): Reply | null {
-    this.#read += line.length + 1;
-    if (this.#text.length < KEPT_MAX) this.#text += `${line.slice(0, KEPT_MAX)}\n`;
+  #endLine(): Reply | null {
+    const line = this.#line.slice(0, KEPT_MAX);
+    this.#line = "";
+    if (this.#text.length < KEPT_MAX) this.#text += `${line}\n`;
     if (/^\d{3}-/.test(line)) return null;
     const code = /^[1-5]\d\d(?: |$)/.test(line) ? Number(line.slice(0, 3)) : 0;
     const reply = { code, text: this.#text };

@@ -10,7 +10,7 @@ import { basename } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import type { Check } from "../checkpassword/system.ts";
 import { EXIT } from "../exit.ts";
-import { Hearsay } from "../net/hearsay.ts";
+import { Hearsay } from "../hearsay.ts";
 import type { CramAnswer, PasswordStore } from "./auth.ts";
 
 /** A checkpassword program may read at most this much. */

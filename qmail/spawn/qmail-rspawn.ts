@@ -8,17 +8,20 @@ import { closeSync, openSync } from "node:fs";
 import { resolve } from "node:path";
 import { EXIT } from "../exit.ts";
 import { become } from "../files/become.ts";
+import { Hearsay } from "../hearsay.ts";
 import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
-import { Hearsay } from "../net/hearsay.ts";
 import { permissionArguments, programPath } from "../programs.ts";
 import { TCPTO_FILE } from "../remote/tcpto.ts";
 import type { Flow } from "./protocol.ts";
 import type { Report } from "./report.ts";
 import { serveSpawner } from "./spawner.ts";
-import { WORKER_FILE, WorkerProcess } from "./worker-process.ts";
+import { type Watch, WORKER_FILE, WorkerProcess } from "./worker-process.ts";
 
 const CRASHED: Report = { status: "Z", text: "qmail-remote crashed.\n" };
+
+/** One worker has all deliveries: it must not stand still for long. */
+const WATCH: Watch = { everyMs: 10_000, unanswered: 6 };
 
 /** Of the home qmail-remote needs no more. */
 const READS = ["control", "run/remote", "/etc/resolv.conf"];
@@ -67,6 +70,7 @@ class Rspawn {
           },
           free: (host) => this.#free(host),
         },
+        watch: WATCH,
         gone: () => {
           if (this.#worker === worker) this.#worker = null;
           // What it held it can free no more.
@@ -122,9 +126,9 @@ if (import.meta.main) {
   rspawn.flow = serveSpawner({
     home: ".",
     owner: ids.uid.qmailq,
-    spawn: ({ messid, made, sender, local, host, message }, done) => {
+    spawn: ({ messid, made, sender, local, host, open }, done) => {
       const fields = [messid, host, sender, `${local}@${host}`, String(made)];
-      rspawn.worker().start(fields, message, { done });
+      rspawn.worker().start(fields, open, { done });
     },
     flush: (host) => rspawn.flush(host),
     leave: () => rspawn.leave(),

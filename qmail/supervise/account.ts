@@ -59,7 +59,7 @@ export function account(home: string): Account {
 /** True when all of `home` is for us to see: what runs there as others is hidden. */
 export function seesAll(home: string): boolean {
   const uid = process.getuid?.();
-  return uid === 0 || uid === statSync(`${home}/run`).uid;
+  return uid === 0 || uid === statSync(home).uid;
 }
 
 /** Holders of a FIFO with their groups: a program that a delivery has started holds none. */
@@ -93,7 +93,8 @@ function knownFiles(home: string): ReadonlyMap<string, string> {
     if (stats) files.set(key(stats), name);
   };
   add(`${home}/${LOCK_FILE}`, HELPER);
-  for (const file of readdirSync(`${home}/run`)) {
+  const run = statSync(`${home}/run`, { throwIfNoEntry: false }) ? readdirSync(`${home}/run`) : [];
+  for (const file of run) {
     const name = LOG_FIFO.exec(file)?.[1];
     if (name !== undefined) add(`${home}/run/${file}`, name);
   }

@@ -18,6 +18,8 @@ import {
   CONTROL_SOCKET,
   EXIT_BUSY,
   keepsDying,
+  parseRequest,
+  REQUEST_MAX,
   type Request,
   type Response,
   type ServiceStatus,
@@ -34,6 +36,8 @@ import { Voice } from "./voice.ts";
 
 /** What a supervisor that has just been killed was starting may hold its lock for a moment; so does a stop. */
 const LOCK_SECONDS = 5;
+/** So many may ask at once. */
+const CLIENTS_MAX = 100;
 
 class Supervisor {
   readonly #services: readonly Service[];
@@ -61,6 +65,7 @@ class Supervisor {
     });
     this.#state = new StateFile((line) => this.#say(MAIL_SYSTEM, line));
     this.#server = createServer((socket) => this.#serve(socket));
+    this.#server.maxConnections = CLIENTS_MAX;
   }
 
   #service(name: string): Service {
@@ -185,29 +190,25 @@ class Supervisor {
     });
   }
 
+  /** One question after another: nothing more is heard before the answer is read. */
   #serve(socket: Socket): void {
     let text = "";
     socket.on("error", () => {});
-    socket.on("data", (chunk) => {
-      text += String(chunk);
+    socket.on("data", (chunk: Buffer) => {
+      text += chunk.toString("latin1");
       const end = text.indexOf("\n");
-      if (end < 0) {
-        if (text.length > 10_000) socket.destroy();
-        return;
-      }
-      const line = text.slice(0, end);
+      if (end < 0 && text.length <= REQUEST_MAX) return;
+      const request = end < 0 ? null : parseRequest(text.slice(0, end));
       text = "";
-      void this.#answer(line).then((answer) => socket.write(`${JSON.stringify(answer)}\n`));
+      if (!request) return void socket.end(`${JSON.stringify(this.#response(false))}\n`);
+      socket.pause();
+      void this.#answer(request).then((answer) => {
+        socket.write(`${JSON.stringify(answer)}\n`, () => socket.resume());
+      });
     });
   }
 
-  async #answer(line: string): Promise<Response> {
-    let request: Request;
-    try {
-      request = JSON.parse(line);
-    } catch {
-      return this.#response(false);
-    }
+  async #answer(request: Request): Promise<Response> {
     switch (request.type) {
       case "status":
         return this.#response(true);
@@ -224,8 +225,6 @@ class Supervisor {
           this.#services.find(({ name }) => name === service)?.signal(signal) ?? false,
         );
       }
-      default:
-        return this.#response(false);
     }
   }
 

@@ -21,10 +21,11 @@ import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { crc32 } from "node:zlib";
+import { heard } from "../../../qmail/net/frames.ts";
 import { Link } from "../../../qmail/net/link.ts";
 import { programPath } from "../../../qmail/programs.ts";
 import { parseTrailer } from "../../../qmail/queue/drop.ts";
-import { FRAME, formatResult, LOCAL_SOCKET } from "../../../qmail/queue/protocol.ts";
+import { FRAME, FROM_LOCAL, formatResult, LOCAL_SOCKET } from "../../../qmail/queue/protocol.ts";
 import { SendRig } from "../send/_send.ts";
 
 const PROGRAM = programPath("queue/qmail-queue");
@@ -183,10 +184,9 @@ test("what the server answers is what the program leaves with, and a refused mes
   let code = 0;
   const server = createServer((socket) => {
     const link: Link = new Link(socket, {
-      frame: (type, id) => {
-        assert.equal(type, FRAME.drop);
-        link.send(FRAME.result, id, formatResult(code, 7));
-      },
+      hears: heard(FROM_LOCAL, {
+        drop: (_, id) => link.send(FRAME.result, id, formatResult(code, 7)),
+      }),
       close() {},
     });
   });

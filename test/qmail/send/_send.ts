@@ -29,13 +29,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { HIER } from "../../../qmail/hier.ts";
 import { SANDBOX_MARK } from "../../../qmail/ids.ts";
+import { formatUint32, heard } from "../../../qmail/net/frames.ts";
 import { Link } from "../../../qmail/net/link.ts";
 import { formatTodo, parseTodo } from "../../../qmail/queue/envelope.ts";
 import { fmtqfn, isMessId, type MessId, messIdOf, splitOf } from "../../../qmail/queue/fmtqfn.ts";
 import { networkQueue } from "../../../qmail/queue/network-queue.ts";
 import { LOCAL_SOCKET } from "../../../qmail/queue/protocol.ts";
 import { CHANNELS, type Channel } from "../../../qmail/send/log.ts";
-import { type Delivery, parseDelivery, SPAWN } from "../../../qmail/spawn/protocol.ts";
+import { type Delivery, SPAWN, TO_SPAWNER } from "../../../qmail/spawn/protocol.ts";
 
 const CHILD = fileURLToPath(new URL("./_send-child.ts", import.meta.url));
 /** Longer than anything takes on a busy machine. */
@@ -75,6 +76,8 @@ export class SendRig implements AsyncDisposable {
   readonly flushed: string[] = [];
   /** Channels whose spawner was told that nothing more will come. */
   readonly left: Channel[] = [];
+  /** How many deliveries take slots, as each spawner was told. */
+  readonly limits = new Map<Channel, number>();
   #child: ChildProcess | null = null;
   #exited: Promise<number | null> = Promise.resolve(null);
   #links = new Map<Channel, Link>();
@@ -125,21 +128,20 @@ export class SendRig implements AsyncDisposable {
       this.#wake();
     });
     for (const [at, channel] of CHANNELS.entries()) {
-      const link = new Link(child.stdio[3 + at] as Socket, {
-        frame: (type, delnum, payload) => {
-          if (type === SPAWN.flush) this.flushed.push(payload.toString("latin1"));
-          if (type === SPAWN.leave) this.left.push(channel);
-          if (type === SPAWN.flush || type === SPAWN.leave) return;
-          assert.equal(type, SPAWN.deliver);
-          const delivery = parseDelivery(payload);
-          assert.ok(delivery);
-          const report = (text: string) => link.send(SPAWN.report, delnum, text);
-          const waits = (waits: boolean) => link.send(SPAWN.waits, delnum, waits ? "1" : "0");
-          const order = { ...delivery, channel, report, waits };
-          if (this.spawner) this.spawner(order);
-          else this.#orders.push(order);
-          this.#wake();
-        },
+      const link: Link = new Link(child.stdio[3 + at] as Socket, {
+        hears: heard(TO_SPAWNER, {
+          flush: (domain) => void this.flushed.push(domain),
+          leave: () => void this.left.push(channel),
+          limit: (most) => void this.limits.set(channel, most),
+          deliver: (delivery, delnum) => {
+            const report = (text: string) => link.send(SPAWN.report, delnum, text);
+            const waits = (waits: boolean) => link.send(SPAWN.waits, delnum, waits ? "1" : "0");
+            const order = { ...delivery, channel, report, waits };
+            if (this.spawner) this.spawner(order);
+            else this.#orders.push(order);
+            this.#wake();
+          },
+        }),
         close() {},
       });
       this.#links.set(channel, link);
@@ -147,9 +149,7 @@ export class SendRig implements AsyncDisposable {
   }
 
   hello(channel: Channel, limit = 2000): void {
-    const payload = Buffer.alloc(4);
-    payload.writeUInt32BE(limit);
-    this.link(channel).send(SPAWN.hello, 0, payload);
+    this.link(channel).send(SPAWN.hello, 0, formatUint32(limit));
   }
 
   link(channel: Channel): Link {

@@ -15,11 +15,12 @@ import {
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { formatUint32, heard } from "../../../qmail/net/frames.ts";
 import { Link } from "../../../qmail/net/link.ts";
 import { programPath } from "../../../qmail/programs.ts";
 import { fmtqfn } from "../../../qmail/queue/fmtqfn.ts";
 import { madeOf } from "../../../qmail/queue/made.ts";
-import { formatDelivery, SPAWN } from "../../../qmail/spawn/protocol.ts";
+import { FROM_SPAWNER, formatDelivery, SPAWN } from "../../../qmail/spawn/protocol.ts";
 
 const MESSID = "4711";
 
@@ -95,13 +96,17 @@ export class LspawnProcess implements AsyncDisposable {
       env: { PATH: process.env.PATH, QMAILHOME: home, ...env },
     });
     this.#link = new Link(this.#child.stdio[3] as Socket, {
-      frame: (type, delnum, payload) => {
-        if (type === SPAWN.waits) this.#waits(delnum, payload.toString("latin1") === "1");
-        if (type !== SPAWN.report) return;
-        this.waits.delete(delnum);
-        this.#waiting.get(delnum)?.(payload.toString("latin1"));
-        this.#waiting.delete(delnum);
-      },
+      hears: heard(FROM_SPAWNER, {
+        hello() {},
+        hold() {},
+        free() {},
+        waits: ({ yes }, delnum) => this.#waits(delnum, yes),
+        report: (report, delnum) => {
+          this.waits.delete(delnum);
+          this.#waiting.get(delnum)?.(report);
+          this.#waiting.delete(delnum);
+        },
+      }),
       close: () => {
         for (const done of this.#waiting.values()) done("lost");
       },
@@ -136,7 +141,12 @@ export class LspawnProcess implements AsyncDisposable {
 
   /** Nothing more will come; what can be put off is to be put off. */
   leave(): void {
-    this.#link.send(SPAWN.leave, 0, "");
+    this.#link.send(SPAWN.leave, 0);
+  }
+
+  /** So many deliveries take slots at once. */
+  limit(most: number): void {
+    this.#link.send(SPAWN.limit, 0, formatUint32(most));
   }
 
   #waits(delnum: number, waits: boolean): void {

@@ -7,10 +7,11 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import { formatUint32, heard } from "../../../qmail/net/frames.ts";
 import { Link } from "../../../qmail/net/link.ts";
 import { programPath } from "../../../qmail/programs.ts";
 import { parseTcpto } from "../../../qmail/remote/tcpto.ts";
-import { formatDelivery, SPAWN } from "../../../qmail/spawn/protocol.ts";
+import { FROM_SPAWNER, formatDelivery, SPAWN } from "../../../qmail/spawn/protocol.ts";
 import { QmailHome } from "./_lspawn.ts";
 
 /** Says at its start what it may and may not do. */
@@ -47,11 +48,16 @@ async function deliver(home: QmailHome, recipient: string, env: NodeJS.ProcessEn
   child.stderr?.on("data", (chunk) => (said += chunk));
   const report = Promise.withResolvers<string>();
   const link = new Link(child.stdio[3] as Socket, {
-    frame: (type, _id, payload) => {
-      if (type === SPAWN.report) report.resolve(payload.toString("latin1"));
-    },
+    hears: heard(FROM_SPAWNER, {
+      hello() {},
+      hold() {},
+      free() {},
+      waits() {},
+      report: (text) => report.resolve(text),
+    }),
     close: () => report.reject(new Error(`qmail-rspawn has gone: ${said}`)),
   });
+  link.send(SPAWN.limit, 0, formatUint32(20));
   link.send(SPAWN.deliver, 1, formatDelivery(home.delivery(recipient)));
   const text = await report.promise;
   link.end();
@@ -73,7 +79,8 @@ test("qmail-remote may read its controls and write what it has learnt, and no mo
   const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(HOOK)}` };
   const { report, said } = await deliver(home, "a@b.test", env);
   assert.match(report, /^Z/);
-  const [, answers = ""] = /^qmail-remote: (\{.*\})$/m.exec(said) ?? assert.fail(`${report} ${said}`);
+  const [, answers = ""] =
+    /^qmail-remote: (\{.*\})$/m.exec(said) ?? assert.fail(`${report} ${said}`);
   assert.deepEqual(JSON.parse(answers), {
     shadow: false,
     passwords: false,

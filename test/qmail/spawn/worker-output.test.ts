@@ -37,8 +37,11 @@ test("a worker has neither the log nor anything else of qmail-lspawn's but its l
     const open = fds
       .toSorted((a, b) => a - b)
       .map((fd) => [fd, readlinkSync(`/proc/${worker}/fd/${fd}`)] as const);
-    for (const [fd, what] of open)
-      assert.doesNotMatch(what, /^\/(?!dev\/null$)/, `descriptor ${fd}`);
+    // What it has made itself has no name.
+    const named = open.filter(
+      ([, what]) => /^\/(?!dev\/null$)/.test(what) && !/\(deleted\)$/.test(what),
+    );
+    assert.deepEqual(named, []);
     const first = open.slice(0, 4).map(([, what]) => what.replace(/\d+/, "N"));
     assert.deepEqual(first, ["/dev/null", "/dev/null", "socket:[N]", "socket:[N]"]);
   });
@@ -47,13 +50,13 @@ test("a worker has neither the log nor anything else of qmail-lspawn's but its l
 test("what a worker says is told with its name, in clean lines", async () => {
   const said = await withWorker(saying("\x1b[2Jalert: cannot start\nnew msg 4711\n"), () => {});
   const who = `qmail-local uid ${process.getuid?.()}: `;
-  assert.equal(said, `${who}_[2Jalert: cannot start\n${who}new msg 4711\n`);
+  assert.equal(said, `${who}?[2Jalert: cannot start\n${who}new msg 4711\n`);
 });
 
 test("a worker that says much too much does its work, and the log stays small", async () => {
   const said = await withWorker(saying("x\n", 500_000), () => {});
-  assert.ok(said.length < 10_000, `${said.length} bytes`);
-  assert.match(said, /: \.\.\. and \d+ lines more\n$/);
+  // 30 at once, and one for each second.
+  assert.ok(said.split("\n").length < 100);
 });
 
 test("no signal has a worker listen for a debugger", async () => {
