@@ -26,7 +26,7 @@ const PASSWORD = "a right one";
 
 /** Adds all services to the mail server in /var/qmail, which `user` has an account on. A part of `t`. */
 export async function processesAsRoot(t: TestContext, user: string): Promise<void> {
-  const skip = withoutOpenssl || lacks("chpasswd", "unix_chkpwd", "bash");
+  const skip = withoutOpenssl || lacks("chpasswd", "unix_chkpwd", "bash", "setpriv");
   await t.test("each process has what the page says, and no more", { skip }, async () => {
     const directory = mkdtempSync(join(tmpdir(), "qmailctl-processes-"));
     chmodSync(directory, 0o755);
@@ -49,6 +49,7 @@ async function processes(directory: string, user: string): Promise<void> {
   const config = join(directory, "qmailctl.config.ts");
   const value = {
     host: "mail.test",
+    logGroup: "adm",
     tls: { certificate: "mail.crt", key: "mail.key" },
     routes: { "far.test": "127.0.0.1:1" },
     services: {
@@ -105,6 +106,7 @@ async function processes(directory: string, user: string): Promise<void> {
       wrong.push(...lines.map((line) => `${name} (${pid}): ${line}`));
     }
     assert.deepEqual(wrong, []);
+    await borders(user);
   } finally {
     client.destroy();
     writeFileSync(file("go"), "");
@@ -116,3 +118,44 @@ const PASSING: ReadonlySet<string> = new Set(["sleep", "getent", "flock", "cat"]
 
 /** A shell that has more open than it should. */
 const OPEN = 'file=$1; shift; exec 20<"$file" 77<"$file" 251<"$file"; exec "$@"';
+
+/** What the users of the mail system cannot do to one another. */
+async function borders(user: string): Promise<void> {
+  const as = (name: string, group: string, ...command: string[]) =>
+    run("setpriv", [`--reuid=${name}`, `--regid=${group}`, "--clear-groups", ...command], {
+      cwd: HOME,
+    });
+  const script = `require("node:net").connect("run/net/qmail-queue")
+    .on("connect", () => process.exit(0)).on("error", ({ code }) => { console.log(code); process.exit(1); });`;
+  const door = (name: string, group: string) => as(name, group, process.execPath, "-e", script);
+  assert.deepEqual(await door("qmaild", "nofiles"), { code: 0, stdout: "", stderr: "" });
+  for (const [name, group] of [
+    ["alias", "nofiles"],
+    ["qmaill", "nofiles"],
+    ["qmailp", "nofiles"],
+    ["qmailr", "nofiles"],
+    ["qmailr", "qmail"],
+    [user, user],
+  ] as const) {
+    assert.equal((await door(name, group)).stdout, "EACCES\n", `${name} at the door`);
+  }
+  const closed: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
+    // The daemons read no log, not even their own.
+    "log/qmail-smtpd/current": [
+      ["qmaild", "nofiles"],
+      ["alias", "nofiles"],
+      ["qmailr", "nofiles"],
+    ],
+    "run/log.qmail-smtpd": [["qmaild", "nofiles"]],
+    // As qmail-remote is.
+    "queue/mess/0": [["qmailr", "nofiles"]],
+    "queue/lock/tcpto": [["qmailr", "nofiles"]],
+  };
+  for (const [path, who] of Object.entries(closed)) {
+    for (const [name, group] of who) {
+      const { code } = await as(name, group, "test", "-r", path);
+      assert.equal(code, 1, `${name} reads ${path}`);
+    }
+  }
+  assert.equal((await as("nobody", "adm", "test", "-r", "log/qmail-smtpd/current")).code, 0);
+}
