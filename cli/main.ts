@@ -2,6 +2,7 @@
 
 import kleur from "kleur";
 import { CommandError } from "../commands/output.ts";
+import { harmlessLines } from "../commands/printable.ts";
 import { EXIT } from "../qmail/exit.ts";
 import { runCommand } from "./commands.ts";
 import { reportError } from "./output.ts";
@@ -21,7 +22,11 @@ export async function main(args: readonly string[]): Promise<number> {
       reportError(error);
       return error.code;
     }
-    process.stderr.write(`qmailctl: this is a bug, please report it:\n${(error as Error).stack}\n`);
+    // The launcher knows what to say.
+    if ((error as NodeJS.ErrnoException).code === "ERR_MODULE_NOT_FOUND") throw error;
+    process.stderr.write(
+      `qmailctl: this is a bug, please report it:\n${harmlessLines(String((error as Error).stack))}\n`,
+    );
     return EXIT.bug;
   }
 }

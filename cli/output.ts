@@ -1,8 +1,9 @@
-/** How results reach a person or a script. */
+/** How results reach a person or a script. Whatever is in them: nothing that a terminal would obey gets there. */
 
 import { once } from "node:events";
 import kleur from "kleur";
 import type { Column, CommandError, Output } from "../commands/output.ts";
+import { harmlessJson, harmlessLines } from "../commands/printable.ts";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what colours are made of
 const COLOURS = /\u001b\[[0-9;]*m/g;
@@ -16,27 +17,27 @@ export function makeOutput(json: boolean, { lines = false } = {}): Output {
     json,
     screen: { width: process.stdout.columns ?? null, colour: kleur.enabled },
     line(text = "") {
-      if (!json) process.stdout.write(`${text}\n`);
+      if (!json) process.stdout.write(`${harmlessLines(text)}\n`);
     },
     table(columns, rows) {
-      if (!json) process.stdout.write(formatTable(columns, rows));
+      if (!json) process.stdout.write(harmlessLines(formatTable(columns, rows)));
     },
     data(value) {
-      if (json) process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+      if (json) process.stdout.write(`${harmlessJson(JSON.stringify(value, null, 2))}\n`);
     },
     dataList(values) {
-      if (json) for (const piece of formatList(values)) process.stdout.write(piece);
+      if (json) for (const piece of formatList(values)) process.stdout.write(harmlessJson(piece));
     },
     async dataLines(pieces) {
       if (!json) return;
       for await (const piece of lines ? endedLines(pieces) : formatLines(pieces)) {
-        process.stdout.write(piece);
+        process.stdout.write(harmlessJson(piece));
         await drained();
       }
     },
     drained,
     note(text) {
-      process.stderr.write(`${text}\n`);
+      process.stderr.write(`${harmlessLines(text)}\n`);
     },
   };
 }
@@ -103,7 +104,7 @@ export function reportError({ message, hints }: CommandError): void {
   // Standard output decides on colours, but this may go elsewhere.
   const name = process.stderr.isTTY ? kleur.red("qmailctl:") : "qmailctl:";
   const lines = [`${name} ${message}`, ...hints.map((hint) => `  ${hint}`)];
-  process.stderr.write(`${lines.join("\n")}\n`);
+  process.stderr.write(`${harmlessLines(lines.join("\n"))}\n`);
 }
 
 function width(cell: string): number {

@@ -4,7 +4,7 @@ import kleur from "kleur";
 import { loggedServices, tailLog } from "./log/files.ts";
 import type { ShownLine } from "./log/lines.ts";
 import { CommandError, type Output, UsageError } from "./output.ts";
-import { printable } from "./printable.ts";
+import { harmlessJson, printable } from "./printable.ts";
 import { checkInstalled } from "./supervisor.ts";
 import { dateTime } from "./time.ts";
 
@@ -38,10 +38,10 @@ export function log({ home, lines = 50, service, output }: LogOptions): void {
 
 /** Shows one line of many that may still come: with --json each is a document. */
 export function show(line: ShownLine, output: Output): void {
-  if (output.json) process.stdout.write(`${JSON.stringify(line)}\n`);
+  if (output.json) process.stdout.write(`${harmlessJson(JSON.stringify(line))}\n`);
   else {
     const { time, service, text } = line;
-    output.line(`${kleur.dim(localTime(time))} ${kleur.dim(service)} ${colour(text)}`);
+    output.line(`${kleur.dim(localTime(time))} ${kleur.dim(printable(service))} ${colour(text)}`);
   }
 }
 

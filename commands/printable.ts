@@ -27,6 +27,31 @@ export function harmless(text: string): string {
   return PLAIN.test(text) ? text : text.normalize("NFC").replace(UNSAFE, "?");
 }
 
+const PLAIN_LINES = /^[\n\t -~]*$/;
+const UNSAFE_IN_LINES =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what colours are made of
+  /(\u001b\[[\d;]*m)|(?![\n\t])[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/** As `harmless`, for lines that are made already: newlines, tabs and colours stay. */
+export function harmlessLines(text: string): string {
+  if (PLAIN_LINES.test(text)) return text;
+  return text.replace(UNSAFE_IN_LINES, (_, colour?: string) => colour ?? "?");
+}
+
+/** JSON that says the same, with escapes for what must not be shown: a terminal would obey it there, too. */
+export function harmlessJson(json: string): string {
+  if (PLAIN_LINES.test(json)) return json;
+  return json.replace(UNSAFE_IN_LINES, escaped);
+}
+
+function escaped(text: string): string {
+  let json = "";
+  for (let at = 0; at < text.length; at++) {
+    json += `\\u${text.charCodeAt(at).toString(16).padStart(4, "0")}`;
+  }
+  return json;
+}
+
 /** The columns that `text`, printable and without colours, takes. */
 export function columns(text: string): number {
   if (PLAIN.test(text)) return text.length;

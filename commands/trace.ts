@@ -10,6 +10,7 @@ import { readWorldWithPolicies } from "../qmail/remote/world.ts";
 import { readTables, rewrite } from "../qmail/send/rewrite.ts";
 import { bufferMessage } from "../qmail/spawn/message.ts";
 import { CommandError, type Output, UsageError } from "./output.ts";
+import { printable } from "./printable.ts";
 import { checkInstalled } from "./supervisor.ts";
 
 export interface TraceOptions {
@@ -38,7 +39,7 @@ export async function trace({ home, to, from, output }: TraceOptions): Promise<v
   const events: Event[] = [];
   const watch = (direction: string, text: string) => {
     events.push({ direction, text });
-    for (const line of text.split("\n")) output.line(eventText(direction, line));
+    for (const line of text.split("\n")) output.line(eventText(direction, printable(line)));
   };
   const message = testMessage(sender, recipient);
   const outcome = await remote(
@@ -49,7 +50,7 @@ export async function trace({ home, to, from, output }: TraceOptions): Promise<v
   const result = { K: "success", Z: "deferral", D: "failure" }[status];
   const colour = { K: kleur.green, Z: kleur.yellow, D: kleur.red }[status];
   output.line(
-    `${kleur.bold("result")} ${colour(result)}: ${text.trim().replaceAll("\n", "\n       ")}`,
+    `${kleur.bold("result")} ${colour(result)}: ${text.trim().split("\n").map(printable).join("\n       ")}`,
   );
   output.data({ route, events, result, text });
   process.exitCode = { K: EXIT.ok, Z: EXIT.soft, D: EXIT.hard }[status];

@@ -2,15 +2,12 @@
 
 import kleur from "kleur";
 import type { Delivery } from "../../qmail/local/dotqmail.ts";
+import { columns, harmless } from "../printable.ts";
 import type { Action, Explanation, Step } from "./walk.ts";
 
 const TOPIC_WIDTH = 9;
 /** Sources stand in a column, unless a text is so long that it would push them off the screen. */
 const SOURCE_COLUMN_MAX = 72;
-
-/** What a user's file must not send to the administrator's terminal. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: just those
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
 
 /** A line: what is said, how wide that is without colours, and where it comes from. */
 interface Row {
@@ -25,7 +22,7 @@ export function explanationLines(explanation: Explanation): string[] {
   const widths = rows.filter(({ source }) => source !== null).map(({ width }) => width);
   const column = Math.max(0, ...widths.filter((width) => width <= SOURCE_COLUMN_MAX));
   return [
-    kleur.bold(explanation.address.replace(CONTROL, "?")),
+    kleur.bold(harmless(explanation.address)),
     "",
     ...rows.map(({ text, width, source }) =>
       source === null
@@ -111,8 +108,10 @@ function row(
   { source = null, colour = plain }: { source?: string | null; colour?: (text: string) => string },
 ): Row {
   const begin = topic.padEnd(TOPIC_WIDTH);
-  const safe = text.replace(CONTROL, "?");
-  return { text: kleur.dim(begin) + colour(safe), width: begin.length + safe.length, source };
+  const safe = harmless(text);
+  const shownSource = source === null ? null : harmless(source);
+  const width = begin.length + columns(safe);
+  return { text: kleur.dim(begin) + colour(safe), width, source: shownSource };
 }
 
 function plain(text: string): string {

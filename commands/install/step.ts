@@ -66,6 +66,8 @@ export class InstallContext {
   readonly config: Config;
   readonly home: string;
   readonly force: boolean;
+  /** This host's full name; found out before the first step. */
+  host = "";
   readonly #registry: Registry;
   #ids: Ids | null = null;
 

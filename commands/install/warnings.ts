@@ -14,9 +14,14 @@ export function warnings(config: Config): string[] {
 }
 
 function ownKeyWarning(path: string): string[] {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  const why = stat ? exposure(stat) : "it is not there";
-  return why === null ? [] : [`the TLS key "${path}": ${why}`];
+  try {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    const why = stat ? exposure(stat) : "it is not there";
+    return why === null ? [] : [`the TLS key "${path}": ${why}`];
+  } catch (error) {
+    // Closed to us, as to whoever installs a sandbox with the keys of a real server.
+    return [`the TLS key "${path}": it cannot be looked at: ${(error as Error).message}`];
+  }
 }
 
 /** A service reads its key as root: nobody else needs to, nor may he put another in its place. */

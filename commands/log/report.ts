@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { CommandError, type Output, UsageError } from "../output.ts";
 import { clip, printable } from "../printable.ts";
-import { LogReader, type Reading } from "./analysis/read.ts";
+import { LogReader, type Reading, understood } from "./analysis/read.ts";
 import { Statistics } from "./analysis/statistics.ts";
 import { csv } from "./report/csv.ts";
 import { page } from "./report/html.ts";
@@ -32,9 +32,10 @@ export async function logReport(options: ReportOptions): Promise<void> {
   const names = named.map(tableName);
   const { statistics, reading } = await analyse(options, !what.includes("zsuccesses"));
   if (reading.lines === 0) throw new CommandError("there is no line in this log");
+  if (reading.understood === 0) throw nothingUnderstood(reading);
   if (html !== undefined) {
     const tables = makeTables(Object.keys(TABLES), statistics, options.top ?? 20);
-    writePage(html, page(statistics, tables));
+    writePage(html, page(statistics, tables, understood(reading)));
     output.line(`Written to ${html}: open it in a browser.`);
     output.data({ reading, html, ...document(statistics, tables) });
   } else if (options.csv || output.json) {
@@ -42,7 +43,7 @@ export async function logReport(options: ReportOptions): Promise<void> {
     output.data({ reading, ...document(statistics, tables) });
     const figures = names.includes("overall") ? overall(statistics) : null;
     if (options.csv) process.stdout.write(csv(figures, tables));
-  } else print(named, statistics, options);
+  } else print(named, { statistics, reading }, options);
   tellUnknown(reading, output);
 }
 
@@ -56,10 +57,24 @@ async function sendmailReport(options: ReportOptions): Promise<void> {
   await zsendmail(findSources(options), (text) => process.stdout.write(text, "latin1"));
 }
 
-function tellUnknown({ unknown, lines, unknownLines }: Reading, output: Output): void {
-  if (unknown === 0) return;
-  output.note(`${unknown} of ${lines} lines are in no form known, for example:`);
-  for (const line of unknownLines.slice(0, 3)) output.note(`  ${printable(line.slice(0, 100))}`);
+/** A report of nothing would look as if all were well. */
+function nothingUnderstood(reading: Reading): CommandError {
+  const { lines, unstamped, unknownLines } = reading;
+  const why = unstamped === lines ? "no line has a time" : "its lines are in no form known";
+  return new CommandError(`none of the ${lines} lines of this log was understood: ${why}`, {
+    hints: [...unknownLines.slice(0, 3).map(example), "what is read: docs/log.md"],
+  });
+}
+
+function tellUnknown(reading: Reading, output: Output): void {
+  const { unknownLines, lines } = reading;
+  if (reading.understood === lines) return;
+  output.note(`${understood(reading)} were understood; others, for example:`);
+  for (const line of unknownLines.slice(0, 3)) output.note(`  ${example(line)}`);
+}
+
+function example(line: string): string {
+  return printable(line.slice(0, 100));
 }
 
 function makeTables(names: readonly string[], statistics: Statistics, top: number): Table[] {
@@ -114,13 +129,17 @@ function toDocument({ name, columns, rows, total }: Table) {
 }
 
 /** Each table as it was named. */
-function print(named: readonly string[], statistics: Statistics, options: ReportOptions): void {
+function print(
+  named: readonly string[],
+  { statistics, reading }: { statistics: Statistics; reading: Reading },
+  options: ReportOptions,
+): void {
   const { output, top } = options;
   for (const [at, name] of named.entries()) {
     if (name.startsWith("z")) {
       const text = classic(name, statistics, top ?? Number.POSITIVE_INFINITY);
       process.stdout.write(at > 0 ? `\n${text}` : text, "latin1");
-    } else if (name === "overall") printOverall(statistics, output);
+    } else if (name === "overall") printOverall(statistics, { reading, output });
     else {
       const table = makeTable(name, statistics, top ?? 20);
       if (table.rows.length > 0 || named.length < 5) printTable(table, output);
@@ -128,8 +147,11 @@ function print(named: readonly string[], statistics: Statistics, options: Report
   }
 }
 
-function printOverall(statistics: Statistics, output: Output): void {
-  output.line("Basic statistics");
+function printOverall(
+  statistics: Statistics,
+  { reading, output }: { reading: Reading; output: Output },
+): void {
+  output.line(`Basic statistics of ${understood(reading)}`);
   const rows = Object.entries(overall(statistics)).map(([name, value]) => [
     name,
     Number.isInteger(value) ? String(value) : value.toFixed(6),

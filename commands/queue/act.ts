@@ -7,6 +7,8 @@ import type { Answer } from "../../qmail/send/action-protocol.ts";
 import { CommandError, type Output, UsageError } from "../output.ts";
 import { duration } from "../time.ts";
 import { denied, openHand } from "./hand.ts";
+import { Oddities } from "./oddities.ts";
+import { printable } from "./readable.ts";
 import { isEverything, type Selection } from "./selection.ts";
 import { findTargets, type Hit, type Targets } from "./targets.ts";
 
@@ -48,7 +50,17 @@ export async function queueAct(options: ActOptions): Promise<void> {
   const { home, output, selection, action, dryRun } = options;
   checkAsked(options);
   const now = Date.now();
-  const found = findTargets({ home, selection, action: action.type, whole: options.whole, now });
+  const { whole } = options;
+  const oddities = new Oddities();
+  const found = findTargets({
+    home,
+    selection,
+    action: action.type,
+    whole,
+    now,
+    odd: oddities.add,
+  });
+  oddities.tell(output);
   if (found.targets.length === 0) {
     output.data({ action: action.type, messages: 0, answers: [] });
     output.line("No message is meant.");
@@ -104,7 +116,8 @@ async function perform({ home, output, action, wait }: ActOptions, found: Target
     for await (const answer of hand.act(action, found.targets, wait)) {
       counts[answer.outcome]++;
       if (output.json) answers.push(answer);
-      else if (answer.outcome === "refused") output.note(`${answer.id}: ${answer.reason}`);
+      else if (answer.outcome === "refused")
+        output.note(printable(`${answer.id}: ${answer.reason}`));
     }
   } catch (error) {
     throw denied(error);
@@ -147,9 +160,9 @@ function show({ targets, first }: Targets, output: Output, now: number): void {
 function row({ message, recipients }: Hit, now: number): string[] {
   const { id, birth, size, sender } = message;
   const age = duration(Math.max(0, Math.floor((now - birth) / 1000)));
-  const [first, ...others] = recipients.map(({ address }) => address);
+  const [first, ...others] = recipients.map(({ address }) => printable(address));
   const to = others.length > 0 ? `${first} and ${others.length} more` : (first ?? "");
-  return [id, age, String(size), `<${sender}>`, to];
+  return [id, age, String(size), `<${printable(sender)}>`, to];
 }
 
 function count({ targets, recipients }: Targets) {

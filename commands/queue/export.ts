@@ -4,8 +4,9 @@ import { closeSync, mkdirSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { systemReason } from "../../qmail/system-reason.ts";
 import { CommandError, type Output, UsageError } from "../output.ts";
 import { emlFile, mboxEntry, tarEnd, tarEntries } from "./export-forms.ts";
+import { Oddities } from "./oddities.ts";
 import { type OpenMessage, openMessage } from "./open-message.ts";
-import { closed, selectMessages } from "./select.ts";
+import { closed, passing, selectMessages } from "./select.ts";
 import type { Selection } from "./selection.ts";
 
 export interface ExportOptions {
@@ -42,8 +43,9 @@ export async function queueExport(options: ExportOptions): Promise<void> {
 /** Where bytes go. */
 type Write = (bytes: Buffer) => Promise<void>;
 
-async function exportStream({ home, selection, format, file }: ExportOptions): Promise<number> {
-  const messages = opened(home, selection);
+async function exportStream(options: ExportOptions): Promise<number> {
+  const { format, file } = options;
+  const messages = opened(options);
   if (file === null) return stream(messages, format, writeStdout);
   const fd = create(file);
   try {
@@ -72,15 +74,15 @@ async function stream(
   return count;
 }
 
-async function exportFiles({ home, selection, file }: ExportOptions): Promise<number> {
-  const directory = file as string;
+async function exportFiles(options: ExportOptions): Promise<number> {
+  const directory = options.file as string;
   let count = 0;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw written(directory, error);
   }
-  for (const message of opened(home, selection)) {
+  for (const message of opened(options)) {
     const path = `${directory}/${message.id}.eml`;
     const fd = create(path);
     try {
@@ -97,11 +99,15 @@ async function exportFiles({ home, selection, file }: ExportOptions): Promise<nu
 }
 
 /** The selected messages, each open while it is used; those that have just gone are left out. */
-function* opened(home: string, selection: Selection): Generator<OpenMessage> {
-  for (const selected of selectMessages(home, selection, { now: Date.now() })) {
+function* opened({ home, selection, output }: ExportOptions): Generator<OpenMessage> {
+  const oddities = new Oddities();
+  const { add: odd } = oddities;
+  const queue = `${home}/queue`;
+  for (const selected of selectMessages(home, selection, { now: Date.now(), odd })) {
     let message: OpenMessage | null;
     try {
-      message = openMessage(`${home}/queue`, selected);
+      const read = () => openMessage(queue, selected);
+      message = passing(queue, selected.id, { odd, read });
     } catch (error) {
       throw closed(error);
     }
@@ -112,6 +118,7 @@ function* opened(home: string, selection: Selection): Generator<OpenMessage> {
       closeSync(message.fd);
     }
   }
+  oddities.tell(output);
 }
 
 function create(path: string): number {

@@ -1,8 +1,10 @@
 /** `qmailctl queue list --group`: messages counted by domain, sender or last error. */
 
+import type { Odd } from "../../qmail/queue/queue-read.ts";
 import { type Output, UsageError } from "../output.ts";
 import { type Tallies, type Tally, top } from "./census.ts";
 import { countErrors, takeCensus } from "./count.ts";
+import { Oddities } from "./oddities.ts";
 import { asText, printable, shortened, sizeText, spanText } from "./readable.ts";
 import { checkQueue, closed, theLog } from "./select.ts";
 import type { Selection } from "./selection.ts";
@@ -26,12 +28,17 @@ export async function queueGroups({ by, limit, output, ...rest }: GroupsOptions)
     throw new UsageError(`there is no group "${by}"`, [`there is: ${GROUPS.join(", ")}`]);
   }
   const counting = { ...rest, now: Date.now() };
+  const oddities = new Oddities();
   checkQueue(rest.home);
   try {
-    const groups = top(await counted(counting, by), limit ?? Number.POSITIVE_INFINITY);
+    const groups = top(
+      await counted(counting, by, oddities.add),
+      limit ?? Number.POSITIVE_INFINITY,
+    );
     output.data(groups.map(([name, tally]) => ({ [by]: asText(name), ...tallyJson(tally) })));
     if (groups.length === 0) output.line("There is nothing to count.");
     else printGroups(groups, { by, now: counting.now, output });
+    oddities.tell(output);
   } catch (error) {
     throw closed(error);
   }
@@ -40,12 +47,13 @@ export async function queueGroups({ by, limit, output, ...rest }: GroupsOptions)
 async function counted(
   counting: Omit<GroupsOptions, "by" | "limit" | "output"> & { now: number },
   by: string,
+  odd: (odd: Odd) => void,
 ): Promise<Tallies> {
   if (by === "error") {
     const { home, selection, now } = counting;
-    return countErrors(counting, theLog(home, selection, now));
+    return countErrors({ ...counting, odd }, theLog(home, selection, now));
   }
-  const { domains, senders } = await takeCensus(counting);
+  const { domains, senders } = await takeCensus(counting, odd);
   return by === "domain" ? domains : senders;
 }
 

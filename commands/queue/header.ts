@@ -1,6 +1,7 @@
 /** The header of a queued message, decoded for a person: RFC 5322 fields with RFC 2047 words. */
 
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
+import { openIfThere } from "../../qmail/files/foreign-directory.ts";
 import { madeOf } from "../../qmail/queue/made.ts";
 
 /** Longer headers are cut: nobody selects by what comes so late. */
@@ -40,10 +41,11 @@ export class Header {
  * there is no such file, or it is another message's. Throws when the file cannot be read.
  */
 export function readHeader(path: string, made: number): Header | null {
-  const fd = openOrNull(path);
-  if (fd === null) return null;
+  const opened = openIfThere(path);
+  if (opened === null) return null;
+  const { fd, stat } = opened;
   try {
-    if (madeOf(fstatSync(fd)) !== made) return null;
+    if (madeOf(stat) !== made) return null;
     let bytes = Buffer.allocUnsafe(FIRST);
     let length = 0;
     for (;;) {
@@ -58,15 +60,6 @@ export function readHeader(path: string, made: number): Header | null {
     }
   } finally {
     closeSync(fd);
-  }
-}
-
-function openOrNull(path: string): number | null {
-  try {
-    return openSync(path, "r");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
   }
 }
 

@@ -1,13 +1,13 @@
 /** What one thread does for `queue list`: find messages, make lines of them or keep the first. */
 
 import kleur from "kleur";
-import type { QueuedMessage } from "../../qmail/queue/queue-read.ts";
+import type { Odd, QueuedMessage } from "../../qmail/queue/queue-read.ts";
 import { comparing, Leading, type Order } from "./order.ts";
 import type { Job } from "./parallel.ts";
 import { asText, printable } from "./readable.ts";
 import { formatRow, type RowStyle, toJson } from "./rows.ts";
 import { type Found, Searcher } from "./search.ts";
-import { selectMessages } from "./select.ts";
+import { passing, selectMessages } from "./select.ts";
 import type { Selection } from "./selection.ts";
 
 /** A person sees something after so many; then come larger pieces. */
@@ -36,9 +36,9 @@ export interface Piece {
 export const part: Job<Listing, Piece>["part"] = function* (listing, share) {
   const { home, selection, style, leading } = listing;
   kleur.enabled = style.colour;
-  const messages = selectMessages(home, selection, { now: style.now, share });
+  const messages = selectMessages(home, selection, { now: style.now, share, odd: share.odd });
   if (leading) yield leadingPiece(messages, leading);
-  else yield* linePieces(messages, listing);
+  else yield* linePieces(messages, listing, share.odd);
 };
 
 /** For `inParts`. */
@@ -60,12 +60,15 @@ function leadingPiece(
 function* linePieces(
   messages: Iterable<QueuedMessage>,
   { style, json, home, text }: Listing,
+  odd: (odd: Odd) => void,
 ): Generator<Piece> {
   let lines: string[] = [];
   let size = text === null ? FIRST : 1;
-  const searcher = text === null ? null : new Searcher(`${home}/queue`, text);
+  const queue = `${home}/queue`;
+  const searcher = text === null ? undefined : new Searcher(queue, text);
   for (const message of messages) {
-    const found = searcher?.find(message);
+    const found =
+      searcher && passing(queue, message.id, { odd, read: () => searcher.find(message) });
     if (found === null) continue;
     lines.push(line(message, { style, json, found }));
     if (lines.length < size) continue;

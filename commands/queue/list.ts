@@ -6,6 +6,7 @@ import type { AttemptSource } from "./attempts.ts";
 import { reportDrops } from "./drops.ts";
 import { LIST_JOB, type Listing, type Piece } from "./list-job.ts";
 import { LogAttempts, QUICK, sendLog } from "./log-attempts.ts";
+import { Oddities } from "./oddities.ts";
 import { comparing, Leading, type Order } from "./order.ts";
 import { inParts, SMALL } from "./parallel.ts";
 import { errorText } from "./readable.ts";
@@ -36,10 +37,13 @@ export async function queueList(options: ListOptions): Promise<void> {
   compile(selection, listing.style.now);
   checkQueue(home);
   try {
-    const pieces = inParts({ queue: `${home}/queue`, job: LIST_JOB, options: listing });
+    const oddities = new Oddities();
+    const queue = `${home}/queue`;
+    const pieces = inParts({ queue, job: LIST_JOB, options: listing, odd: oddities.add });
     const lines = listing.leading ? inOrder(pieces, listing) : pieces;
     if (output.json) await output.dataLines(texts(lines));
     else await print(lines, options, listing);
+    oddities.tell(output);
   } catch (error) {
     throw closed(error);
   }

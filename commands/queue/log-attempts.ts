@@ -4,6 +4,7 @@
  */
 
 import { existsSync } from "node:fs";
+import { plainBytes } from "../../qmail/log/indimail.ts";
 import { DEFERRAL, FAILURE, type SendLines, SendScanner } from "../../qmail/log/send-scanner.ts";
 import { latin1, StampReader } from "../../qmail/log/stamp.ts";
 import type { MessId } from "../../qmail/queue/fmtqfn.ts";
@@ -108,9 +109,11 @@ class BackwardsReader implements SendLines {
 
   /** False when the beginnings of all wanted messages were seen. */
   line(bytes: Uint8Array, from: number, to: number): boolean {
-    this.#bytes = bytes;
     this.#stamp.read(bytes, from, to);
-    this.#scanner.scan(bytes, this.#stamp.at, to);
+    const plain = plainBytes(bytes, this.#stamp.at, to);
+    this.#bytes = plain ?? bytes;
+    if (plain) this.#scanner.scan(plain, 0, plain.length);
+    else this.#scanner.scan(bytes, this.#stamp.at, to);
     return this.begun.size < this.#wanted.size;
   }
 

@@ -3,15 +3,8 @@
  * another message's at any moment, so what was opened and read is looked at once more by name.
  */
 
-import {
-  closeSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  readSync,
-  type Stats,
-  statSync,
-} from "node:fs";
+import { closeSync, fstatSync, lstatSync, readFileSync, readSync, type Stats } from "node:fs";
+import { openIfThere } from "../../qmail/files/foreign-directory.ts";
 import { fmtqfn, type MessId } from "../../qmail/queue/fmtqfn.ts";
 import { madeOf } from "../../qmail/queue/made.ts";
 import { type QueuedMessage, todoEnvelope } from "../../qmail/queue/queue-read.ts";
@@ -61,9 +54,10 @@ export function openMessage(queue: string, which: Which): OpenMessage | null {
 
 /** The mess file of the message, open; null when there is none, or another's. */
 export function openMess(queue: string, { id, made }: Which): number | null {
-  const fd = openOrNull(`${queue}/${fmtqfn("mess", id)}`);
-  if (fd === null || madeOf(fstatSync(fd)) === made) return fd;
-  closeSync(fd);
+  const opened = openIfThere(`${queue}/${fmtqfn("mess", id)}`);
+  if (opened === null) return null;
+  if (madeOf(opened.stat) === made) return opened.fd;
+  closeSync(opened.fd);
   return null;
 }
 
@@ -84,7 +78,7 @@ function isSame(one: Stats, other: Stats | null): boolean {
 }
 
 function statOrNull(path: string): Stats | null {
-  return statSync(path, { throwIfNoEntry: false }) ?? null;
+  return lstatSync(path, { throwIfNoEntry: false }) ?? null;
 }
 
 interface Envelope {
@@ -109,23 +103,14 @@ function readFile(
   path: string,
   name: EnvelopeFile,
 ): { readonly path: string; readonly stat: Stats; readonly file: QueueFile } | null {
-  const fd = openOrNull(path);
-  if (fd === null) return null;
+  const opened = openIfThere(path);
+  if (opened === null) return null;
+  const { fd, stat } = opened;
   try {
-    const stat = fstatSync(fd);
     const bytes = readFileSync(fd);
     return { path, stat, file: { name, bytes, mtime: Math.floor(stat.mtimeMs / 1000) } };
   } finally {
     closeSync(fd);
-  }
-}
-
-function openOrNull(path: string): number | null {
-  try {
-    return openSync(path, "r");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
   }
 }
 

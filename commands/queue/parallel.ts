@@ -10,7 +10,7 @@ import { availableParallelism } from "node:os";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import type { MessId } from "../../qmail/queue/fmtqfn.ts";
-import { exceeds, PARTS, type Share, todoIds } from "../../qmail/queue/queue-read.ts";
+import { exceeds, type Odd, PARTS, type Share, todoIds } from "../../qmail/queue/queue-read.ts";
 
 /** Below so many messages one thread is done before another has started. */
 export const SMALL = 5000;
@@ -20,11 +20,16 @@ const YOUNG_MB = 16;
 /** So many results of a thread may wait to be taken. */
 const AHEAD = 8;
 
+/** A thread's share, and who is told of what is odd in it. */
+export interface ThreadShare extends Share {
+  readonly odd: (odd: Odd) => void;
+}
+
 /** What is done with a share of the queue; `options` and results go from thread to thread. */
 export interface Job<O, R> {
   /** `import.meta.url` of the module that exports `part`. */
   readonly module: string;
-  readonly part: (options: O, share: Share) => Iterable<R>;
+  readonly part: (options: O, share: ThreadShare) => Iterable<R>;
 }
 
 /** The next part to read; then, for each thread, how many of its results wait. */
@@ -44,20 +49,22 @@ export interface Reading<O, R> {
   readonly queue: string;
   readonly job: Job<O, R>;
   readonly options: O;
+  /** Told of what is passed over. */
+  readonly odd?: (odd: Odd) => void;
   /** Up to so many messages are read from here alone. */
   readonly small?: number;
 }
 
 /** The results of a job on the whole of a queue, as they come. */
 export async function* inParts<O, R>(reading: Reading<O, R>): AsyncGenerator<R> {
-  const { queue, job, options, small = SMALL } = reading;
+  const { queue, job, options, odd = () => {}, small = SMALL } = reading;
   const { module, part } = job;
   const others = exceeds(queue, small) ? Math.min(availableParallelism(), THREADS_MAX) - 1 : 0;
   const counters = new Int32Array(new SharedArrayBuffer(4 * (others + 1)));
   const todo = todoIds(queue);
-  const workers = new Workers<R>(others, { module, options, todo, counters });
+  const workers = new Workers<R>(others, { module, options, todo, counters }, odd);
   try {
-    for (const value of part(options, { todo, parts: parts(counters) })) {
+    for (const value of part(options, { todo, parts: parts(counters), odd })) {
       yield value;
       await nextTurn();
       yield* workers.take();
@@ -76,6 +83,9 @@ function* parts(counters: Counters): Generator<number> {
   }
 }
 
+/** What a thread sends home. */
+type News<R> = { readonly value: R } | { readonly odd: Odd };
+
 class Workers<R> {
   readonly #workers: Worker[] = [];
   readonly #counters: Counters;
@@ -84,7 +94,7 @@ class Workers<R> {
   #error: unknown = null;
   #wake: () => void = () => {};
 
-  constructor(count: number, assignment: Omit<Assignment, "thread">) {
+  constructor(count: number, assignment: Omit<Assignment, "thread">, odd: (odd: Odd) => void) {
     this.#counters = assignment.counters;
     for (let thread = 1; thread <= count; thread++) {
       const worker = new Worker(new URL(import.meta.url), {
@@ -92,8 +102,9 @@ class Workers<R> {
         resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
       });
       this.#running++;
-      worker.on("message", (value: R) => {
-        this.#results.push({ thread, value });
+      worker.on("message", (news: News<R>) => {
+        if ("odd" in news) odd(news.odd);
+        else this.#results.push({ thread, value: news.value });
         this.#wake();
       });
       worker.on("error", (error) => {
@@ -134,8 +145,10 @@ class Workers<R> {
 
 async function work({ module, options, todo, counters, thread }: Assignment): Promise<void> {
   const { part } = (await import(module)) as Pick<Job<unknown, unknown>, "part">;
-  for (const value of part(options, { todo, parts: parts(counters) })) {
-    parentPort?.postMessage(value);
+  const send = (news: News<unknown>) => parentPort?.postMessage(news);
+  const share = { todo, parts: parts(counters), odd: (odd: Odd) => send({ odd }) };
+  for (const value of part(options, share)) {
+    send({ value });
     // Not further ahead than memory should hold.
     for (let waiting = Atomics.add(counters, thread, 1) + 1; waiting > AHEAD; ) {
       Atomics.wait(counters, thread, waiting);

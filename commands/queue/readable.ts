@@ -1,5 +1,7 @@
 /** Bytes of the queue as a person or a script may have them. */
 
+import { readable } from "../log/reason.ts";
+
 const PLAIN = /^[ -~]*$/;
 
 /** A byte string as text: UTF-8 where it is that, else Latin-1. */
@@ -26,9 +28,9 @@ export function shortened(text: string, width: number): string {
   return `${text.slice(0, width - 1 - tail)}…${text.slice(text.length - tail)}`;
 }
 
-/** A log's text without the "_" and "/" that qmail-send writes for spaces and ends of lines. */
+/** A log's text without the "_" that qmail-send writes for spaces. A "/" may be one, or the end of a line: only the last are sure. */
 export function errorText(error: string): string {
-  return printable(error.replaceAll("_", " ").replaceAll("/", " ").trim());
+  return printable(readable(error).trim());
 }
 
 const UNITS = ["", "k", "M", "G", "T"];

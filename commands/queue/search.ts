@@ -1,6 +1,7 @@
 /** Finding a text in a queued message: in its envelope, its header, its body. */
 
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
+import { openFile } from "../../qmail/files/foreign-directory.ts";
 import { fmtqfn } from "../../qmail/queue/fmtqfn.ts";
 import type { QueuedMessage } from "../../qmail/queue/queue-read.ts";
 import { parseHeader } from "./header.ts";
@@ -49,7 +50,7 @@ export class Searcher {
   }
 
   #inFile(path: string): Found | null {
-    const fd = openSync(path, "r");
+    const { fd } = openFile(path);
     try {
       let before = "";
       for (let first = true; ; first = false) {

@@ -1,9 +1,12 @@
 /** The messages of a queue that a selection means, read as they are asked for. */
 
 import { existsSync } from "node:fs";
-import { fmtqfn } from "../../qmail/queue/fmtqfn.ts";
+import { NoFileError } from "../../qmail/files/foreign-directory.ts";
+import { fmtqfn, type MessId } from "../../qmail/queue/fmtqfn.ts";
 import { type Held, readHeld } from "../../qmail/queue/held.ts";
 import {
+  type Odd,
+  oddOf,
   type QueuedMessage,
   queuedIds,
   readMessage,
@@ -24,6 +27,8 @@ export interface SelectOptions {
   readonly attempts?: AttemptSource;
   /** When several readers do it together. */
   readonly share?: Share;
+  /** Told of what is no message, or none that we may read. */
+  readonly odd?: (odd: Odd) => void;
 }
 
 /**
@@ -34,17 +39,28 @@ export interface SelectOptions {
 export function selectMessages(
   home: string,
   selection: Selection,
-  { now, attempts, share }: SelectOptions,
+  { now, attempts, share, odd = () => {} }: SelectOptions,
 ): IterableIterator<QueuedMessage> {
   const criteria = compile(selection, now);
   checkQueue(home);
   const source = criteria.attempts && (attempts ?? theLog(home, selection, now));
-  return selected(candidates(`${home}/queue`, criteria, share), { criteria, source, home });
+  const found = candidates(`${home}/queue`, criteria, { share, odd });
+  return selected(found, { criteria, source, home, odd });
 }
 
 function* selected(
   messages: Iterable<QueuedMessage>,
-  { criteria, source, home }: { criteria: Criteria; source: AttemptSource | null; home: string },
+  {
+    criteria,
+    source,
+    home,
+    odd,
+  }: {
+    criteria: Criteria;
+    source: AttemptSource | null;
+    home: string;
+    odd: (odd: Odd) => void;
+  },
 ): Generator<QueuedMessage> {
   try {
     const held = readHeld(home);
@@ -52,7 +68,7 @@ function* selected(
       const message = held.size > 0 ? withHeld(found, held) : found;
       if (
         criteria.message(message) &&
-        headerHolds(`${home}/queue`, message, criteria) &&
+        headerHolds(`${home}/queue`, message, { criteria, odd }) &&
         (!source || criteria.attempts?.(source.of(message.id)))
       ) {
         yield message;
@@ -91,6 +107,12 @@ const HINTS: Readonly<Record<string, string>> = {
 
 /** What to say when the queue cannot be read; other errors come back as they are. */
 export function closed(error: unknown): unknown {
+  if (error instanceof NoFileError) {
+    return new CommandError(`cannot read the queue: ${error.message}`, {
+      hints: ["what is wrong with it says: qmailctl queue check"],
+      cause: error,
+    });
+  }
   const { code = "", message } = error as NodeJS.ErrnoException;
   const hint = HINTS[code];
   if (hint === undefined) return error;
@@ -103,21 +125,47 @@ export function withHeld(message: QueuedMessage, held: Held): QueuedMessage {
 }
 
 /** What is left by names, senders and ages. */
-function* candidates(queue: string, criteria: Criteria, share?: Share): Generator<QueuedMessage> {
+function* candidates(
+  queue: string,
+  criteria: Criteria,
+  { share, odd }: { share: Share | undefined; odd: (odd: Odd) => void },
+): Generator<QueuedMessage> {
   if (criteria.ids === null) {
     for (const message of readQueue(queue, criteria, share)) {
-      if (message.state !== "vanished") yield message;
+      if (message.state === "odd") odd(message);
+      else if (message.state !== "vanished") yield message;
     }
     return;
   }
   for (const id of criteria.ids) {
-    const message = readMessage(queue, id);
+    const message = passing(queue, id, { odd, read: () => readMessage(queue, id) });
     if (message && criteria.head(message.sender, message.birth)) yield message;
   }
 }
 
-function headerHolds(queue: string, { id, made }: QueuedMessage, { header }: Criteria): boolean {
+function headerHolds(
+  queue: string,
+  { id, made }: QueuedMessage,
+  { criteria: { header }, odd }: { criteria: Criteria; odd: (odd: Odd) => void },
+): boolean {
   if (header === null) return true;
-  const found = readHeader(`${queue}/${fmtqfn("mess", id)}`, made);
+  const read = () => readHeader(`${queue}/${fmtqfn("mess", id)}`, made);
+  const found = passing(queue, id, { odd, read });
   return found !== null && header(found);
+}
+
+/** What `read` reads of the message `id`; null when that is odd, which `odd` is told. */
+export function passing<T>(
+  queue: string,
+  id: MessId,
+  { odd, read }: { odd: (odd: Odd) => void; read: () => T | null },
+): T | null {
+  try {
+    return read();
+  } catch (error) {
+    const found = oddOf(queue, id, error);
+    if (!found) throw error;
+    odd(found);
+    return null;
+  }
 }

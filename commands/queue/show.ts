@@ -7,12 +7,13 @@ import { logSafe } from "../../qmail/send/log.ts";
 import { CommandError, type Output } from "../output.ts";
 import { dateTime, duration } from "../time.ts";
 import type { Attempts } from "./attempts.ts";
-import { type Field, readHeader } from "./header.ts";
+import { type Field, type Header, readHeader } from "./header.ts";
 import { type Event, history } from "./history.ts";
 import { LogAttempts, sendLog, THOROUGH } from "./log-attempts.ts";
 import { namedMessages } from "./one.ts";
 import { errorText, printable, printableText, sizeText } from "./readable.ts";
 import { toJson } from "./rows.ts";
+import { closed } from "./select.ts";
 import { STATES, statesOf } from "./states.ts";
 
 export interface ShowOptions {
@@ -53,7 +54,7 @@ function lookUp(
 ): Shown {
   const { id, made } = message;
   // Nothing when the message has just gone.
-  const header = readHeader(`${home}/queue/${fmtqfn("mess", id)}`, made)?.fields ?? [];
+  const header = readNow(`${home}/queue/${fmtqfn("mess", id)}`, made)?.fields ?? [];
   if (directory === null) return { message, header, attempts: null, events: [], whole: false };
   try {
     const options = { wanted: () => [id], limits: THOROUGH, now };
@@ -62,6 +63,14 @@ function lookUp(
   } catch (error) {
     if (error instanceof CommandError) throw error;
     throw new CommandError(`cannot read the log: ${(error as Error).message}`);
+  }
+}
+
+function readNow(path: string, made: number): Header | null {
+  try {
+    return readHeader(path, made);
+  } catch (error) {
+    throw closed(error);
   }
 }
 
@@ -99,7 +108,7 @@ function print(
   for (const { name, value } of header) output.line(`  ${name}: ${printableText(value)}`);
   output.line(kleur.bold("\nHistory"));
   if (!whole) output.line("  (the log does not go back to its beginning)");
-  for (const { time, text } of events) output.line(`  ${dateTime(time)}  ${text}`);
+  for (const { time, text } of events) output.line(`  ${dateTime(time)}  ${printable(text)}`);
 }
 
 function printRecipients(

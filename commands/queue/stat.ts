@@ -7,6 +7,7 @@ import { AGES, type Census, type Tallies, top } from "./census.ts";
 import { countErrors, takeCensus } from "./count.ts";
 import { printGroups, tallyJson } from "./groups.ts";
 import { LogAttempts, QUICK, sendLog } from "./log-attempts.ts";
+import { Oddities } from "./oddities.ts";
 import { asText, sizeText, spanText } from "./readable.ts";
 import { checkQueue, closed } from "./select.ts";
 import type { Selection } from "./selection.ts";
@@ -40,11 +41,13 @@ export async function queueStat({
 }: StatOptions): Promise<void> {
   const counting = { home, selection, now: Date.now() };
   checkQueue(home);
+  const oddities = new Oddities();
   try {
-    const census = await takeCensus(counting);
+    const census = await takeCensus(counting, oddities.add);
     const errors = lastErrors(counting);
     output.data(toJson(census, errors, rows));
     if (!output.json) print(census, { errors, rows, now: counting.now, output });
+    oddities.tell(output);
   } catch (error) {
     throw closed(error);
   }

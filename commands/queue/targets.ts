@@ -1,7 +1,7 @@
 /** The messages that an action is to hit, as they were seen: only those are touched, however late the answer comes. */
 
 import { type Held, readHeld } from "../../qmail/queue/held.ts";
-import type { QueuedMessage, QueuedRecipient } from "../../qmail/queue/queue-read.ts";
+import type { Odd, QueuedMessage, QueuedRecipient } from "../../qmail/queue/queue-read.ts";
 import type { Action, Target } from "../../qmail/send/action.ts";
 import { selectMessages } from "./select.ts";
 import { compile, type Selection } from "./selection.ts";
@@ -34,17 +34,20 @@ export interface TargetOptions {
   readonly whole: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
+  /** Told of what is no message. */
+  readonly odd?: (odd: Odd) => void;
 }
 
 /** What `selection` means for `action`. Throws CommandError. */
-export function findTargets({ home, selection, action, whole, now }: TargetOptions): Targets {
+export function findTargets(options: TargetOptions): Targets {
+  const { home, selection, action, whole, now, odd } = options;
   const criteria = compile(selection, now);
   const wise = RECIPIENT_WISE.has(action) && !whole;
   const held = readHeld(home);
   const targets: Target[] = [];
   const first: Hit[] = [];
   let recipients = 0;
-  for (const message of selectMessages(home, selection, { now })) {
+  for (const message of selectMessages(home, selection, { now, ...(odd && { odd }) })) {
     if (!isMeant(action, held, message)) continue;
     const left = message.recipients.filter(({ done }) => !done);
     const asked = left.filter((each) => criteria.recipient(each, message.sender));

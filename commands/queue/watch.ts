@@ -6,6 +6,7 @@ import { readMessage } from "../../qmail/queue/queue-read.ts";
 import { LogFeed } from "../log/feed.ts";
 import { livePaths } from "../log/live.ts";
 import type { Output } from "../output.ts";
+import { harmlessJson } from "../printable.ts";
 import { EventChoice, type QueueFiles } from "./event-choice.ts";
 import { eventJson, eventLine } from "./event-lines.ts";
 import { type Finder, type QueueEvent, QueueEvents } from "./events.ts";
@@ -68,7 +69,7 @@ export async function queueWatch(options: WatchOptions): Promise<void> {
 
 function show(event: QueueEvent, output: Output): void {
   // There is no end at which one document could be closed: a line is a document.
-  if (output.json) process.stdout.write(`${JSON.stringify(eventJson(event))}\n`);
+  if (output.json) process.stdout.write(`${harmlessJson(JSON.stringify(eventJson(event)))}\n`);
   else output.line(eventLine(event));
 }
 

@@ -1,6 +1,7 @@
 /** Does to a message what a key asks for, as `qmailctl queue` does it. */
 
 import { type Action, RETURNED } from "../../qmail/send/action.ts";
+import { printable } from "../printable.ts";
 import { openHand } from "../queue/hand.ts";
 import { findTargets } from "../queue/targets.ts";
 import type { ActionName } from "./actions.ts";
@@ -36,7 +37,7 @@ export async function actOn(home: string, action: ActionName, id: string): Promi
       if (outcome === "done") return `Message ${id} ${DONE[action]}`;
       if (outcome === "gone") return `Message ${id} has gone meanwhile`;
       if (outcome === "busy") return `Message ${id} is being delivered all the time: not touched`;
-      return `Message ${id} was not touched: ${reason ?? "refused"}`;
+      return `Message ${id} was not touched: ${printable(reason ?? "refused")}`;
     }
     return `Message ${id}: no answer`;
   } finally {

@@ -1,6 +1,7 @@
 /** All about a row, as a page to read: of a message its header too. */
 
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
+import { openFile } from "../../qmail/files/foreign-directory.ts";
 import { fmtqfn } from "../../qmail/queue/fmtqfn.ts";
 import { printable } from "../printable.ts";
 import type { Row } from "./table.ts";
@@ -23,7 +24,7 @@ export function pageOf(row: Row, home: string): Page {
 
 function readHeader(path: string): string[] {
   try {
-    const fd = openSync(path, "r");
+    const { fd } = openFile(path);
     try {
       const bytes = Buffer.alloc(HEADER_MAX);
       const text = bytes.toString("latin1", 0, readSync(fd, bytes, 0, HEADER_MAX, 0));

@@ -55,7 +55,7 @@ export class QueueMessages {
     let more = false;
     try {
       for (const message of readQueue(this.#queue)) {
-        if (message.state !== "vanished" && wanted(message)) {
+        if (message.state !== "vanished" && message.state !== "odd" && wanted(message)) {
           more = found.length >= this.#most;
           if (more) break;
           found.push(message);

@@ -18,6 +18,7 @@ import {
   fstatSync,
   lstatSync,
   openSync,
+  readFileSync,
   type Stats,
   statSync,
 } from "node:fs";
@@ -116,12 +117,82 @@ export function openItself({ path, isOurs }: Pick<Place, "path" | "isOurs">): nu
   return openSync(path, O_RDONLY | O_NONBLOCK | (isOurs ? 0 : O_NOFOLLOW));
 }
 
-/** The file at `path`, which others may have put there: no link, nor anything that reading would wait for. */
-export function openFile(path: string): number {
-  const fd = openItself({ path, isOurs: false });
-  if (fstatSync(fd).isFile()) return fd;
+/** What is in the place of a file, or why we may not read what is there; it says so itself. */
+export class NoFileError extends Error {
+  readonly path: string;
+  readonly reason: string;
+
+  constructor(path: string, reason: string) {
+    super(`"${path}": ${reason}`);
+    this.path = path;
+    this.reason = reason;
+  }
+}
+
+interface OpenedFile {
+  readonly fd: number;
+  readonly stat: Stats;
+}
+
+/** What open(2) says of what another has made so. */
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: "access denied",
+  EPERM: "access denied",
+  ELOOP: "it is a symbolic link",
+  ENXIO: "it is a socket",
+  ENODEV: "it is a device",
+  EIO: "the disk cannot read it",
+};
+
+/**
+ * Opens the file at `path`, a byte string, for reading. Others may have put anything there: no link is followed, and
+ * nothing is opened that reading would wait for. Throws NoFileError for what is no file, or closed to us.
+ */
+export function openFile(path: string): OpenedFile {
+  let fd: number;
+  try {
+    fd = openItself({ path: fsPath(path), isOurs: false });
+  } catch (error) {
+    const reason = REASONS[(error as NodeJS.ErrnoException).code ?? ""];
+    throw reason === undefined ? error : new NoFileError(path, reason);
+  }
+  const stat = fstatSync(fd);
+  if (stat.isFile()) return { fd, stat };
   closeSync(fd);
-  throw new Error(`"${path}" is no file`);
+  throw notAFile(path, stat);
+}
+
+/** As `openFile`; null when nothing is there. */
+export function openIfThere(path: string): OpenedFile | null {
+  try {
+    return openFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** What to say of `path`, which is no file. */
+export function notAFile(path: string, stat: Stats): NoFileError {
+  return new NoFileError(path, `it is a ${kindOf(stat)}`);
+}
+
+function kindOf(stat: Stats): string {
+  if (stat.isDirectory()) return "directory";
+  if (stat.isSymbolicLink()) return "symbolic link";
+  if (stat.isFIFO()) return "FIFO";
+  return stat.isSocket() ? "socket" : "device";
+}
+
+/** All of the file at `path`; as `openFile`. Throws NoFileError for one of more than `most` bytes: nobody wrote so many. */
+export function readForeign(path: string, most: number): Buffer {
+  const { fd, stat } = openFile(path);
+  try {
+    if (stat.size > most) throw new NoFileError(path, `it is ${stat.size} bytes long`);
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /**

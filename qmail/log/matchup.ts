@@ -14,6 +14,7 @@ import { createInterface } from "node:readline";
 import { EXIT } from "../exit.ts";
 import { STAMP_LENGTH } from "../multilog/tai64n.ts";
 import { type Outcome, parseLogLine } from "../send/log.ts";
+import { plainLine } from "./indimail.ts";
 
 interface Message {
   readonly birth: string;
@@ -41,7 +42,8 @@ export class Matchup {
 
   /** What one line, without its newline, adds to the output; empty for most. */
   line(line: string): string {
-    const { time, text } = splitStamp(line);
+    const { time, text: written } = splitStamp(line);
+    const text = plainLine(written) ?? written;
     const extra = /^extra (\d+) (\d+) (\d+) (\d+)$/.exec(text);
     if (extra) return this.#extra(extra);
     const mangled = /^delivery (\d+): report mangled, will defer$/.exec(text);

@@ -129,6 +129,9 @@ const ROWS: readonly Row[] = [
     "trouble",
   ],
   [/^(?:qmail-\w+|multilog|supervise|svscan): /, "daemon", "note"],
+  // indimail's.
+  [/^(?<reason>(?:warn|crit): .*)$/, "daemon", "trouble"],
+  [/^(?:info: [\w-]+: |bounce processor sender |double bounce: discarding )/, "daemon", "note"],
   [/^(?:cannot start: |HELP! |Oh no!)/i, "daemon", "trouble"],
 ];
 

@@ -1,7 +1,8 @@
 /**
  * The time in front of a log line, in every form that qmail's logs are found in: TAI64N (multilog),
- * seconds with a fraction (splogger, cyclog, accustamp), ISO 8601 (rsyslog, tai64nlocal), and syslog's
- * "Nov 24 15:00:00 host qmail: ", behind which splogger puts its own stamp, which then counts.
+ * seconds with a fraction (splogger, cyclog, accustamp), ISO 8601 (rsyslog, tai64nlocal, docker and Kubernetes), and
+ * syslog's, "Nov 24 15:00:00 host qmail: " or as RFC 5424 has it. Behind one there may be another, which then counts:
+ * it is older, as splogger's or multilog's behind that of syslog or the journal. docker compose puts a name before all.
  *
  * TAI64N is read from the bytes, as big logs have it; the others through strings, a second at a time.
  */
@@ -14,16 +15,30 @@ const TAI_AHEAD = 10;
 const AT = 64;
 const PLUS = 43;
 const SPACE = 32;
+const ZERO = 48;
+const NINE = 57;
 
 const ISO =
   /^(\d{4})-(\d\d)-(\d\d)([T ])(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?[ \t]+/;
 const SYSLOG = /^([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))? /;
 const EPOCH = /^(\d{9,11})(?:\.(\d{1,9}))?[ +]/;
 /** What syslog puts between time and text. The first words of our lines are no host names. */
-const HOST_AND_TAG = /^(?!delivery |triple )(?:\S*[^\s:]) ([^\s:[\]]+)(?:\[\d+\])?: /;
+const HOST_AND_TAG =
+  /^(?!delivery |triple |@4000|\d{9,11}[. ])(?:\S*[^\s:]) ([^\s:[\]]+)(?:\[\d+\])?: /;
+/** The version of RFC 5424 before its time; behind that are host, name, process, kind and structured data. */
+const RFC5424 = /^1 (?=\d{4}-)/;
+const RFC5424_REST = /^\S+ (\S+) \S+ \S+ (?:-|(?:\[(?:[^\]\\]|\\.)*\])+)(?: (?:\xef\xbb\xbf)?|$)/;
+/** The priority that syslog sends, and some write. */
+const PRIORITY = /^<\d{1,3}>/;
+/** The stream, and whether the line is whole, as Kubernetes has it. */
+const CONTAINER = /^(?:stdout|stderr) [FP] /;
+/** docker compose's name of the container, which may have a colour. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what colours are made of
+const COMPOSE = /^(?:\x1b\[[\d;]*m)*[\w.-]+ *\|(?:\x1b\[[\d;]*m)* (?:\x1b\[[\d;]*m)*/;
 const MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec";
 /** A stamp, host and tag are within so many bytes. */
 const PREFIX_MAX = 320;
+const EPOCH_MAX = 22;
 
 /** Reads stamps. The result of `read` is in the fields, so that a line costs no object. */
 export class StampReader {
@@ -54,6 +69,18 @@ export class StampReader {
     this.ms = Number.NaN;
     if (bytes[from] === AT) this.#readTai(bytes, from, to);
     else this.#readText(bytes, from, to);
+    // One behind that is older.
+    if (this.at > from && !this.continued) this.#readInner(bytes, this.at, to);
+  }
+
+  /** Only those that no text begins with. */
+  #readInner(bytes: Uint8Array, from: number, to: number): void {
+    const first = bytes[from] as number;
+    if (first === AT) this.#readTai(bytes, from, to);
+    else if (first >= ZERO && first <= NINE) {
+      const epoch = EPOCH.exec(latin1(bytes, from, Math.min(to, from + EPOCH_MAX)));
+      if (epoch) this.#takeEpoch(epoch, from);
+    }
   }
 
   /** "@", 8 hex digits that are always 40000000, 8 of seconds, 8 of nanoseconds unless TAI64. */
@@ -73,22 +100,30 @@ export class StampReader {
 
   #readText(bytes: Uint8Array, from: number, to: number): void {
     const text = latin1(bytes, from, Math.min(to, from + PREFIX_MAX));
+    const name = COMPOSE.exec(text)?.[0].length ?? 0;
+    this.at = from + name;
+    if (bytes[this.at] === AT) this.#readTai(bytes, this.at, to);
+    else this.#readStamp(text.slice(name), this.at);
+  }
+
+  /** The stamp that `text`, the bytes from `from` on, may begin with. */
+  #readStamp(text: string, from: number): void {
     const epoch = EPOCH.exec(text);
     if (epoch) {
       this.#takeEpoch(epoch, from);
       return;
     }
-    const dated = this.#readDate(text);
+    let length = PRIORITY.exec(text)?.[0].length ?? 0;
+    const version = RFC5424.exec(text.slice(length));
+    length += version?.[0].length ?? 0;
+    const dated = this.#readDate(text.slice(length));
     if (dated === null) return;
-    let length = dated.length;
-    const host = dated.bare ? null : HOST_AND_TAG.exec(text.slice(length));
-    if (host) {
-      this.tag = host[1] ?? "";
-      length += host[0].length;
-    }
-    this.at = from + length;
-    const inner = EPOCH.exec(text.slice(length));
-    if (inner) this.#takeEpoch(inner, this.at);
+    length += dated.length;
+    const rest = text.slice(length);
+    const host = version ? RFC5424_REST.exec(rest) : dated.bare ? null : HOST_AND_TAG.exec(rest);
+    const before = host ?? CONTAINER.exec(rest);
+    this.tag = host?.[1] ?? "";
+    this.at = from + length + (before?.[0].length ?? 0);
   }
 
   #takeEpoch(match: RegExpExecArray, from: number): void {

@@ -1,6 +1,6 @@
 /** What readers of a Maildir do: clean its tmp/, and list its messages in the order they came (maildir(5)). */
 
-import { readdirSync, type Stats, statSync, unlinkSync } from "node:fs";
+import { lstatSync, readdirSync, type Stats, unlinkSync } from "node:fs";
 import { fsPath } from "../files/bytes.ts";
 
 /** A file in tmp/ that nobody touched for so long belongs to no delivery any more. */
@@ -22,7 +22,7 @@ export function cleanTmp(
     if (atWork.has(whole)) continue;
     const path = fsPath(whole);
     try {
-      const { atimeMs, mtimeMs } = statSync(path);
+      const { atimeMs, mtimeMs } = lstatSync(path);
       if (now - Math.max(atimeMs, mtimeMs) > ABANDONED_MS) unlinkSync(path);
     } catch {
       // Another was faster, or may remove what we may not.
@@ -43,12 +43,14 @@ export interface MaildirEntry {
   readonly name: string;
   /** When it came: its mtime, in milliseconds. */
   readonly time: number;
+  /** Bytes of the file. */
+  readonly size: number;
 }
 
 /**
- * The messages in `folders` of the Maildir `directory`, oldest first. What came within this second is left
- * for the next time: more may come with the same time, and the order is not to change. Throws the
- * system's error.
+ * The messages in `folders` of the Maildir `directory`, oldest first: a message is a file, no link to one. What came
+ * within this second is left for the next time: more may come with the same time, and the order is not to change.
+ * Throws the system's error.
  */
 export function scanMaildir(
   directory: string,
@@ -61,7 +63,8 @@ export function scanMaildir(
     for (const file of visible(`${directory}/${folder}`)) {
       const name = `${folder}/${file}`;
       const stat = statOrNone(`${directory}/${name}`);
-      if (stat && stat.mtimeMs < second) entries.push({ name, time: stat.mtimeMs });
+      if (!stat?.isFile() || stat.mtimeMs >= second) continue;
+      entries.push({ name, time: stat.mtimeMs, size: stat.size });
     }
   }
   return entries.sort((a, b) => a.time - b.time || (a.name < b.name ? -1 : 1));
@@ -69,13 +72,14 @@ export function scanMaildir(
 
 function statOrNone(path: string): Stats | null {
   try {
-    return statSync(fsPath(path));
+    return lstatSync(fsPath(path));
   } catch {
     return null;
   }
 }
 
-function visible(path: string): string[] {
+/** The names in the directory `path`, byte strings, but for hidden ones. Throws the system's error. */
+export function visible(path: string): string[] {
   const names = readdirSync(fsPath(path), { encoding: "latin1" });
   return names.filter((name) => !name.startsWith("."));
 }

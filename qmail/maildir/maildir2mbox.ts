@@ -8,6 +8,7 @@ import {
   createReadStream,
   fsyncSync,
   openSync,
+  type ReadStream,
   renameSync,
   unlinkSync,
   writeSync,
@@ -16,6 +17,7 @@ import { type ByteEnv, programEnv } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
 import { fsPath } from "../files/bytes.ts";
 import { DotLock } from "../files/dotlock.ts";
+import { NoFileError, openFile } from "../files/foreign-directory.ts";
 import { lockWaiting } from "../files/lock.ts";
 import { exitWith, type Outcome, toText } from "../inject/context.ts";
 import { fromLine } from "../local/environment.ts";
@@ -72,6 +74,7 @@ async function move(
   if (entries.length === 0) return;
   const fd = attempt(`unable to lock ${mbox}`, () => openSync(fsPath(mbox), "a", 0o600));
   let lock: DotLock | null = null;
+  let moved: readonly MaildirEntry[] = [];
   try {
     lock = await attempt(`unable to lock ${mbox}`, () =>
       DotLock.take(mbox, {
@@ -80,7 +83,7 @@ async function move(
       }),
     );
     await attempt(`unable to lock ${mbox}`, () => lockWaiting(fd, LOCK_SECONDS));
-    await writeAll(names, entries);
+    moved = await writeAll(names, entries, warn);
     attempt(`unable to move ${temporary} to ${mbox}`, () =>
       renameSync(fsPath(temporary), fsPath(mbox)),
     );
@@ -88,18 +91,22 @@ async function move(
     lock?.release();
     closeSync(fd);
   }
-  for (const { name } of entries) {
+  for (const { name } of moved) {
     try {
       unlinkSync(fsPath(`${maildir}/${name}`));
     } catch (error) {
       const why = systemText(error);
-      warn(`$MAILDIR/${name} will be delivered twice; unable to unlink: ${why}`);
+      warn(`$MAILDIR/${shown(name)} will be delivered twice; unable to unlink: ${why}`);
     }
   }
 }
 
-/** The old mbox and the messages, in $MAILTMP, on the disk. */
-async function writeAll(names: Names, entries: readonly MaildirEntry[]): Promise<void> {
+/** The old mbox and the messages, in $MAILTMP, on the disk. Resolves with those of `entries` that could be opened. */
+async function writeAll(
+  names: Names,
+  entries: readonly MaildirEntry[],
+  warn: (line: string) => void,
+): Promise<MaildirEntry[]> {
   const { maildir, mbox, temporary } = names;
   const fd = attempt(`unable to create ${temporary}`, () =>
     openSync(fsPath(temporary), "w", 0o600),
@@ -109,20 +116,47 @@ async function writeAll(names: Names, entries: readonly MaildirEntry[]): Promise
       for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
     });
   try {
-    for await (const chunk of contents(mbox, mbox)) write(chunk);
-    for (const { name, time } of entries) {
-      const message = contents(`${maildir}/${name}`, `$MAILDIR/${name}`);
-      for await (const part of asMbox(message, Math.floor(time / 1000))) write(part);
+    const old = createReadStream(fsPath(mbox));
+    for await (const chunk of contents(old, mbox)) write(chunk);
+    const moved: MaildirEntry[] = [];
+    for (const entry of entries) {
+      const name = `$MAILDIR/${shown(entry.name)}`;
+      const file = openMessage(`${maildir}/${entry.name}`, (why) =>
+        warn(`${name} stays where it is: ${why}`),
+      );
+      if (file === null) continue;
+      const message = contents(file, name);
+      for await (const part of asMbox(message, Math.floor(entry.time / 1000))) write(part);
+      moved.push(entry);
     }
     attempt(`unable to write to ${temporary}`, () => fsyncSync(fd));
+    return moved;
   } finally {
     closeSync(fd);
   }
 }
 
-async function* contents(path: string, name: string): AsyncGenerator<Buffer> {
+/** Null for what another reader has taken, and for what cannot be opened, of which `closed` is told. */
+function openMessage(path: string, closed: (why: string) => void): ReadStream | null {
   try {
-    yield* createReadStream(fsPath(path)) as AsyncIterable<Buffer>;
+    const { fd } = openFile(path);
+    return createReadStream("", { fd });
+  } catch (error) {
+    if (error instanceof NoFileError) closed(error.reason);
+    else if ((error as NodeJS.ErrnoException).code !== "ENOENT")
+      throw new Trouble(`unable to read ${shown(path)}: ${systemText(error)}`);
+    return null;
+  }
+}
+
+/** A name that somebody else may have made, for a terminal. */
+function shown(name: string): string {
+  return name.replace(/[^ -~]/g, "?");
+}
+
+async function* contents(stream: ReadStream, name: string): AsyncGenerator<Buffer> {
+  try {
+    yield* stream as AsyncIterable<Buffer>;
   } catch (error) {
     throw new Trouble(`unable to read ${name}: ${systemText(error)}`);
   }

@@ -1,9 +1,10 @@
 /** maildirwatch(1): shows on a terminal what lies new in $MAILDIR, and keeps doing so. */
 
-import { closeSync, openSync, readSync, watch } from "node:fs";
+import { closeSync, readSync, watch } from "node:fs";
 import { programEnv } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
 import { fsPath } from "../files/bytes.ts";
+import { openFile } from "../files/foreign-directory.ts";
 import { exitWith, refused } from "../inject/context.ts";
 import { HeaderBody } from "../inject/headerbody.ts";
 import { fieldName } from "../inject/headerfield.ts";
@@ -39,7 +40,7 @@ function describe(message: Buffer): string {
 function beginningOf(path: string): Buffer {
   let fd = -1;
   try {
-    fd = openSync(fsPath(path), "r");
+    ({ fd } = openFile(path));
     const bytes = Buffer.alloc(BEGINNING);
     return bytes.subarray(0, readSync(fd, bytes));
   } catch {

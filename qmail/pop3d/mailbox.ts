@@ -3,24 +3,33 @@
  * (RFC 1939, C qmail: maildir.c). Other sessions and deliveries may change the Maildir meanwhile.
  */
 
-import { openSync, readdirSync, renameSync, statSync, unlinkSync } from "node:fs";
-import { join } from "node:path";
+import { createHash } from "node:crypto";
+import { renameSync, unlinkSync } from "node:fs";
+import { fsPath } from "../files/bytes.ts";
+import { openFile } from "../files/foreign-directory.ts";
+import { cleanTmp, scanMaildir, visible } from "../maildir/maildir.ts";
 
-/** What lies in tmp/ for so long was never delivered: 36 hours, as maildir(5) has it. */
-const STALE_SECONDS = 129_600;
+/** What UIDL may say (RFC 1939, section 7). */
+const UNIQUE_ID = /^[!-~]{1,70}$/;
 
 /** One message. */
 export interface Message {
-  /** Below the Maildir: new/NAME or cur/NAME. */
+  /** Below the Maildir: new/NAME or cur/NAME; a byte string. */
   path: string;
   /** Bytes of the file. */
   readonly size: number;
   deleted: boolean;
 }
 
-/** The name that stays the same when flags change: what UIDL says. */
-export function uniqueName({ path }: Pick<Message, "path">): string {
-  return (path.slice("new/".length).split(":", 1)[0] ?? "").replace(/[^!-~]/g, "_");
+/** The part of the name that stays the same when flags change. */
+function baseName(path: string): string {
+  return path.slice("new/".length).split(":", 1)[0] ?? "";
+}
+
+/** What UIDL says: the name without flags, or a digest of one that is too long or has other bytes in it. */
+export function uniqueId({ path }: Pick<Message, "path">): string {
+  const name = baseName(path);
+  return UNIQUE_ID.test(name) ? name : createHash("sha256").update(name, "latin1").digest("hex");
 }
 
 export class Mailbox {
@@ -30,21 +39,27 @@ export class Mailbox {
   /** Reads the Maildir `directory`; `now` in seconds. Throws when it cannot be read. */
   constructor(directory: string, now: number) {
     this.#directory = directory;
-    removeStale(join(directory, "tmp"), now);
-    this.messages = [...scan(directory, "new", now), ...scan(directory, "cur", now)]
-      .sort((a, b) => a.time - b.time || (a.path < b.path ? -1 : 1))
-      .map(({ path, size }) => ({ path, size, deleted: false }));
+    cleanTmp(directory, now * 1000);
+    this.messages = scanMaildir(directory, ["new", "cur"], now * 1000).map(({ name, size }) => ({
+      path: name,
+      size,
+      deleted: false,
+    }));
   }
 
   /** Opens a message for reading. Throws when it is gone. */
   open(message: Message): number {
     try {
-      return openSync(join(this.#directory, message.path), "r");
+      return openFile(this.#path(message.path)).fd;
     } catch (error) {
       if (!isGone(error)) throw error;
       message.path = this.#moved(message, this.#names());
-      return openSync(join(this.#directory, message.path), "r");
+      return openFile(this.#path(message.path)).fd;
     }
+  }
+
+  #path(path: string): string {
+    return `${this.#directory}/${path}`;
   }
 
   /** Removes what was marked, and moves what was new to cur/. False when something could not be removed. */
@@ -55,9 +70,9 @@ export class Mailbox {
       if (!message.deleted) this.#see(message);
       else if (!this.#unlink(message.path)) {
         // Another session may have moved it, or removed it as well.
-        names ??= this.#names();
-        const path = names.get(uniqueName(message));
-        if (path !== undefined && !this.#unlink(path)) done = false;
+        names ??= this.#namesNow();
+        const path = names?.get(baseName(message.path));
+        if (names === null || (path !== undefined && !this.#unlink(path))) done = false;
       }
     }
     return done;
@@ -65,7 +80,7 @@ export class Mailbox {
 
   #unlink(path: string): boolean {
     try {
-      unlinkSync(join(this.#directory, path));
+      unlinkSync(fsPath(this.#path(path)));
       return true;
     } catch {
       return false;
@@ -75,60 +90,38 @@ export class Mailbox {
   #see({ path }: Message): void {
     if (!path.startsWith("new/")) return;
     try {
-      renameSync(join(this.#directory, path), join(this.#directory, `cur/${path.slice(4)}:2,`));
+      const seen = this.#path(`cur/${path.slice("new/".length)}:2,`);
+      renameSync(fsPath(this.#path(path)), fsPath(seen));
     } catch {
       // It stays new, or another session has moved it.
     }
   }
 
   #moved(message: Message, names: ReadonlyMap<string, string>): string {
-    const path = names.get(uniqueName(message));
+    const path = names.get(baseName(message.path));
     if (path === undefined) throw new Error(`the message ${message.path} is gone`);
     return path;
   }
 
-  /** Where everything is now, by its unique name. */
+  /** Null where we may not look any more. */
+  #namesNow(): ReadonlyMap<string, string> | null {
+    try {
+      return this.#names();
+    } catch {
+      return null;
+    }
+  }
+
+  /** Where everything is now, by the name without flags. */
   #names(): ReadonlyMap<string, string> {
     const names = new Map<string, string>();
     for (const sub of ["new", "cur"]) {
-      for (const name of readdirSync(join(this.#directory, sub), "latin1")) {
+      for (const name of visible(this.#path(sub))) {
         const path = `${sub}/${name}`;
-        names.set(uniqueName({ path }), path);
+        names.set(baseName(path), path);
       }
     }
     return names;
-  }
-}
-
-interface Found {
-  readonly path: string;
-  readonly size: number;
-  /** Seconds. */
-  readonly time: number;
-}
-
-function scan(directory: string, sub: "new" | "cur", now: number): Found[] {
-  const found: Found[] = [];
-  for (const name of readdirSync(join(directory, sub))) {
-    if (name.startsWith(".")) continue;
-    const path = `${sub}/${name}`;
-    const stat = statSync(join(directory, path), { throwIfNoEntry: false });
-    // What came within this second may get a neighbour: its place is not sure yet.
-    if (!stat || Math.floor(stat.mtimeMs / 1000) >= now) continue;
-    found.push({ path, size: stat.size, time: Math.floor(stat.mtimeMs / 1000) });
-  }
-  return found;
-}
-
-function removeStale(directory: string, now: number): void {
-  try {
-    for (const name of readdirSync(directory)) {
-      if (name.startsWith(".")) continue;
-      const path = join(directory, name);
-      if (now > statSync(path).atimeMs / 1000 + STALE_SECONDS) unlinkSync(path);
-    }
-  } catch {
-    // Tidying up is not what the user has come for.
   }
 }
 

@@ -5,7 +5,7 @@ import type { Wire } from "../net/connection.ts";
 import { Blast } from "./blast.ts";
 import { CommandReader, scanNumber } from "./commands.ts";
 import type { Pop3Limits } from "./limits.ts";
-import { type Mailbox, type Message, uniqueName } from "./mailbox.ts";
+import { type Mailbox, type Message, uniqueId } from "./mailbox.ts";
 import * as replies from "./replies.ts";
 
 /** So much of a message is read at once; no more of it is ever held. */
@@ -124,7 +124,7 @@ export class Session {
       case "list":
         return this.#list(argument, ({ size }) => String(size));
       case "uidl":
-        return this.#list(argument, uniqueName);
+        return this.#list(argument, uniqueId);
       case "retr":
       case "top":
         return this.#top(argument);

@@ -6,7 +6,7 @@ import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { systemReason } from "../system-reason.ts";
 import type { MessId } from "./fmtqfn.ts";
-import { type QueuedMessage, readPreprocessed } from "./queue-read.ts";
+import { type Odd, type QueuedMessage, readPreprocessed, type Vanished } from "./queue-read.ts";
 
 /** What qmail-qread prints for one message. */
 export function formatQread(message: QueuedMessage): string {
@@ -35,7 +35,7 @@ export function* qread(home: string): Generator<string, number> {
   try {
     accessSync(`${home}/queue`, constants.X_OK);
     for (const message of readPreprocessed(`${home}/queue`)) {
-      text += message.state === "vanished" ? formatTrouble(message.id) : formatQread(message);
+      text += formatAny(message);
       if (text.length < OUTPUT) continue;
       yield text;
       text = "";
@@ -55,8 +55,14 @@ function formatFatal(error: unknown, queue: string): string {
   return `fatal: unable to ${what}: ${systemReason(error)}\n`;
 }
 
-function formatTrouble(id: MessId): string {
-  return `warning: trouble with #${id}: file does not exist\n`;
+function formatAny(message: QueuedMessage | Vanished | Odd): string {
+  const { id, state } = message;
+  if (state === "vanished") return formatTrouble(id, "file does not exist");
+  return state === "odd" ? formatTrouble(id, message.reason) : formatQread(message);
+}
+
+function formatTrouble(id: MessId, why: string): string {
+  return `warning: trouble with #${id}: ${why}\n`;
 }
 
 if (import.meta.main) {

@@ -1,18 +1,11 @@
 /** Reading the queue directory, as it is while the daemons work on it: what vanishes meanwhile is no error. */
 
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readSync,
-  type Stats,
-  statSync,
-} from "node:fs";
+import { closeSync, existsSync, lstatSync, readdirSync, readSync, type Stats } from "node:fs";
+import { NoFileError, notAFile, openIfThere } from "../files/foreign-directory.ts";
 import { type Envelope, EnvelopeError, parseTodo } from "./envelope.ts";
 import { fmtqfn, isMessId, type MessId, SPLIT, splitOf } from "./fmtqfn.ts";
 import { madeOf } from "./made.ts";
+import { ENVELOPE_MAX } from "./protocol.ts";
 
 export const CHANNELS = ["local", "remote"] as const;
 export type Channel = (typeof CHANNELS)[number];
@@ -49,6 +42,15 @@ export interface Vanished {
   readonly state: "vanished";
 }
 
+/** Something in the place of a message's file that is none, or closed to us: the message is passed over. */
+export interface Odd {
+  readonly id: MessId;
+  readonly state: "odd";
+  /** In the queue directory. */
+  readonly path: string;
+  readonly reason: string;
+}
+
 /** What passes over a message before all of its files are read. */
 export interface Sieve {
   readonly id: (id: MessId) => boolean;
@@ -78,7 +80,7 @@ export function* readQueue(
   queue: string,
   sieve: Sieve = EVERYTHING,
   share: Share = { todo: todoIds(queue), parts: Array(PARTS).keys() },
-): IterableIterator<QueuedMessage | Vanished> {
+): IterableIterator<QueuedMessage | Vanished | Odd> {
   const { todo, parts } = share;
   const bounce = new Set(ids(`${queue}/bounce`));
   // What was in todo counts as that, whatever of info is being written meanwhile.
@@ -90,7 +92,7 @@ export function* readQueue(
 }
 
 /** As `readQueue`, without looking at todo. */
-export function* readPreprocessed(queue: string): Generator<QueuedMessage | Vanished> {
+export function* readPreprocessed(queue: string): Generator<QueuedMessage | Vanished | Odd> {
   const bounce = new Set(ids(`${queue}/bounce`));
   for (let split = 0; split < SPLIT; split++) {
     yield* readSplit(queue, split, { bounce, sieve: EVERYTHING });
@@ -101,7 +103,7 @@ function* readSplit(
   queue: string,
   split: number,
   { bounce, sieve }: { bounce: ReadonlySet<MessId>; sieve: Sieve },
-): Generator<QueuedMessage | Vanished> {
+): Generator<QueuedMessage | Vanished | Odd> {
   const info = ids(`${queue}/info/${split}`);
   // What is there is known from the directories: to ask for each name that is not would take longer.
   const local = new Set(ids(`${queue}/local/${split}`));
@@ -118,7 +120,7 @@ function* readTodo(
   queue: string,
   todo: ReadonlySet<MessId>,
   sieve: Sieve,
-): Generator<QueuedMessage | Vanished> {
+): Generator<QueuedMessage | Vanished | Odd> {
   for (const id of todo) {
     if (!sieve.id(id)) continue;
     const message = either(queue, id, sieve);
@@ -126,23 +128,43 @@ function* readTodo(
   }
 }
 
-/** The message `id` of the queue directory `queue`; null when it is not there. Throws when we may not read it. */
+/** The message `id` of the queue directory `queue`; null when it is not there. Throws when we may not read it, as what is odd. */
 export function readMessage(queue: string, id: MessId): QueuedMessage | null {
   const message = either(queue, id, EVERYTHING);
-  return message === PASSED ? null : message;
+  if (message === PASSED || message === null) return null;
+  if (message.state === "odd") throw new NoFileError(`${queue}/${message.path}`, message.reason);
+  return message;
 }
 
 /** From todo or, when it has left that, from info. */
-function either(queue: string, id: MessId, sieve: Sieve): QueuedMessage | typeof PASSED | null {
+function either(queue: string, id: MessId, sieve: Sieve): Look {
   const has = (directory: Channel | "bounce") => ({
     has: () => existsSync(`${queue}/${fmtqfn(directory, id)}`),
   });
   const there = { local: has("local"), remote: has("remote"), bounce: has("bounce") };
-  return unprocessed(queue, id, sieve) ?? preprocessed(queue, id, { there, sieve });
+  const fresh = unprocessed(queue, id, sieve);
+  if (fresh !== null && (fresh === PASSED || fresh.state !== "odd")) return fresh;
+  // What is odd in todo hides no message.
+  return preprocessed(queue, id, { there, sieve }) ?? fresh;
 }
 
 /** A message that the sieve has held back. */
 const PASSED = Symbol("passed over");
+
+/** What comes of looking at a message; null when it is gone. */
+type Look = QueuedMessage | Odd | typeof PASSED | null;
+
+/** What is odd about the message `id` when `error` says that; null for other errors. */
+export function oddOf(queue: string, id: MessId, error: unknown): Odd | null {
+  if (!(error instanceof NoFileError)) return null;
+  return { id, state: "odd", path: error.path.slice(queue.length + 1), reason: error.reason };
+}
+
+function oddOrThrow(queue: string, id: MessId, error: unknown): Odd {
+  const odd = oddOf(queue, id, error);
+  if (!odd) throw error;
+  return odd;
+}
 
 /** True when there are more than `count` messages; reads no more names than it must. */
 export function exceeds(queue: string, count: number): boolean {
@@ -155,17 +177,23 @@ export function exceeds(queue: string, count: number): boolean {
 
 /** How many messages there are, and how many of them are not preprocessed yet. Throws when we may not read. */
 export function countQueue(queue: string): { messages: number; todo: number } {
-  return { messages: queuedIds(queue).size, todo: ids(`${queue}/todo`).length };
+  return { messages: queuedIds(queue).size, todo: fileIds(`${queue}/todo`).length };
 }
 
 /** The ids of all messages. Throws when we may not read. */
 export function queuedIds(queue: string): Set<MessId> {
   // By their todo and info files: a mess file alone may be one that is being written.
-  const known = new Set(ids(`${queue}/todo`));
+  const known = new Set(fileIds(`${queue}/todo`));
   for (let split = 0; split < SPLIT; split++) {
-    for (const id of ids(`${queue}/info/${split}`)) known.add(id);
+    for (const id of fileIds(`${queue}/info/${split}`)) known.add(id);
   }
   return known;
+}
+
+/** As `ids`, of what are files: a queue of the big-todo patch has directories with numbers for names in todo. */
+function fileIds(directory: string): MessId[] {
+  const entries = readdirSync(directory, { withFileTypes: true });
+  return entries.filter((entry) => entry.isFile() && isMessId(entry.name)).map(({ name }) => name);
 }
 
 function ids(directory: string): MessId[] {
@@ -178,7 +206,19 @@ type There = Readonly<Record<Channel | "bounce", Pick<ReadonlySet<MessId>, "has"
 function preprocessed(
   queue: string,
   id: MessId,
-  { there, sieve }: { there: There; sieve: Sieve },
+  options: { readonly there: There; readonly sieve: Sieve },
+): Look {
+  try {
+    return readInfo(queue, id, options);
+  } catch (error) {
+    return oddOrThrow(queue, id, error);
+  }
+}
+
+function readInfo(
+  queue: string,
+  id: MessId,
+  { there, sieve }: { readonly there: There; readonly sieve: Sieve },
 ): QueuedMessage | typeof PASSED | null {
   const place = `${splitOf(id)}/${id}`;
   const path = `${queue}/info/${place}`;
@@ -223,7 +263,15 @@ function addRecipients(channel: Channel, recipients: QueuedRecipient[]): void {
   }
 }
 
-function unprocessed(
+function unprocessed(queue: string, id: MessId, sieve: Sieve): Look {
+  try {
+    return readTodoFile(queue, id, sieve);
+  } catch (error) {
+    return oddOrThrow(queue, id, error);
+  }
+}
+
+function readTodoFile(
   queue: string,
   id: MessId,
   sieve: Sieve,
@@ -257,8 +305,10 @@ function messOf(
   id: MessId,
   before: { readonly path: string; readonly ctimeMs: number },
 ): Stats | null {
-  const mess = statSync(`${queue}/${fmtqfn("mess", id)}`, { throwIfNoEntry: false });
-  const after = statSync(before.path, { throwIfNoEntry: false });
+  const path = `${queue}/${fmtqfn("mess", id)}`;
+  const mess = lstatSync(path, { throwIfNoEntry: false });
+  if (mess && !mess.isFile()) throw notAFile(path, mess);
+  const after = lstatSync(before.path, { throwIfNoEntry: false });
   return mess && after?.ctimeMs === before.ctimeMs ? mess : null;
 }
 
@@ -278,6 +328,9 @@ const DONE = 68;
 /** Most files fit: one buffer for all, and no question how long a file is. */
 const USUAL = Buffer.allocUnsafeSlow(64 * 1024);
 
+/** Longer ones are not made by any of us: no envelope is, nor what becomes of it. */
+const SIZE_MAX = 4 * ENVELOPE_MAX;
+
 /** What was read last. It is in the fields, so that a file costs no object. */
 class ReadFile {
   bytes: Buffer = USUAL;
@@ -286,23 +339,19 @@ class ReadFile {
   mtimeMs = 0;
   ctimeMs = 0;
 
-  /** False when there is no such file. */
+  /** False when there is no such file. Throws NoFileError for what is none, and what nobody can have written. */
   read(path: string): boolean {
-    let fd: number;
+    const opened = openIfThere(path);
+    if (opened === null) return false;
+    const { fd, stat } = opened;
     try {
-      fd = openSync(path, "r");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
-      throw error;
-    }
-    try {
-      const { mtimeMs, ctimeMs } = fstatSync(fd);
-      this.mtimeMs = mtimeMs;
-      this.ctimeMs = ctimeMs;
+      this.mtimeMs = stat.mtimeMs;
+      this.ctimeMs = stat.ctimeMs;
       this.bytes = USUAL;
       this.length = readSync(fd, USUAL, 0, USUAL.length, 0);
       if (this.length < USUAL.length) return true;
-      this.bytes = Buffer.allocUnsafe(fstatSync(fd).size);
+      if (stat.size > SIZE_MAX) throw new NoFileError(path, `it is ${stat.size} bytes long`);
+      this.bytes = Buffer.allocUnsafe(Math.max(stat.size, USUAL.length));
       this.length = readSync(fd, this.bytes, 0, this.bytes.length, 0);
       return true;
     } finally {

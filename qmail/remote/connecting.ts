@@ -2,8 +2,9 @@
 
 import { connect, type Socket } from "node:net";
 import type { Report } from "../spawn/report.ts";
+import { warn } from "../warn.ts";
 import { choosePolicy, type PolicyContext, type Published } from "./choose-policy.ts";
-import { type Exchanger, lookupHost, lookupMx } from "./mx.ts";
+import { type Exchanger, type LookupFailure, lookupHost, lookupMx } from "./mx.ts";
 import type { Plan } from "./plan.ts";
 import { QmtpSession } from "./qmtp-session.ts";
 import { isSession, type MailSession, type NotOpened, SmtpSession } from "./session.ts";
@@ -57,16 +58,18 @@ export async function openSession(
   const lookup = plan.byMx
     ? await lookupMx(dns, plan.host, random)
     : await lookupHost(dns, plan.host);
-  if (!lookup.ok) {
-    const report = words.lookupFailed(lookup.why, plan.host);
-    return { report, unreachable: lookup.why === "soft" };
-  }
+  if (!lookup.ok) return notFound(plan, lookup.why);
   for (const { name, ip, preference, secure } of lookup.exchangers) {
     const rank = plan.byMx ? `preference ${preference}, ` : "";
     context.trace?.("*", `${name} [${ip}] (${rank}${secure ? "DNSSEC" : "no DNSSEC"})`);
   }
-  const exchangers = plan.byMx ? withoutUs(context, lookup.exchangers) : lookup.exchangers;
-  if (exchangers.length === 0) return { report: words.AMBIGUOUS_MX, unreachable: false };
+  const ours = plan.byMx ? ourPreference(context, lookup.exchangers) : Number.POSITIVE_INFINITY;
+  // Exchangers better than we are: mail must not go round in circles.
+  const exchangers = lookup.exchangers.filter(({ preference }) => preference < ours);
+  if (exchangers.length === 0) {
+    const better = lookup.missing.some((preference) => preference < ours);
+    return { report: better ? words.BETTER_MX_UNKNOWN : words.AMBIGUOUS_MX, unreachable: better };
+  }
   let failed: NotOpened | null = null;
   for (const exchanger of exchangers) {
     if (context.tcpto.shouldSkip(exchanger.ip, forgotten)) continue;
@@ -80,11 +83,19 @@ export async function openSession(
   return { report: failed?.report ?? none, unreachable: failed?.retry !== "no" };
 }
 
-/** Exchangers better than we are: mail must not go round in circles. */
-function withoutUs(context: ConnectContext, exchangers: readonly Exchanger[]): Exchanger[] {
+/** How good we are ourselves among `exchangers`. */
+function ourPreference(context: ConnectContext, exchangers: readonly Exchanger[]): number {
   const ours = exchangers.filter(({ ip }) => context.isOwn(ip)).map(({ preference }) => preference);
-  const best = Math.min(...ours, Number.POSITIVE_INFINITY);
-  return exchangers.filter(({ preference }) => preference < best);
+  return Math.min(...ours, Number.POSITIVE_INFINITY);
+}
+
+function notFound({ host, route }: Plan, why: LookupFailure): NotConnected {
+  if (route === null || why === "soft") {
+    return { report: words.lookupFailed(why, host), unreachable: why === "soft" };
+  }
+  // That is our mistake, and no fault of the message.
+  warn(`${route}: there is no host "${host}"`);
+  return { report: words.relayUnknown(host), unreachable: true };
 }
 
 /** Null when no connection could be made. */

@@ -10,11 +10,14 @@ import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { stdinMessage } from "../spawn/stdin-message.ts";
 import { serveWork } from "../spawn/worker.ts";
+import { warn } from "../warn.ts";
 import { STEADY_CLOCK } from "./gate.ts";
-import { type RemoteConfig, readRemoteConfig, remote } from "./remote.ts";
+import { type RemoteConfig, type RemoteRequest, readRemoteConfig, remote } from "./remote.ts";
 import { RemoteWorker } from "./remote-worker.ts";
 import { TCPTO_FILE, Tcpto } from "./tcpto.ts";
 import { TLS_REPORTS, TlsReports } from "./tls-reports.ts";
+import type { Outcome } from "./words.ts";
+import * as words from "./words.ts";
 import { readWorldWithPolicies, type WorldWithPolicies } from "./world.ts";
 
 /** The control files are looked at again after so many milliseconds: a changed route needs no restart. */
@@ -28,6 +31,8 @@ const CONTROL_FILES = [
   "control/remoteoptions",
   "control/helohost",
   "control/me",
+  "control/moreipme",
+  "control/notipme",
   "control/srsdomain",
   "control/srssecrets",
   "control/locals",
@@ -112,11 +117,22 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write("DI (qmail-remote) was invoked improperly. (#5.3.5)\n\0");
     return EXIT.hard;
   }
-  const message = stdinMessage();
-  const outcome = await remote(readRemoteConfig("."), { host, sender, recipients, message });
+  const outcome = await attempt({ host, sender, recipients });
   const parts = [...outcome.recipients, outcome.report].map(({ status, text }) => status + text);
   process.stdout.write(Buffer.from(parts.map((part) => `${part}\0`).join(""), "latin1"));
   return EXIT.ok;
+}
+
+/** Whatever goes wrong with us is no fault of the message: an end without a report would be a bounce. */
+async function attempt(envelope: Omit<RemoteRequest, "message">): Promise<Outcome> {
+  try {
+    process.chdir(qmailHome());
+    const config = readRemoteConfig(".");
+    return await remote(config, { ...envelope, message: stdinMessage() });
+  } catch (error) {
+    warn((error as Error).message);
+    return words.outcome(words.BAD_CONTROL);
+  }
 }
 
 if (import.meta.main) {
@@ -124,8 +140,5 @@ if (import.meta.main) {
   process.title = "qmail-remote";
   // A worker is started in the home, and may not see more of it than it needs.
   if (args[0] === "--worker") work(args[1]);
-  else {
-    process.chdir(qmailHome());
-    process.exitCode = await main(args);
-  }
+  else process.exitCode = await main(args);
 }

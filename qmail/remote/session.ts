@@ -73,6 +73,8 @@ export class SmtpSession implements MailSession {
   readonly #options: SessionOptions;
   readonly #ip: string;
   #extensions: ReadonlyMap<string, string> = new Map();
+  /** What the server has to say against EHLO. */
+  #refusal: Reply | null = null;
   #tls: string | null = null;
   /** Nobody in between can read a password. */
   #safe = false;
@@ -98,10 +100,14 @@ export class SmtpSession implements MailSession {
     } catch (error) {
       session.#smtp.destroy();
       if (!(error instanceof DroppedError)) throw error;
-      const surprised = session.#smtp.surprised;
-      const report = (surprised ? words.surprised : words.dropped)(session.#ip, false);
-      return { report, retry: "next" };
+      return { report: session.#lost(), retry: "next" };
     }
+  }
+
+  /** Why the connection is of no use, when it is that already. */
+  #lost(): Report {
+    if (this.#smtp.surprised) return words.surprised(this.#ip, false);
+    return words.dropped(this.#ip, false, this.#smtp.lastWords ?? this.#refusal);
   }
 
   get reusable(): boolean {
@@ -149,8 +155,9 @@ export class SmtpSession implements MailSession {
     const { helohost } = this.#options;
     let hello = await this.#smtp.command(`EHLO ${helohost}`);
     if (hello.code === 250) this.#extensions = parseExtensions(hello);
-    else {
+    else if (hello.code >= 500) {
       this.#extensions = new Map();
+      this.#refusal = hello;
       hello = await this.#smtp.command(`HELO ${helohost}`);
     }
     return hello.code === 250 ? null : this.#notOpened(" but my name was rejected", hello);
@@ -184,7 +191,20 @@ export class SmtpSession implements MailSession {
     } catch (error) {
       return this.#tlsFailed(handshakeText(error as Error));
     }
-    return this.#hello();
+    return isOptional(tls) ? this.#helloOverOptionalTls() : this.#hello();
+  }
+
+  /** A server that does nothing behind its handshake may do better without one. */
+  async #helloOverOptionalTls(): Promise<NotOpened | null> {
+    const reason = "the server does not go on behind the handshake";
+    try {
+      const failed = await this.#hello();
+      return failed && this.#withoutTls(tlsFault("validation-failure", reason));
+    } catch (error) {
+      if (!(error instanceof DroppedError) || this.#smtp.surprised) throw error;
+      this.#smtp.destroy();
+      return this.#withoutTls(tlsFault("validation-failure", reason));
+    }
   }
 
   /** The server has none: that is all right where none is asked for. */

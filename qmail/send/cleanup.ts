@@ -1,6 +1,6 @@
 /** Garbage: mess files that belong to no message, left by a crash while a message came in (C qmail: cleanup_*). */
 
-import { statSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { type MessId, SPLIT } from "../queue/fmtqfn.ts";
 import { madeOf } from "../queue/made.ts";
 import { type MessageName, OSSIFIED_SECONDS } from "../queue/protocol.ts";
@@ -71,8 +71,8 @@ function removeUnfinished({ files, busy }: CleanupContext, directory: string): v
 function garbage({ files, now, busy }: CleanupContext, id: MessId): number | null {
   if (busy(id)) return null;
   try {
-    const stat = statSync(files.path("mess", id), { throwIfNoEntry: false });
-    if (!stat || now() <= stat.atimeMs / 1000 + OSSIFIED_SECONDS) return null;
+    const stat = lstatSync(files.path("mess", id), { throwIfNoEntry: false });
+    if (!stat?.isFile() || now() <= stat.atimeMs / 1000 + OSSIFIED_SECONDS) return null;
     if (files.mtime("info", id) !== null || files.mtime("todo", id) !== null) return null;
     return madeOf(stat);
   } catch {

@@ -5,6 +5,7 @@
  * by `logSafe` first.
  */
 
+import { plainLine } from "../log/indimail.ts";
 import type { MessId } from "../queue/fmtqfn.ts";
 
 export const CHANNELS = ["local", "remote"] as const;
@@ -204,10 +205,11 @@ const PARSERS: readonly Parser[] = [
   [/^status: exiting$/, () => ({ type: "exiting" })],
 ];
 
-/** One line of the log, without its newline. What is not known is `other`. */
+/** One line of the log, without its newline; indimail's form, too. What is not known is `other`. */
 export function parseLogLine(line: string): LogLine {
+  const plain = plainLine(line) ?? line;
   for (const [pattern, make] of PARSERS) {
-    const match = pattern.exec(line);
+    const match = pattern.exec(plain);
     if (match) return make(match);
   }
   return { type: "other", text: line };

@@ -5,19 +5,25 @@
  * announce everything, and every 25 minutes in any case; a few messages a turn, so that deliveries go on.
  */
 
-import { constants, type Dir, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, constants, type Dir, fstatSync, lstatSync, openSync } from "node:fs";
 import { opendir } from "node:fs/promises";
 import { Socket } from "node:net";
+import { NoFileError, notAFile, readForeign } from "../files/foreign-directory.ts";
 import { EnvelopeError, parseTodo } from "../queue/envelope.ts";
 import { fmtqfn, isMessId, type MessId } from "../queue/fmtqfn.ts";
 import { madeOf } from "../queue/made.ts";
-import type { Fresh } from "../queue/protocol.ts";
+import { ENVELOPE_MAX, type Fresh } from "../queue/protocol.ts";
 import * as log from "./log.ts";
 import { type RewriteTables, rewrite } from "./rewrite.ts";
 import type { StraightMessage } from "./straight.ts";
 
 /** todo/ is read at least this often, in seconds. */
 export const SLEEP_TODO = 1500;
+
+/** Longer envelopes nobody has written. */
+const TODO_MAX = 2 * ENVELOPE_MAX;
+/** So many odd names are told of. */
+const TOLD_MAX = 100;
 
 /** So many messages are taken in one turn: a few milliseconds, then deliveries go on. */
 const NAMES = 64;
@@ -42,6 +48,8 @@ export class Todo {
   #scanning = false;
   #again = false;
   #trigger: Socket | null = null;
+  /** What is odd in the queue, and was told of. */
+  readonly #told = new Set<string>();
   /** When todo/ is read next in any case, in seconds since 1970. */
   nextScan = 0;
 
@@ -51,11 +59,29 @@ export class Todo {
 
   /** Listens on lock/trigger, for a qmail-queue that is not ours. */
   watch(): void {
-    // Opened for writing too: the FIFO then never reports an end.
-    const flags = constants.O_RDWR | constants.O_NONBLOCK;
-    this.#trigger = new Socket({ fd: openSync(`${this.#context.queue}/lock/trigger`, flags) });
+    const fd = this.#openTrigger();
+    if (fd === null) return;
+    this.#trigger = new Socket({ fd });
     this.#trigger.on("data", () => this.scan());
     this.#trigger.on("error", () => {});
+  }
+
+  /** Null when it is not the FIFO that it should be: only who would pull it waits, for the next reading of todo. */
+  #openTrigger(): number | null {
+    // Opened for writing too: the FIFO then never reports an end.
+    const flags = constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOFOLLOW;
+    try {
+      const fd = openSync(`${this.#context.queue}/lock/trigger`, flags);
+      if (fstatSync(fd).isFIFO()) return fd;
+      closeSync(fd);
+    } catch {
+      // As below.
+    }
+    const until = `what another program queues waits for up to ${SLEEP_TODO / 60} minutes`;
+    this.#context.log(
+      log.alert(`lock/trigger is no FIFO of ours: ${until}; see qmailctl queue check`),
+    );
+    return null;
   }
 
   close(): void {
@@ -106,24 +132,39 @@ export class Todo {
   }
 
   async #fromFile(id: MessId): Promise<void> {
+    const message = this.#readFiles(id);
+    if (message) await this.#take(message);
+  }
+
+  /** What the files of the message say; null when they cannot be read. */
+  #readFiles(id: MessId): Fresh | null {
     const path = (directory: "todo" | "mess") => `${this.#context.queue}/${fmtqfn(directory, id)}`;
-    let bytes: Buffer;
     try {
-      bytes = readFileSync(path("todo"));
+      const todo = readForeign(path("todo"), TODO_MAX);
+      const mess = lstatSync(path("mess"), { throwIfNoEntry: false });
+      if (mess?.isFile()) return { id, made: madeOf(mess), size: mess.size, todo };
+      if (mess) throw notAFile(path("mess"), mess);
+      this.#context.log(log.warning(`unable to stat ${fmtqfn("mess", id)}`));
     } catch (error) {
       const { code, syscall } = error as NodeJS.ErrnoException;
-      // Delivered since its name was read.
-      if (code === "ENOENT") return;
       const what = syscall === "read" ? "trouble reading" : "unable to open";
-      this.#context.log(log.warning(`${what} ${fmtqfn("todo", id)}`));
-      return;
+      if (error instanceof NoFileError) this.#tellOdd(error);
+      // Else delivered since its name was read.
+      else if (code !== "ENOENT") this.#context.log(log.warning(`${what} ${fmtqfn("todo", id)}`));
     }
-    const mess = statSync(path("mess"), { throwIfNoEntry: false });
-    if (!mess) {
-      this.#context.log(log.warning(`unable to stat ${fmtqfn("mess", id)}`));
-      return;
-    }
-    await this.#take({ id, made: madeOf(mess), size: mess.size, todo: bytes });
+    return null;
+  }
+
+  /** Once: it is found at each reading. */
+  #tellOdd({ path, reason }: NoFileError): void {
+    const name = path.slice(this.#context.queue.length + 1);
+    if (this.#told.has(name) || this.#told.size > TOLD_MAX) return;
+    this.#told.add(name);
+    const line =
+      this.#told.size > TOLD_MAX
+        ? "trouble reading more in todo: qmailctl queue check names all"
+        : `trouble reading ${name}: ${reason}`;
+    this.#context.log(log.warning(line));
   }
 
   async #take({ id, made, size, todo }: Fresh): Promise<void> {

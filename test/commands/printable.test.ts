@@ -6,6 +6,8 @@ import {
   columns,
   fit,
   harmless,
+  harmlessJson,
+  harmlessLines,
   printable,
   printableLines,
 } from "../../commands/printable.ts";
@@ -27,6 +29,24 @@ test("nothing that steers a terminal passes, whatever the bytes", () => {
   assert.equal(printable(utf8("\u009b2J")), "?2J");
   assert.equal(printable(utf8("evil\u202egnp.exe")), "evil?gnp.exe");
   assert.equal(printable(utf8("\u2066x\u2069 zero\u200bwidth")), "?x? zero?width");
+});
+
+test("lines that are made keep their colours and ends, and nothing else that steers; JSON says the same", () => {
+  const made = "\u001b[1mname\u001b[22m\tx\n";
+  assert.equal(harmlessLines(made), made);
+  assert.equal(harmlessLines("\u001b[2J\u009b\u202e\u001b]0;x\u0007\r"), "?[2J???]0;x??");
+  fc.assert(
+    fc.property(anything, (text) => {
+      assert.doesNotMatch(
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: colours
+        harmlessLines(text).replace(/\u001b\[[\d;]*m|[\n\t]/g, ""),
+        /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u,
+      );
+      const json = harmlessJson(JSON.stringify({ text }, null, 2));
+      assert.doesNotMatch(json.replaceAll("\n", ""), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u);
+      assert.deepEqual(JSON.parse(json), { text });
+    }),
+  );
 });
 
 test("what people write stays as it is", () => {

@@ -40,6 +40,7 @@ const TRIGGER_FLAGS = constants.O_WRONLY | constants.O_NONBLOCK;
 const AGAIN_MS = 300;
 /** Mailboxes of those who have to wait are open for so long. */
 const OPEN_MS = 500;
+const READY_MS = 50;
 /** An orderly stop takes no longer. */
 const STOP_MS = 30_000;
 /** So much of the log is remembered, of lines about messages. */
@@ -134,6 +135,13 @@ export class OrderSite {
     while (!(await answers(this.#port))) await sleep(20);
   }
 
+  /** Resolves when a qmail-send works, or nobody is to. */
+  async ready(): Promise<void> {
+    // One that is ending has said so before.
+    await sleep(READY_MS);
+    while (this.#wanted && !this.#ready) await sleep(READY_MS);
+  }
+
   async #supervise(): Promise<void> {
     while (this.#wanted) {
       const began = performance.now();
@@ -150,6 +158,7 @@ export class OrderSite {
       this.#read(child);
       const [code, by] = await once(child, "exit");
       this.#main = null;
+      this.#ready = false;
       this.note(`qmail-send has gone: ${code ?? by}`);
       if (this.#wanted && performance.now() - began < 1000) await sleep(AGAIN_MS);
     }

@@ -1,5 +1,6 @@
 /** Lines out of chunks of bytes, with their stamps, given to whom they concern. */
 
+import { plainBytes } from "../../../qmail/log/indimail.ts";
 import { classify, type OtherLine } from "../../../qmail/log/other-lines.ts";
 import { SendScanner } from "../../../qmail/log/send-scanner.ts";
 import { latin1, StampReader } from "../../../qmail/log/stamp.ts";
@@ -62,6 +63,8 @@ export interface Reading {
   readonly unknownLines: string[];
   /** Lines without a time: not counted in anything. */
   unstamped: number;
+  /** Lines of which it is known what they say, and when. */
+  understood: number;
 }
 
 export interface LogListener {
@@ -72,9 +75,27 @@ export interface LogListener {
 
 const SHOWN_MAX = 20;
 
+/** "480 of 500 lines (96 %)". */
+export function understood({ lines, understood }: Reading): string {
+  if (understood === lines) return lines === 1 ? "1 line" : `all ${lines} lines`;
+  // Never "100 %" of what is not all, nor "0 %" of what is not nothing.
+  const share = Math.min(
+    99,
+    Math.max(understood > 0 ? 1 : 0, Math.round((100 * understood) / lines)),
+  );
+  return `${understood} of ${lines} lines (${share} %)`;
+}
+
 /** Reads a log from chunks into `listener`. */
 export class LogReader {
-  readonly reading: Reading = { lines: 0, bytes: 0, unknown: 0, unknownLines: [], unstamped: 0 };
+  readonly reading: Reading = {
+    lines: 0,
+    bytes: 0,
+    unknown: 0,
+    unknownLines: [],
+    unstamped: 0,
+    understood: 0,
+  };
   readonly #listener: LogListener;
   readonly #stamp: StampReader;
   readonly #scanner: SendScanner;
@@ -99,19 +120,28 @@ export class LogReader {
   #line(bytes: Uint8Array, from: number, to: number): void {
     if (from === to) return;
     this.reading.lines++;
-    const stamp = this.#stamp;
-    stamp.read(bytes, from, to);
-    const { ms, at } = stamp;
+    this.#stamp.read(bytes, from, to);
+    const { ms, at } = this.#stamp;
+    if (this.#ofMail(bytes, from, to)) this.reading.understood++;
+    else this.#other(latin1(bytes, at, to), ms);
+  }
+
+  /** True for a line of qmail-send's, or one that matchup made of several; the matcher has it. */
+  #ofMail(bytes: Uint8Array, from: number, to: number): boolean {
+    const { ms, at, continued } = this.#stamp;
     const { matcher } = this.#listener;
     if (Number.isNaN(ms)) {
-      if (mayBeMatchup(bytes, from) && readMatchup(matcher, latin1(bytes, from, to))) return;
+      if (mayBeMatchup(bytes, from) && readMatchup(matcher, latin1(bytes, from, to))) return true;
       this.reading.unstamped++;
-    } else {
-      matcher.ms = ms;
-      matcher.bytes = bytes;
-      if (this.#scanner.scan(bytes, at, to) || stamp.continued) return;
+      return false;
     }
-    this.#other(latin1(bytes, at, to), ms);
+    const plain = plainBytes(bytes, at, to);
+    matcher.ms = ms;
+    matcher.bytes = plain ?? bytes;
+    const known = plain
+      ? this.#scanner.scan(plain, 0, plain.length)
+      : this.#scanner.scan(bytes, at, to);
+    return known || continued;
   }
 
   #other(text: string, ms: number): void {
@@ -119,6 +149,9 @@ export class LogReader {
     if (!line) {
       this.reading.unknown++;
       if (this.reading.unknownLines.length < SHOWN_MAX) this.reading.unknownLines.push(text);
-    } else if (!Number.isNaN(ms)) this.#listener.other?.(line, ms);
+    } else if (!Number.isNaN(ms)) {
+      this.reading.understood++;
+      this.#listener.other?.(line, ms);
+    }
   }
 }

@@ -287,10 +287,34 @@ export const TEXTS: readonly Explanation[] = [
     ["ls -ld ~USER/Maildir/{new,tmp,cur}", "maildirmake ~USER/Maildir, as the user"],
   ),
   row(
+    /File is locked, and the mail system is being stopped/i,
+    "Another program holds the mbox, and at a stop nobody waits for it. The delivery is tried again at the next start.",
+    ["qmailctl stop or restart while a mail reader was at work"],
+    ["fuser ~USER/Mailbox", "qmailctl start, when it is to run"],
+  ),
+  row(
     /locked for 30 seconds|Unable to lock/i,
     "Another program holds the mbox.",
     ["a mail reader or a hanging procmail", "NFS without locks"],
     ["fuser ~USER/Mailbox"],
+  ),
+  row(
+    /invalid argument/i,
+    "The file in the delivery's line takes no such call: it is a device or a FIFO, which cannot be cut off or synced as an mbox is.",
+    ["/dev/null, or another device, stands where an mbox should"],
+    [
+      "ls -l of what the line names",
+      "to throw mail away: a .qmail file with nothing but a comment in it",
+    ],
+  ),
+  row(
+    /^(?:warning: )?(?:trouble reading|unable to open|unable to stat|unknown record type in) (?:more in )?(?:todo|mess|info|local|remote|bounce)\b|lock\/trigger is no FIFO/i,
+    "Something lies in the queue that is no file of a message, or one that qmail-send cannot read. It is passed over; other mail goes on.",
+    [
+      "the queue of a qmail with the big-todo patch, which has directories in todo",
+      "a queue that was copied, or touched by hand",
+    ],
+    ["qmailctl queue check", "qmailctl queue repair, after qmailctl stop"],
   ),
   row(
     /Unable to (?:rewind|open|write|read|switch|create|copy|run|chdir|fork|forward|stat|find)/i,
@@ -299,7 +323,25 @@ export const TEXTS: readonly Explanation[] = [
     ["try it as that user: sudo -u USER", "df -h"],
   ),
   row(
-    /wrong (?:type|owner)|messid has nonnumerics|report mangled|invoked improperly|unable to open message/i,
+    /mail exchangers that are better than me/i,
+    "Of the domain's mail exchangers only this machine was found; about the others the name servers could not say.",
+    ["a name server of the domain does not answer for all of them"],
+    ["dig MX DOMAIN", "qmailctl flush when it is mended"],
+  ),
+  row(
+    /Too many deliveries of this user are under way/i,
+    "One user has more deliveries under way than may wait for him; the rest is tried again.",
+    ["programs in his .qmail files that take long", "a lock on his mailbox"],
+    ["qmailctl queue list", "qmailctl top"],
+  ),
+  row(
+    /The mail system is being stopped/i,
+    "The delivery had not begun when the mail system was stopped; the next start tries it.",
+    ["qmailctl stop or restart"],
+    ["qmailctl status"],
+  ),
+  row(
+    /wrong (?:type|owner)|message is another one|messid has nonnumerics|report mangled|invoked improperly|unable to open message/i,
     "The queue or the link between the daemons is not as it must be.",
     ["the queue was touched by hand or restored from a copy"],
     ["stop, then restore owners: qmailctl install", "qmailctl queue list"],

@@ -10,13 +10,16 @@ const require = createRequire(import.meta.url);
 /** Sources lie three levels below package.json, compiled files four. */
 const TEMPLATE = ["../../../templates/log/report.html", "../../../../templates/log/report.html"];
 
-/** The page's HTML. */
-export function page(statistics: Statistics, tables: readonly Table[]): string {
+/** The page's HTML; `understood` says how many lines of the log are in it. */
+export function page(statistics: Statistics, tables: readonly Table[], understood: string): string {
   const plot = require.resolve("uplot/dist/uPlot.iife.min.js");
   const parts: Readonly<Record<string, string>> = {
     "/* UPLOT_STYLE */": readFileSync(plot.replace("uPlot.iife.min.js", "uPlot.min.css"), "utf8"),
     "/* UPLOT_SCRIPT */": readFileSync(plot, "utf8").replaceAll("</script", "<\\/script"),
-    '"REPORT_DATA"': JSON.stringify(pageData(statistics, tables)).replaceAll("<", "\\u003c"),
+    '"REPORT_DATA"': JSON.stringify({ ...pageData(statistics, tables), understood }).replaceAll(
+      "<",
+      "\\u003c",
+    ),
   };
   return template().replace(/\/\* UPLOT_\w+ \*\/|"REPORT_DATA"/g, (word) => parts[word] as string);
 }

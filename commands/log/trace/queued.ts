@@ -1,6 +1,7 @@
 /** Message-IDs of what is in the queue: qmail-send's log has none. */
 
-import { closeSync, openSync, readdirSync, readSync } from "node:fs";
+import { closeSync, readdirSync, readSync } from "node:fs";
+import { openFile } from "../../../qmail/files/foreign-directory.ts";
 import { findMessageId, sameMessageId } from "../../../qmail/message-id.ts";
 
 /** A header is looked at so far. */
@@ -32,7 +33,7 @@ function names(directory: string): string[] {
 function readHeader(path: string, bytes: Buffer): string | null {
   let fd: number;
   try {
-    fd = openSync(path, "r");
+    ({ fd } = openFile(path));
   } catch {
     return null;
   }

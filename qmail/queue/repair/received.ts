@@ -9,7 +9,7 @@ const LINE_MAX = 200;
 
 /** Seconds since 1970; null when the file does not begin with qmail-queue's line. */
 export function receivedTime(path: string): number | null {
-  const fd = openFile(path);
+  const { fd } = openFile(path);
   try {
     const bytes = Buffer.alloc(LINE_MAX);
     return parseReceived(bytes.toString("latin1", 0, readSync(fd, bytes, 0, LINE_MAX, 0)));

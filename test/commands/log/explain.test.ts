@@ -48,6 +48,21 @@ test("every exit code of qmail-queue is explained", () => {
   for (const code of Object.values(QQ)) assert.ok(explain(String(code)).length > 0, String(code));
 });
 
+test("a device in place of an mbox is no full disk, and what is odd in the queue leads to queue check", () => {
+  const [device] = explain(
+    "delivery 7: deferral: Unable_to_write_/dev/null:_invalid_argument._(#4.3.0)/",
+  );
+  assert.match(device?.meaning ?? "", /device or a FIFO/);
+  assert.doesNotMatch(JSON.stringify(device), /full|df -h|quota/);
+  for (const line of [
+    "warning: trouble reading todo/22: it is a directory",
+    "warning: unable to open todo/5",
+    "alert: lock/trigger is no FIFO of ours: what another program queues waits",
+  ]) {
+    assert.deepEqual(explain(line)[0]?.next[0], "qmailctl queue check", line);
+  }
+});
+
 test("codes, lines, replies", () => {
   assert.match(explain("4.2.1")[0]?.meaning ?? "", /mailbox.*tried again/);
   assert.match(explain("exit code 111")[0]?.meaning ?? "", /for now/);

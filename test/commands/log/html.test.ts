@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 import { generate } from "../../../bench/generate-log.ts";
 import { LogReader } from "../../../commands/log/analysis/read.ts";
 import { Statistics } from "../../../commands/log/analysis/statistics.ts";
@@ -24,10 +25,54 @@ function makePage(): string {
   );
   reader.cut();
   const names = ["senders", "rhosts", "ddist"];
-  return page(
-    statistics,
-    names.map((name) => makeTable(name, statistics, 1000)),
-  );
+  const tables = names.map((name) => makeTable(name, statistics, 1000));
+  return page(statistics, tables, "all 500 lines");
+}
+
+/** What the lines of the time axis say where the page's script runs, without a browser. */
+function ticksOf(html: string, ticks: readonly number[]): string[] {
+  const element = (): unknown => ({
+    append() {},
+    replaceChildren() {},
+    style: { setProperty() {} },
+    clientWidth: 800,
+  });
+  const data = /<script type="application\/json" id="data">(.*)<\/script>/.exec(html)?.[1];
+  const axes: { values?: (plot: null, ticks: readonly number[]) => string[] }[] = [];
+  const world = {
+    document: {
+      getElementById: (id: string) => (id === "data" ? { textContent: data } : element()),
+      createElement: element,
+      documentElement: null,
+    },
+    getComputedStyle: () => ({ getPropertyValue: () => "" }),
+    addEventListener() {},
+    matchMedia: () => ({ addEventListener() {} }),
+    uPlot: class {
+      constructor(options: { axes: typeof axes }) {
+        axes.push(...options.axes);
+      }
+    },
+  };
+  const script = html.slice(html.lastIndexOf("<script>") + 8, html.lastIndexOf("</script>"));
+  runInNewContext(script, world);
+  return Array.from(axes[0]?.values?.(null, ticks) ?? []);
+}
+
+for (const [step, why] of [
+  [0.25, "a few seconds"],
+  [10, "a minute or two"],
+  [60, "minutes"],
+  [21_600, "days"],
+  [86_400, "weeks"],
+] as const) {
+  test(`the lines of the time axis say each another time: ${why}`, () => {
+    // From before midnight, wherever we are.
+    const midnight = new Date(2026, 10, 24).getTime() / 1000;
+    const ticks = Array.from({ length: 4 }, (_, at) => midnight + (at - 1) * step);
+    const said = ticksOf(makePage(), ticks);
+    assert.equal(new Set(said).size, ticks.length, said.join(" | "));
+  });
 }
 
 test("the page needs nothing from elsewhere", () => {

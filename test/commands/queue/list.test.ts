@@ -33,11 +33,11 @@ function made(rig: SendRig) {
   return { waiting, due, bouncing, todo };
 }
 
-function writeLog(rig: SendRig, id: string): void {
+function writeLog(rig: SendRig, id: string, said = "Connected_to_192.0.2.1_but_no./"): void {
   const lines = [
     `new msg ${id}`,
     `starting delivery 1: msg ${id} to remote bob@to.test`,
-    "delivery 1: deferral: Connected_to_192.0.2.1_but_no./",
+    `delivery 1: deferral: ${said}`,
   ];
   const text = lines.map((line) => `${formatTai64n(NOW * 1000)} ${line}\n`).join("");
   mkdirSync(`${rig.home}/log/qmail-send`, { recursive: true });
@@ -172,6 +172,14 @@ test("groups: by recipients' domain, sender, last error", async () => {
   writeLog(rig, waiting);
   assert.deepEqual(await group("error"), [["Connected to (host) but no.", 1, 2]]);
   await assert.rejects(group("state"), { code: 100 });
+});
+
+test("the slashes of an error stay: most are no ends of lines", async () => {
+  await using rig = new SendRig();
+  const { waiting } = made(rig);
+  const said = "Remote_host_said:_421_see_https://help.test/a/b/Giving_up_on_192.0.2.1./";
+  writeLog(rig, waiting, said);
+  assert.match((await list(rig)).text, /421 see https:\/\/help\.test\/a\/b\/Giving/);
 });
 
 test("stat: qmail-qstat's lines first, then what there is of each", async () => {

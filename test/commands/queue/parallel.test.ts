@@ -1,7 +1,7 @@
 /** A queue read by several threads at once. */
 
 import assert from "node:assert/strict";
-import { mkdirSync, unlinkSync } from "node:fs";
+import { mkdirSync, rmSync, unlinkSync } from "node:fs";
 import { test } from "node:test";
 import { emptyCensus, merge } from "../../../commands/queue/census.ts";
 import { COUNT_JOB } from "../../../commands/queue/count.ts";
@@ -55,16 +55,21 @@ test("what the threads have counted adds up", async () => {
   assert.deepEqual([census.senders.size, census.domains.size], [100, 1]);
 });
 
-test("who has had enough ends it, and what fails in any thread is thrown", async () => {
+test("who has had enough ends it; what any thread finds odd is told, and what fails is thrown", async () => {
   await using rig = new SendRig();
   const all = fill(rig);
   for await (const { count } of inParts(listing(rig))) {
     assert.ok(count > 0);
     break;
   }
-  for (const id of all.filter((each) => rig.exists("remote", each)).slice(0, 8)) {
+  const odd = all.filter((each) => rig.exists("remote", each)).slice(0, 8);
+  for (const id of odd) {
     unlinkSync(rig.path("remote", id));
     mkdirSync(rig.path("remote", id));
   }
-  await assert.rejects(ids(rig), /EISDIR/);
+  const told: MessId[] = [];
+  for await (const _ of inParts({ ...listing(rig), odd: ({ id }) => told.push(id) }));
+  assert.deepEqual(told.sort(), odd.sort());
+  rmSync(`${rig.queue}/info/22`, { recursive: true });
+  await assert.rejects(ids(rig), /ENOENT/);
 });

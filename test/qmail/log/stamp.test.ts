@@ -25,6 +25,7 @@ test("TAI64N stamps are read as they are written", () => {
 
 const AT = Date.UTC(2024, 10, 24, 15, 4, 5);
 const local = new Date(2024, 10, 24, 15, 4, 5).getTime();
+const TAI = formatTai64n(AT + 250);
 const lastYear = new Date(2025, 11, 24, 15, 4, 5).getTime();
 
 for (const [line, ms, tag] of [
@@ -38,6 +39,26 @@ for (const [line, ms, tag] of [
   ["Dec 24 15:04:05 mail qmail: new msg 5", lastYear, "qmail"],
   ["Dec 24 15:04:05 mail qmail: 1732460645.250000 new msg 5", AT + 250, "qmail"],
   ["Nov  3 05:04:05 mail.example.com qmail[1]: 1732460645.250000 new msg 5", AT + 250, "qmail"],
+  [`Nov  3 05:04:05 mail qmail: ${TAI} new msg 5`, AT + 250, "qmail"],
+  [`2024-11-24T17:00:00Z mail qmail[77]: ${TAI} new msg 5`, AT + 250, "qmail"],
+  // The journal's own stamp is before what journalctl gives us.
+  [`${formatTai64n(AT + 9000)} ${TAI} new msg 5`, AT + 250, ""],
+  [`${formatTai64n(AT + 9000)} 1732460645.250000 new msg 5`, AT + 250, ""],
+  ["<22>Nov  3 05:04:05 mail qmail: 1732460645.250000 new msg 5", AT + 250, "qmail"],
+  ["<22>1 2024-11-24T15:04:05.25Z mail qmail 77 - - new msg 5", AT + 250, "qmail"],
+  ["1 2024-11-24T15:04:05.25Z mail qmail - ID47 - \xef\xbb\xbfnew msg 5", AT + 250, "qmail"],
+  [
+    '<22>1 2024-11-24T15:04:05.25Z mail qmail 77 - [a@1 b="c\\]d"][e@2] new msg 5',
+    AT + 250,
+    "qmail",
+  ],
+  [`<22>1 2024-11-24T17:00:00Z mail qmail 77 - - ${TAI} new msg 5`, AT + 250, "qmail"],
+  [`mail-1  | ${TAI} new msg 5`, AT + 250, ""],
+  [`\x1b[36mmail_1  |\x1b[0m ${TAI} new msg 5`, AT + 250, ""],
+  ["\x1b[36mmail-1  | \x1b[0m1732460645.25 new msg 5", AT + 250, ""],
+  ["mail-1  | 2024-11-24T15:04:05.250000000Z new msg 5", AT + 250, ""],
+  [`mail-1  | 2024-11-24T17:00:00.250000000Z ${TAI} new msg 5`, AT + 250, ""],
+  ["2024-11-24T15:04:05.250000000Z stdout F new msg 5", AT + 250, ""],
 ] as const) {
   test(`"${line}"`, () => {
     assert.deepEqual(read(line), { ms, text: "new msg 5", tag, continued: false });
@@ -59,6 +80,14 @@ test("words of ours are no host and tag", () => {
     read("2024-11-24T15:04:05Z tcpserver: status: 1/40").text,
     "tcpserver: status: 1/40",
   );
+  // Nor is a stamp a host.
+  assert.deepEqual(read(`2024-11-24T15:04:05Z ${TAI} status: local 0/10 remote 0/20`), {
+    ms: AT + 250,
+    text: "status: local 0/10 remote 0/20",
+    tag: "",
+    continued: false,
+  });
+  assert.equal(read("mail-1  | new msg 5").text, "new msg 5");
 });
 
 test("a line without a stamp", () => {

@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   utimesSync,
   writeFileSync,
@@ -15,7 +16,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { Blast } from "../../../qmail/pop3d/blast.ts";
-import { Mailbox, type Message } from "../../../qmail/pop3d/mailbox.ts";
+import { Mailbox, type Message, uniqueId } from "../../../qmail/pop3d/mailbox.ts";
 
 function makeMaildir(t: TestContext, names: readonly string[]): string {
   const directory = mkdtempSync(join(tmpdir(), "qmailctl-mailbox-"));
@@ -84,4 +85,42 @@ test("Blast says the same however the message is cut", () => {
       assert.equal(Buffer.concat([...parts, blast.end()]).toString(), plainBlast(message));
     }),
   );
+});
+
+test("a name that is no text is a message as any other: read, moved to cur/, removed", (t) => {
+  const directory = makeMaildir(t, []);
+  const names = ["1.\xff", "2.\xfe", "3.\xc3\xa9"];
+  for (const [at, name] of names.entries()) {
+    const path = Buffer.from(`${directory}/new/${name}`, "latin1");
+    writeFileSync(path, `message ${name}\n`, "latin1");
+    utimesSync(path, 1000 + at, 1000 + at);
+  }
+  const [first, second] = [new Mailbox(directory, 9000), new Mailbox(directory, 9000)];
+  assert.deepEqual(
+    first.messages.map(({ path }) => path),
+    names.map((name) => `new/${name}`),
+  );
+  assert.ok(first.update());
+  // Which the second does not know.
+  const [one, , three] = second.messages as [Message, Message, Message];
+  const fd = second.open(one);
+  assert.equal(readFileSync(fd, "latin1"), "message 1.\xff\n");
+  closeSync(fd);
+  three.deleted = true;
+  assert.ok(second.update());
+  assert.deepEqual(readdirSync(join(directory, "cur"), "latin1").sort(), [
+    "1.\xff:2,",
+    "2.\xfe:2,",
+  ]);
+});
+
+test("UIDL: 1 to 70 printable characters, another for each name, the same whatever the flags", () => {
+  const long = `1234567890.M1P2.${"a".repeat(60)}.example.com`;
+  const ids = ["1.host", long, `${long}x`, "1.\xff", "1.\xfe", "1. ", ":2,S", "x".repeat(70)].map(
+    (name) => uniqueId({ path: `new/${name}` }),
+  );
+  for (const id of ids) assert.match(id, /^[!-~]{1,70}$/);
+  assert.equal(new Set(ids).size, ids.length);
+  assert.deepEqual([ids[0], ids.at(-1)], ["1.host", "x".repeat(70)]);
+  assert.equal(uniqueId({ path: `cur/${long}:2,RS` }), ids[1]);
 });

@@ -34,6 +34,28 @@ testRoute("boss@near.test", "far.test", "192.0.2.9:25");
 testRoute("x@a.sub.test", "far.test", "sub-out.test:25");
 testRoute("", "far.test", "hub.test:25");
 
+for (const line of [
+  ": relay.test",
+  ":relay.test|user|pass",
+  ":2001:db8::1",
+  ":::1",
+  ":relay.test:25:x",
+  ":[192.0.2.9",
+  ":relay.test:99999",
+  ":relay.test:0",
+  "far.test:relay test",
+]) {
+  test(`a route that cannot be understood is named, and leads nowhere: "${line}"`, () => {
+    for (const file of ["smtproutes", "qmtproutes", "senderroutes"]) {
+      if (file === "senderroutes" && line.startsWith(":")) continue;
+      using here = near({ [file]: line });
+      const find = () => here.config.plans.find("me@far.test", "far.test");
+      const start = `control/${file}, "${line}": `;
+      assert.throws(find, (error) => error instanceof PlanError && error.message.startsWith(start));
+    }
+  });
+}
+
 test("credentials come from control/remoteauth, which nobody else may read", () => {
   using here = near({
     remoteoptions: ":auth=relay\nother.test:auth=unknown",
@@ -93,6 +115,7 @@ const FIELDS: {
   domain: ["far.test", "also.test"],
   host: ["mx.test", "relay.test"],
   byMx: [true, false],
+  route: [null, 'control/smtproutes, ":relay.test"'],
   protocol: ["smtp", "qmtp"],
   port: [25, 587],
   credentials: [

@@ -155,7 +155,8 @@ export class Stress {
     const most = 1 + chance.below(chance.below(5) === 0 ? 60 : 6);
     const skip = chance.below(3);
     for (const message of readQueue(this.rig.queue)) {
-      if (message.state === "vanished" || message.sender === "") continue;
+      if (message.state === "vanished" || message.state === "odd" || message.sender === "")
+        continue;
       if (chance.below(8) > skip) continue;
       seen.push(this.#look(message, action));
       if (seen.length >= most) break;

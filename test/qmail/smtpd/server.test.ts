@@ -106,7 +106,11 @@ test("SmtpServer tells the queue's programs who the client is", async () => {
     ["127.0.0.1", undefined],
     ["127.0.0.2", ""],
   ] as const) {
-    const socket = connect({ port: service.server.ports[0] as number, localAddress: host });
+    const socket = connect({
+      port: service.server.ports[0] as number,
+      host: "127.0.0.1",
+      localAddress: host,
+    });
     socket.end("MAIL FROM:<a@b>\r\nRCPT TO:<x@mail.test>\r\nDATA\r\n.\r\n");
     await socket.setEncoding("latin1").toArray();
     assert.equal(service.environment.TCPREMOTEIP, host);
@@ -123,7 +127,11 @@ test("SmtpServer lets relay whom --relay-from names, and nobody else", async () 
     ["127.0.0.3", /^250 ok/],
     ["127.0.0.4", /^553 /],
   ] as const) {
-    const socket = connect({ port: service.server.ports[0] as number, localAddress: host });
+    const socket = connect({
+      port: service.server.ports[0] as number,
+      host: "127.0.0.1",
+      localAddress: host,
+    });
     socket.end("MAIL FROM:<a@b>\r\nRCPT TO:<x@else.test>\r\n");
     const replies = (await socket.setEncoding("latin1").toArray()).join("").split("\r\n");
     assert.match(replies[2] as string, reply);
@@ -135,7 +143,11 @@ test("SmtpServer lets relay who has read mail lately, where that is configured",
   mkdirSync(join(service.home.path, RELAY_DIRECTORY), { recursive: true });
   openRelay(join(service.home.path, RELAY_DIRECTORY), "127.0.0.2");
   const rcpt = async (localAddress: string) => {
-    const socket = connect({ port: service.server.ports[0] as number, localAddress });
+    const socket = connect({
+      port: service.server.ports[0] as number,
+      host: "127.0.0.1",
+      localAddress,
+    });
     socket.end("MAIL FROM:<a@b>\r\nRCPT TO:<x@else.test>\r\n");
     return (await socket.setEncoding("latin1").toArray()).join("").split("\r\n")[2];
   };
@@ -277,7 +289,11 @@ test("SmtpServer breaks off no message that the queue is asked about", async () 
     for (const code of [/^250/, /^250/, /^354/]) await each.expect(undefined, code);
   }
   await until(() => service.queue.opened === 2 && service.queue.underWay === 0);
-  const socket = connect({ port: service.server.ports[0] as number, localAddress: "127.0.0.2" });
+  const socket = connect({
+    port: service.server.ports[0] as number,
+    host: "127.0.0.1",
+    localAddress: "127.0.0.2",
+  });
   assert.match((await socket.setEncoding("latin1").toArray()).join(""), /^421 /);
   asked.resolve();
   for (const each of callers) await each.expect(undefined, /^250 ok /);

@@ -88,10 +88,13 @@ export class LspawnProcess implements AsyncDisposable {
     home: string,
     aliasempty: string,
     env: NodeJS.ProcessEnv = {},
-    log: number | "inherit" = "inherit",
+    {
+      program = "spawn/qmail-lspawn",
+      log = "inherit",
+    }: { program?: string; log?: number | "inherit" } = {},
   ) {
     this.#home = home;
-    this.#child = spawn(process.execPath, [programPath("spawn/qmail-lspawn"), aliasempty], {
+    this.#child = spawn(process.execPath, [programPath(program), aliasempty], {
       stdio: ["ignore", log, log, "pipe"],
       env: { PATH: process.env.PATH, QMAILHOME: home, ...env },
     });
@@ -154,6 +157,23 @@ export class LspawnProcess implements AsyncDisposable {
     else this.waits.delete(delnum);
     for (const resolve of this.#said) resolve();
     this.#said.clear();
+  }
+
+  /** Says bytes that need not be a frame. */
+  say(bytes: Buffer): void {
+    (this.#child.stdio[3] as Socket).write(bytes);
+  }
+
+  /** The exit code, when it has left. */
+  async exit(): Promise<number | null> {
+    if (this.#child.exitCode === null && !this.#child.signalCode) await once(this.#child, "exit");
+    return this.#child.exitCode;
+  }
+
+  /** The most memory it has ever had, in bytes. */
+  memory(): number {
+    const status = readFileSync(`/proc/${this.pid}/status`, "latin1");
+    return Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1]) * 1024;
   }
 
   /** pids of the workers there are now. */

@@ -22,7 +22,9 @@ async function withWorker(
   home.write("alias/.qmail-joe", "|true\n");
   const log = join(home.path, "log");
   {
-    await using lspawn = new LspawnProcess(home.path, "./Mailbox", env, openSync(log, "a+"));
+    await using lspawn = new LspawnProcess(home.path, "./Mailbox", env, {
+      log: openSync(log, "a+"),
+    });
     assert.equal(await lspawn.deliver("joe@local.test"), "Kdid 0+0+1\n");
     const [worker, ...others] = lspawn.workers();
     assert.deepEqual(others, []);
