@@ -1,6 +1,6 @@
 /**
  * qmail-remote: `qmail-remote host sender recip [recip ...]`, message on descriptor 0, reports on
- * descriptor 1 (qmail-remote(8)); and, as `qmail-remote --worker`, the process that has all of
+ * descriptor 1 (qmail-remote(8)); and, as `qmail-remote --worker [tcpto]`, the process that has all of
  * qmail-rspawn's connections.
  */
 
@@ -12,15 +12,9 @@ import { stdinMessage } from "../spawn/stdin-message.ts";
 import { serveWork } from "../spawn/worker.ts";
 import { warn } from "../warn.ts";
 import { STEADY_CLOCK } from "./gate.ts";
-import {
-  type RemoteConfig,
-  type RemoteRequest,
-  readRemoteConfig,
-  remote,
-  TCPTO_FILE,
-} from "./remote.ts";
+import { type RemoteConfig, type RemoteRequest, readRemoteConfig, remote } from "./remote.ts";
 import { RemoteWorker } from "./remote-worker.ts";
-import { Tcpto } from "./tcpto.ts";
+import { TCPTO_FILE, Tcpto } from "./tcpto.ts";
 import { TLS_REPORTS, TlsReports } from "./tls-reports.ts";
 import type { Outcome } from "./words.ts";
 import * as words from "./words.ts";
@@ -97,8 +91,9 @@ function stampOf(paths: readonly string[]): string {
   return stats.map((stat) => stat && `${stat.ino} ${stat.size} ${stat.mtimeMs}`).join();
 }
 
-function work(): void {
-  const tcpto = new Tcpto(TCPTO_FILE);
+/** As a worker we may not go through the queue's directories: `tcptoFile` is a descriptor of qmail-rspawn's. */
+function work(tcptoFile = TCPTO_FILE): void {
+  const tcpto = new Tcpto(tcptoFile);
   const config = new CurrentConfig(tcpto);
   process.on("exit", () => tlsReports.save());
   serveWork((flow) => {
@@ -143,8 +138,7 @@ async function attempt(envelope: Omit<RemoteRequest, "message">): Promise<Outcom
 if (import.meta.main) {
   const args = programArgs();
   process.title = "qmail-remote";
-  if (args[0] === "--worker") {
-    process.chdir(qmailHome());
-    work();
-  } else process.exitCode = await main(args);
+  // A worker is started in the home, and may not see more of it than it needs.
+  if (args[0] === "--worker") work(args[1]);
+  else process.exitCode = await main(args);
 }

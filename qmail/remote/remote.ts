@@ -15,13 +15,10 @@ import { warn } from "../warn.ts";
 import { type ConnectContext, openSession } from "./connecting.ts";
 import { type Plan, PlanError, Plans } from "./plan.ts";
 import { isSession } from "./session.ts";
-import { Tcpto } from "./tcpto.ts";
+import { TCPTO_FILE, Tcpto } from "./tcpto.ts";
 import type { Outcome } from "./words.ts";
 import * as words from "./words.ts";
 import { readWorld } from "./world.ts";
-
-/** Below the qmail home. */
-export const TCPTO_FILE = "queue/lock/tcpto";
 
 const TIMEOUT_MAX = 2_000_000;
 
