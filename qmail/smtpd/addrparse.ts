@@ -67,7 +67,7 @@ function literal(domain: string): string | null {
   if (six !== undefined) return six;
   const numbers = /^\[(\d+)\.(\d+)\.(\d+)\.(\d+)\]$/.exec(domain);
   // 010 is 10 here, as it is to C qmail.
-  return numbers && numbers.slice(1).map(Number).join(".");
+  return numbers?.slice(1).map(Number).join(".") ?? null;
 }
 
 /** `KEY=VALUE` words behind an address, keys in capitals. */
