@@ -14,7 +14,7 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -124,6 +124,8 @@ async function run(directory: string, allAlive: boolean): Promise<Run> {
     sessions: sessions * 2,
     relay: { concurrency, routes: {}, nameServers: [`${names.nsd.ip}:${names.nsd.port}`] },
   });
+  // By MX nobody sends to himself, and all of 127/8 is himself.
+  writeFileSync(join(path, "qmail/control/notipme"), "127.0.0.0/8\n");
   server.start();
   try {
     const started = performance.now();

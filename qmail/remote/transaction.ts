@@ -140,11 +140,10 @@ export class Transaction {
       return words.said("D", ["Giving up on ", this.#ip, ""], null);
     }
     const go = await next("DATA");
-    const failed = " failed on DATA command";
     if (go.code >= 200 && go.code < 400 && go.code !== GO_AHEAD) {
-      return words.outOfPlace(this.#ip, failed, go);
+      return words.wrongGoAhead(this.#ip, go);
     }
-    if (go.code !== GO_AHEAD) return this.#said(severity(go) ?? "Z", failed, go);
+    if (go.code !== GO_AHEAD) return this.#said(severity(go) ?? "Z", " failed on DATA command", go);
     this.#wanted = true;
     return this.#data(transfer.message);
   }

@@ -171,9 +171,9 @@ export function authFailed(ip: string, why: string, reply: Reply | null): Report
   return { status: "Z", text: reply ? text + remoteHostSaid(reply) : text };
 }
 
-/** Ours: an answer that is one to something else. For good: it will not be another one tomorrow. */
-export function outOfPlace(ip: string, after: string, reply: Reply): Report {
-  return { status: "D", text: `${ip}${after}. (#5.5.0)\n${remoteHostSaid(reply)}` };
+/** Ours: a yes to DATA that is not the one that it has. For good: it will not be another one tomorrow. */
+export function wrongGoAhead(ip: string, reply: Reply): Report {
+  return { status: "D", text: `${ip} failed on DATA command. (#5.5.0)\n${remoteHostSaid(reply)}` };
 }
 
 function remoteHostSaid({ text }: Pick<Reply, "text">): string {

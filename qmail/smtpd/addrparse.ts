@@ -54,14 +54,20 @@ export interface OwnAddresses {
   readonly host: string;
 }
 
-/** `user@[1.2.3.4]` as `user@host` when the address is one of ours. */
+/** `user@[1.2.3.4]` or `user@[IPv6:::1]` as `user@host` when the address is one of ours. */
 export function replaceOwnAddress(address: string, { isOwn, host }: OwnAddresses): string {
   const at = address.lastIndexOf("@");
-  const numbers = /^\[(\d+)\.(\d+)\.(\d+)\.(\d+)\]$/.exec(at < 0 ? "" : address.slice(at + 1));
-  if (!numbers) return address;
+  const ip = literal(at < 0 ? "" : address.slice(at + 1));
+  return ip !== null && isOwn(ip) ? address.slice(0, at + 1) + host : address;
+}
+
+/** The address in a domain that is one; null for a name. */
+function literal(domain: string): string | null {
+  const six = /^\[IPv6:([\da-f:.]+)\]$/i.exec(domain)?.[1];
+  if (six !== undefined) return six;
+  const numbers = /^\[(\d+)\.(\d+)\.(\d+)\.(\d+)\]$/.exec(domain);
   // 010 is 10 here, as it is to C qmail.
-  const ip = numbers.slice(1).map(Number).join(".");
-  return isOwn(ip) ? address.slice(0, at + 1) + host : address;
+  return numbers?.slice(1).map(Number).join(".") ?? null;
 }
 
 /** `KEY=VALUE` words behind an address, keys in capitals. */

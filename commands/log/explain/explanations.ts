@@ -50,6 +50,24 @@ export const TEXTS: readonly Explanation[] = [
     ["add it there, then: qmailctl reload"],
   ),
   row(
+    /mail exchangers that are better than me/i,
+    "DNS names this host for the domain, and better ones whose addresses are not to be had now.",
+    ["the name servers of a better exchanger are down", "its name is gone from DNS"],
+    ["dig MX of the domain, and each of its exchangers"],
+  ),
+  row(
+    /to which I am to send this/i,
+    "A route in the control files leads to a host that DNS does not know. The mail waits.",
+    ["a mistyped relay", "the relay's name is gone from DNS"],
+    ["cat control/smtproutes control/qmtproutes control/senderroutes"],
+  ),
+  row(
+    /I am to connect from/i,
+    "No connection can come from the address that control/remoteoptions says. The mail waits.",
+    ["the address is not, or no longer, one of this host", "it is IPv4 and the other host IPv6"],
+    ["ip addr", "cat control/remoteoptions: bind"],
+  ),
+  row(
     /takes no mail: its MX says so/i,
     "The domain has a null MX (RFC 7505): it takes no mail.",
     ["a mistyped domain", "a domain for web pages only"],

@@ -51,13 +51,17 @@ test("parseAddress() gives back what quoting hides, for any address", () => {
 
 const testOwn = (address: string, replaced: string) => {
   test(`replaceOwnAddress() makes ${address} ${replaced}`, () => {
-    const own = { isOwn: (ip: string) => ip === "10.0.0.1", host: "here" };
+    const own = { isOwn: (ip: string) => ip === "10.0.0.1" || ip === "fd00::7", host: "here" };
     assert.equal(replaceOwnAddress(address, own), replaced);
   });
 };
 testOwn("a@[10.0.0.1]", "a@here");
 testOwn("a@[010.00.0.001]", "a@here");
 testOwn("a@b@[10.0.0.1]", "a@b@here");
+testOwn("a@[IPv6:fd00::7]", "a@here");
+testOwn("a@[ipv6:fd00::7]", "a@here");
+testOwn("a@[fd00::7]", "a@[fd00::7]");
+testOwn("a@[IPv6:fd00::8]", "a@[IPv6:fd00::8]");
 testOwn("a@[10.0.0.2]", "a@[10.0.0.2]");
 testOwn("a@[10.0.0.1].x", "a@[10.0.0.1].x");
 testOwn("[10.0.0.1]", "[10.0.0.1]");
