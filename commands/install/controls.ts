@@ -83,14 +83,14 @@ export function plusDomain(host: string): string {
 /** For those who sign SRS addresses and who read them; made once, by chance. */
 function srsSecretsRow(context: InstallContext): Row {
   const name = "control/srssecrets";
-  const { owner, mode } = secretFile(name) as SecretFile;
+  const { owner, group, mode } = secretFile(name) as SecretFile;
   const path = context.path(name);
   const exists = () => statSync(path, { throwIfNoEntry: false }) !== undefined;
   return {
     name,
     inspect: () => (exists() ? null : "missing"),
     apply() {
-      const who = context.owner(owner, "qmail");
+      const who = context.owner(owner, group);
       if (!who) throw new Error("the users do not exist");
       const secret = `${randomBytes(24).toString("base64url")}\n`;
       writeFileAtomic(path, secret, { mode, owner: who });

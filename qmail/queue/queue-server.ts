@@ -13,6 +13,7 @@
 import { chmodSync, rmSync, statSync } from "node:fs";
 import { createServer, type Server, Socket } from "node:net";
 import { EXIT } from "../exit.ts";
+import { become } from "../files/become.ts";
 import { fsyncCarriesName, GroupSync } from "../files/groupsync.ts";
 import { qmailHome } from "../home.ts";
 import { type Ids, readIds } from "../ids.ts";
@@ -26,6 +27,7 @@ import { Intake, type IntakeContext, type Queued, type Source } from "./intake.t
 import { removeLeftovers } from "./leftovers.ts";
 import { MadeClock, madeTick } from "./made.ts";
 import { NetworkDoor, Putting } from "./network-door.ts";
+import { NetworkSocket } from "./network-socket.ts";
 import {
   FRAME,
   FRESH_MAX,
@@ -34,7 +36,6 @@ import {
   formatName,
   LOCAL_SOCKET,
   type MessageName,
-  NETWORK_SOCKET,
 } from "./protocol.ts";
 import { type CleanType, Removal } from "./removal.ts";
 
@@ -47,6 +48,7 @@ class QueueServer {
   readonly #entering = new Entering();
   readonly #removal: Removal;
   readonly #drops: Drops;
+  readonly #socket: NetworkSocket;
   readonly #network: NetworkDoor;
   readonly #local: DropDoor;
   readonly #send: Link;
@@ -58,7 +60,8 @@ class QueueServer {
   #unannounced = false;
   #takingDrops = false;
 
-  constructor(ids: Ids, sendSocket: Socket) {
+  constructor(ids: Ids, sendSocket: Socket, socket: NetworkSocket) {
+    this.#socket = socket;
     const sync = new GroupSync();
     const made = new MadeClock();
     const carriesName = fsyncCarriesName(QUEUE);
@@ -156,7 +159,7 @@ class QueueServer {
   }
 
   async #openDoors(): Promise<void> {
-    await this.#listen(NETWORK_SOCKET, this.#network);
+    this.#socket.serve(this.#network);
     await this.#listen(LOCAL_SOCKET, this.#local);
     this.#removeLeftovers();
     setInterval(() => this.#removeLeftovers(), LEFTOVERS_MS).unref();
@@ -186,7 +189,7 @@ class QueueServer {
     return new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen(path, () => {
-        // Who may connect is decided by the socket's directory.
+        // Everybody may; what he says is looked at.
         chmodSync(path, 0o666);
         resolve();
       });
@@ -229,5 +232,8 @@ if (import.meta.main) {
   process.umask(0o033);
   process.chdir(qmailHome());
   statSync(QUEUE);
-  new QueueServer(readIds("."), new Socket({ fd: 3 }));
+  const ids = readIds(".");
+  const socket = await NetworkSocket.bind(ids);
+  if (!ids.sandbox) become({ uid: ids.uid.qmailq, gid: ids.gid.qmail });
+  new QueueServer(ids, new Socket({ fd: 3 }), socket);
 }

@@ -144,7 +144,8 @@ export class Plans {
     if (mode & 0o077) {
       throw new PlanError(`"${path}" can be read by others (mode ${(mode & 0o777).toString(8)})`);
     }
-    for (const line of read(path).split("\n")) {
+    // A file from elsewhere may end its lines in CR LF, and no password ends in CR.
+    for (const line of read(path).split(/\r?\n/)) {
       const [known, user, ...password] = line.split(":");
       if (known === name && user !== undefined && password.length > 0) {
         return { user, password: password.join(":") };

@@ -3,10 +3,10 @@
  * and for qmail-rspawn's worker with connections kept and shared.
  */
 
-import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { ConstSet } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
+import { OwnAddresses } from "../net/own-addresses.ts";
 import type { Message } from "../spawn/message.ts";
 import type { Report } from "../spawn/report.ts";
 import { srsForward } from "../srs/srs.ts";
@@ -15,13 +15,10 @@ import { warn } from "../warn.ts";
 import { type ConnectContext, openSession } from "./connecting.ts";
 import { type Plan, PlanError, Plans } from "./plan.ts";
 import { isSession } from "./session.ts";
-import { Tcpto } from "./tcpto.ts";
+import { TCPTO_FILE, Tcpto } from "./tcpto.ts";
 import type { Outcome } from "./words.ts";
 import * as words from "./words.ts";
 import { readWorld } from "./world.ts";
-
-/** Below the qmail home. */
-export const TCPTO_FILE = "queue/lock/tcpto";
 
 const TIMEOUT_MAX = 2_000_000;
 
@@ -36,10 +33,9 @@ export interface RemoteConfig extends ConnectContext {
 /** As the control files of the installation in `home` say. Throws when one is missing or cannot be understood. */
 export function readRemoteConfig(home: string, world = readWorld(home)): RemoteConfig {
   const control = new Control(home);
-  const helohost = control.line("helohost") ?? control.line("me");
-  if (!helohost) throw new Error("cannot read controls: control/me is missing");
+  const own = new OwnAddresses(control);
   return {
-    helohost,
+    helohost: readHelohost(control),
     timeoutConnect: timeout(control, "timeoutconnect", 60),
     timeoutRemote: timeout(control, "timeoutremote", 1200),
     timeoutTotal: timeout(control, "timeouttotal", 3600),
@@ -48,7 +44,7 @@ export function readRemoteConfig(home: string, world = readWorld(home)): RemoteC
     senderFor: readSenderFor(home, control),
     tcpto: new Tcpto(join(home, TCPTO_FILE)),
     ...world,
-    isOwn: isOwnAddress,
+    isOwn: (ip) => own.has(ip),
     random: Math.random,
     now: Date.now,
   };
@@ -98,6 +94,15 @@ export function deliveryReport({ recipients, report }: Outcome, at = 0): Report 
   return { status: recipient.status === "h" ? "D" : "Z", text: recipient.text + report.text };
 }
 
+/** An empty file says no more than none: the next one counts. */
+function readHelohost(control: Control): string {
+  const name = control.line("helohost") || control.line("me");
+  if (name) return name;
+  const which = (file: string) =>
+    `control/${file} is ${control.line(file) === null ? "missing" : "empty"}`;
+  throw new Error(`cannot tell our name: ${which("helohost")}, ${which("me")}`);
+}
+
 /** Seconds; no more than a timer can count. */
 function timeout(control: Control, name: string, otherwise: number): number {
   return Math.min(control.int(name, otherwise), TIMEOUT_MAX);
@@ -131,10 +136,4 @@ function readSenderFor(home: string, control: Control): (sender: string) => stri
 function isUnspeakable(address: string): boolean {
   const domain = address.slice(address.lastIndexOf("@") + 1);
   return /[^ -~\x80-\xff]/.test(address) || /[ <>]/.test(domain);
-}
-
-function isOwnAddress(ip: string): boolean {
-  if (ip === "0.0.0.0" || ip === "::") return true;
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  return all.some(({ address }) => address === ip);
 }

@@ -62,6 +62,11 @@ export function relayUnknown(host: string): Report {
   return { status: "Z", text };
 }
 
+/** Ours: the address that we are to connect from is of no use. */
+export function cannotBind(bind: string, why: string): Report {
+  return { status: "Z", text: `Sorry, I am to connect from ${bind}: ${why}. (#4.3.5)\n` };
+}
+
 export const BAD_CONTROL: Report = {
   status: "Z",
   text: "Unable to read control files. (#4.3.0)\n",
@@ -107,9 +112,17 @@ export const LEAVING: Report = {
   text: "I was told to leave before the message was sent; it will be tried again. (#4.3.2)\n",
 };
 
-/** The connection died; `critical`: after the whole message was sent, so it may have arrived. */
-export function dropped(ip: string, critical: boolean): Report {
-  return lost(`Connected to ${ip} but connection died.`, critical, "4.4.2");
+/**
+ * The connection died; `critical`: after the whole message was sent, so it may have arrived. Ours: `lastWords`, what the
+ * server said of it.
+ */
+export function dropped(
+  ip: string,
+  critical: boolean,
+  lastWords: Pick<Reply, "text"> | null = null,
+): Report {
+  const { status, text } = lost(`Connected to ${ip} but connection died.`, critical, "4.4.2");
+  return { status, text: lastWords ? text + remoteHostSaid(lastWords) : text };
 }
 
 /** Ours: there was an answer too many, so that nobody knows what each of them answers. */
@@ -156,6 +169,11 @@ export function noTls(ip: string, why: string): Report {
 export function authFailed(ip: string, why: string, reply: Reply | null): Report {
   const text = `Connected to ${ip} but authentication failed: ${why}. (#4.7.8)\n`;
   return { status: "Z", text: reply ? text + remoteHostSaid(reply) : text };
+}
+
+/** Ours: an answer that is one to something else. For good: it will not be another one tomorrow. */
+export function outOfPlace(ip: string, after: string, reply: Reply): Report {
+  return { status: "D", text: `${ip}${after}. (#5.5.0)\n${remoteHostSaid(reply)}` };
 }
 
 function remoteHostSaid({ text }: Pick<Reply, "text">): string {

@@ -11,7 +11,7 @@ import type { Check } from "../checkpassword/system.ts";
 import { qmailHome } from "../home.ts";
 import { heard, type Kinds, kind, text } from "../net/frames.ts";
 import { Link } from "../net/link.ts";
-import { programPath } from "../programs.ts";
+import { nodeArguments, programPath } from "../programs.ts";
 import type { PasswordStore } from "./auth.ts";
 import { warning } from "./log.ts";
 import { openStore, type StoreOptions } from "./store.ts";
@@ -44,7 +44,7 @@ const TROUBLE: Answer = { check: "temporary" };
 
 /** Starts the helper, with our privileges. When it dies this process ends, to be started again whole. */
 export function startAuthHelper(options: StoreOptions, home: string): PasswordStore {
-  const args = [programPath("smtpd/auth-helper"), JSON.stringify(options)];
+  const args = nodeArguments(programPath("smtpd/auth-helper"), [JSON.stringify(options)]);
   const child = spawn(process.execPath, args, {
     stdio: ["ignore", "inherit", "inherit", "pipe"],
     env: { PATH: process.env.PATH, QMAILHOME: home },
@@ -176,8 +176,7 @@ function serve(options: StoreOptions): void {
     if (asked === ASKED_MAX) link.pause();
     void answer(store, question, said).then((answer) => {
       link.send(FRAME.answer, id, JSON.stringify(answer));
-      if (asked === ASKED_MAX) link.resume();
-      asked--;
+      if (asked-- === ASKED_MAX) link.resume();
     });
   };
   const link: Link = new Link(new Socket({ fd: LINK_FD }), {

@@ -9,6 +9,7 @@
 import { resolve } from "node:path";
 import { programArgs } from "../arguments.ts";
 import { EXIT, QLX } from "../exit.ts";
+import { Hearsay } from "../hearsay.ts";
 import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
 import { programPath } from "../programs.ts";
@@ -103,12 +104,17 @@ async function deliver(
   }
 }
 
+/** What the workers say: they are their users'. */
+const hearsay = new Hearsay({ write: (line) => void process.stderr.write(line, "latin1") });
+
 function startWorker(home: string, owner: Partial<Owner>, gone: () => void): WorkerProcess {
   const { QMAILHOME, ...env } = process.env;
+  const who = `qmail-local uid ${owner.uid ?? process.getuid?.()}`;
   return new WorkerProcess(
     {
       program: programPath("local/qmail-local"),
       args: ["--worker", home],
+      listen: (stream) => hearsay.listen(stream, who),
       env: { PATH: "/usr/bin:/bin", ...env, UV_THREADPOOL_SIZE: "16" },
       owner,
       gone,

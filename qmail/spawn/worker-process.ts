@@ -3,8 +3,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, readSync } from "node:fs";
 import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
 import { heard } from "../net/frames.ts";
 import { Link, Refusal } from "../net/link.ts";
+import { nodeArguments } from "../programs.ts";
 import { Warnings } from "../warn.ts";
 import type { Flow } from "./protocol.ts";
 import type { Report, WorkReport } from "./report.ts";
@@ -19,6 +21,10 @@ export interface WorkerOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Arguments for Node itself: what the process may do. */
   readonly execArgv?: readonly string[];
+  /** It gets this as its descriptor 4. */
+  readonly fd?: number;
+  /** Listens to its standard error (Hearsay.listen); its standard output goes nowhere. */
+  listen?(stream: Readable): () => Promise<void>;
   /** What the worker asks for. */
   readonly flow?: Flow;
   /** Ends a worker that has work and does not answer; absent: it may take as long as it wants. */
@@ -59,6 +65,9 @@ interface Pending extends Listener {
   progress: string;
 }
 
+/** Where a worker finds the file that it was given as its descriptor 4. */
+export const WORKER_FILE = "/proc/self/fd/4";
+
 /** Opens a message for one delivery; a report when it cannot be. */
 export type Opener = () => OpenMessage | Report;
 
@@ -79,27 +88,33 @@ export class WorkerProcess {
   readonly #flow: Flow | undefined;
   #lastId = 0;
   #unanswered = 0;
-  /** Resolves when the process has gone. */
+  /** Resolves when the process has gone, and what it said last is told. */
   readonly exited: Promise<void>;
 
   /** `crashed` is reported for deliveries under way when the process dies. */
   constructor(options: WorkerOptions, crashed: Report) {
     this.#crashed = crashed;
     this.#flow = options.flow;
-    this.#child = spawn(
-      process.execPath,
-      [...(options.execArgv ?? []), options.program, ...options.args],
-      {
-        stdio: ["ignore", "inherit", "inherit", "pipe"],
-        env: options.env,
-        ...(options.owner ?? {}),
-      },
-    );
-    this.exited = new Promise((resolve) => {
+    const { program, args, execArgv } = options;
+    this.#child = spawn(process.execPath, nodeArguments(program, args, execArgv), {
+      // Not our log: it is its user's, who could read it, or write there what he likes.
+      stdio: [
+        "ignore",
+        "ignore",
+        options.listen ? "pipe" : "ignore",
+        "pipe",
+        options.fd ?? "ignore",
+      ],
+      env: options.env,
+      ...(options.owner ?? {}),
+    });
+    const gone = options.listen?.(this.#child.stdio[2] as Readable);
+    const exit = new Promise<void>((resolve) => {
       this.#child.on("exit", () => resolve());
       // A failed start: the link closes in that case too.
       this.#child.on("error", () => resolve());
     });
+    this.exited = exit.then(gone);
     this.#link = new Link(this.#child.stdio[3] as Socket, {
       // It is its user's, and so may be all that it says.
       guarded: true,

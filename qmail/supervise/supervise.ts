@@ -25,7 +25,7 @@ import {
   type ServiceStatus,
 } from "./control.ts";
 import { endHelpers, endServices } from "./ending.ts";
-import { Listener, openFifo } from "./fifo.ts";
+import { Listener, openFifo, openForService } from "./fifo.ts";
 import { KEEPERS_FD, KEPT, Keeper, releaseKeeper } from "./keeper.ts";
 import { LogWriter } from "./log-writer.ts";
 import { READY_LINE } from "./ready.ts";
@@ -45,6 +45,7 @@ class Supervisor {
   readonly #state: StateFile;
   readonly #keeper: Keeper | null;
   readonly #server: Server;
+  readonly #fifos: number[] = [];
   readonly #watchers = new Set<() => void>();
   readonly #voices = new Map<string, Voice>();
   /** The end of what an earlier supervisor has left. */
@@ -69,15 +70,15 @@ class Supervisor {
   }
 
   #service(name: string): Service {
-    const inputFd = openFifo(`run/ready.${name}`);
-    const logFd = openFifo(`run/log.${name}`);
+    // Ours stay open: so there is always somebody who could read.
+    for (const path of [`run/ready.${name}`, `run/log.${name}`]) this.#fifos.push(openFifo(path));
     this.#voices.set(name, new Voice(`run/log.${name}`));
     const readiness = new Listener(`run/ready.${name}`, READY_LINE, () => service.handle("ready"));
     const service = new Service({
       name,
       directory: `service/${name}`,
-      inputFd,
-      logFd,
+      inputFd: openForService(`run/ready.${name}`),
+      logFd: openForService(`run/log.${name}`),
       now: () => performance.now(),
       say: (line) => this.#say(name, line),
       starting: () => readiness.forget(),
@@ -95,7 +96,7 @@ class Supervisor {
     // Who has started us asks from now on.
     silence(2);
     const left = account(".");
-    this.#keeper?.start();
+    this.#keeper?.start(this.#fifos);
     releaseKeeper("kept");
     this.#inherited = this.#endLeft(left);
     await this.#inherited;

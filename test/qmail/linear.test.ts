@@ -19,7 +19,7 @@ import { classify } from "../../qmail/log/other-lines.ts";
 import { findMessageId } from "../../qmail/message-id.ts";
 import { plainAddress } from "../../qmail/net/address.ts";
 import { quoteAddress } from "../../qmail/quote.ts";
-import { chooseMechanism } from "../../qmail/remote/auth.ts";
+import { chooseMechanisms } from "../../qmail/remote/auth.ts";
 import { BlastEncoder } from "../../qmail/remote/blast.ts";
 import { isNamedBy, parseStsPolicy, parseStsRecord, stsHost } from "../../qmail/remote/mta-sts.ts";
 import { parseExtensions, ReplyReader } from "../../qmail/remote/reply.ts";
@@ -83,7 +83,7 @@ const PARSERS: Readonly<Record<string, Parser>> = {
   },
   "ways to log in": {
     size: 10 * KB,
-    parse: (text) => chooseMechanism(text, { user: "a", password: "b" }),
+    parse: (text) => chooseMechanisms(text, { user: "a", password: "b" }),
   },
   "an MTA-STS record": {
     size: 64 * KB,

@@ -88,6 +88,8 @@ export class MailLedger {
   readonly #complaints: string[] = [];
   /** Copies that are not what they should be, or not where. */
   wrong = 0;
+  /** Copies beside the first. */
+  twice = 0;
   #arrived = 0;
   /** When something arrived last, by `performance.now()`. */
   lastArrival = performance.now();
@@ -151,7 +153,9 @@ export class MailLedger {
     } else if (head.includes(BOUNCE)) {
       this.#complain(`a bounce for a recipient: ${token} at ${to}`);
     } else {
-      copies[Number(at)] = Math.min(255, (copies[Number(at)] ?? 0) + 1);
+      const before = copies[Number(at)] ?? 0;
+      if (before > 0) this.twice++;
+      copies[Number(at)] = Math.min(255, before + 1);
     }
   }
 

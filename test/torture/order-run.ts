@@ -84,8 +84,9 @@ const PATIENT = { clients: 200, pauseMs: 400, waits: 10 };
 
 /** The short form: seconds of each of its floods. */
 const QUICK_SECONDS = 8;
-/** So long at most a fix that is taken out goes unnoticed. */
-const WITHOUT_SECONDS = 40;
+/** Floods of so many seconds find a fix that is taken out, the third at the latest. */
+const WITHOUT_SECONDS = 20;
+const WITHOUT_ROUNDS = 3;
 
 /** Every round so far, in one. */
 export interface OrderTotals extends OrderResult {
@@ -159,16 +160,21 @@ function add(totals: OrderTotals, result: OrderResult): void {
   }
 }
 
-/** A round with a fix taken out. */
-export async function roundWithout(
+/** Rounds with a fix taken out, until it is missed; the last of them. */
+export async function roundsWithout(
   { build, seed, settings, say }: OrderRun,
   name: string,
 ): Promise<OrderResult> {
   using mutated = without(build, name);
   const { options } = MUTATIONS[name] ?? {};
-  const all = { ...CALM, ...PATIENT, ...options, brief: true, ...settings.own };
   const seconds = settings.flood ?? WITHOUT_SECONDS;
-  return await ordersRound({ build: mutated, seed, options: { ...all, seconds }, say });
+  const all = { ...CALM, ...PATIENT, ...options, brief: true, ...settings.own, seconds };
+  for (let number = 1; ; number++) {
+    const round = { build: mutated, seed: seed + number, options: all, say };
+    const result = await ordersRound(round);
+    if (result.violations.length > 0 || number === WITHOUT_ROUNDS) return result;
+    say(`not found in round ${number}: ${describe(result)}`);
+  }
 }
 
 /** One line about what was found. */
@@ -192,7 +198,7 @@ export async function ordersMode({
   const totals = newOrderTotals();
   const began = performance.now();
   if (settings.without !== null) {
-    add(totals, await roundWithout(run, settings.without));
+    add(totals, await roundsWithout(run, settings.without));
   } else if (settings.flood !== null) {
     const options = { ...CALM, list: 3000, ...settings.own, seconds: settings.flood };
     add(totals, await ordersRound({ build, seed, options, say }));

@@ -38,6 +38,8 @@ export interface OrderOptions {
   readonly actions: number;
   /** Processes hang, die and are restarted. */
   readonly kills: boolean;
+  /** Only this program hangs, each time, and qmail-send is killed; null: all that may happen does. */
+  readonly stalled: string | null;
   readonly clock: boolean;
   /** The flood ends as soon as something is wrong. */
   readonly brief: boolean;
@@ -62,6 +64,7 @@ export const CALM: OrderOptions = {
   foreign: 0,
   actions: 0,
   kills: false,
+  stalled: null,
   clock: false,
   brief: false,
   keep: false,
@@ -144,7 +147,7 @@ async function flood(
   const clients = new Flood({ ...options, home, port, seed, ledger, note });
   const foreign = new ForeignQueue(site, ledger, chance);
   const administrator = new Administrator(site, ledger, chance);
-  const disturber = new Disturber(site, chance);
+  const disturber = new Disturber(site, chance, options.stalled);
   const others: Repeated[] = [];
   const often = (aSecond: number, act: () => void | Promise<void>) => {
     if (aSecond > 0) others.push(new Repeated(aSecond, act));
@@ -156,7 +159,8 @@ async function flood(
   if (options.kills) often(2, () => disturber.disturb());
   if (options.clock) often(1000 / CLOCK_MS, () => disturber.jump());
   const end = performance.now() + options.seconds * 1000;
-  while (performance.now() < end && !(options.brief && ledger.wrong > 0)) await sleep(100);
+  const found = () => ledger.wrong > 0 || (ledger.twice > 0 && !options.kills);
+  while (performance.now() < end && !(options.brief && found())) await sleep(100);
   await Promise.all(others.map((other) => other.end()));
   await disturber.settle();
   await clients.end();
@@ -204,8 +208,7 @@ function judge(round: OrderRound, site: OrderSite, found: Found): OrderResult {
   if (verdict.lost > 0) violations.push(`lost: ${verdict.lostTokens.slice(0, 40).join(" ")}`);
   if (counts.stuck > 0) violations.push(`came only after a restart: ${counts.stuck}`);
   if (verdict.bounced > 0) violations.push(`bounced without a reason: ${verdict.bounced}`);
-  const disturbed = options.kills;
-  if (verdict.duplicates > 0 && !disturbed) {
+  if (verdict.duplicates > 0 && !options.kills) {
     violations.push(`second copies without a crash: ${verdict.duplicates}`);
   }
   if (violations.length > 0 || options.keep) {

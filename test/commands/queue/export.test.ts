@@ -140,7 +140,10 @@ test("what was not finished does not stay", { skip: cannotMount() }, async () =>
   mkdirSync(small);
   await run("mount", ["-t", "tmpfs", "-o", "size=100k", "tmpfs", small]);
   try {
-    await assert.rejects(exported(rig, { file: join(small, "half") }), /cannot write ".*": out of disk space/);
+    await assert.rejects(
+      exported(rig, { file: join(small, "half") }),
+      /cannot write ".*": out of disk space/,
+    );
     assert.equal(existsSync(join(small, "half")), false);
   } finally {
     await run("umount", [small]);

@@ -49,6 +49,22 @@ for (const [what, zone, status, code] of [
   });
 }
 
+for (const [ip, code] of [
+  ["127.0.0.2", "#5.4.6"],
+  ["::ffff:127.0.0.1", "#5.4.6"],
+  ["0:0:0:0:0:0:0:1", "#5.4.6"],
+  ["192.0.2.77", "#5.4.6"],
+  ["127.9.9.9", "#4.4.1"],
+] as const) {
+  test(`an exchanger at ${ip}: ${code}`, async () => {
+    const type = ip.includes(":") ? "AAAA" : "A";
+    const zone = { "MX far.test": [mx(1, "mx.test")], [`${type} mx.test`]: [ip] };
+    const control = { moreipme: "192.0.2.77", notipme: "127.9.9.9", timeoutconnect: "1" };
+    const { report } = await send(control, zone);
+    assert.ok(report.text.includes(code), report.text);
+  });
+}
+
 for (const [line, expected] of [
   [":relay.nx.test", /^warning: .*: control\/smtproutes, ":relay\.nx\.test": there is no host/],
   ["far.test:relay.nx.test:587", /smtproutes, "far\.test:relay\.nx\.test:587": there is no host/],
@@ -66,6 +82,24 @@ test("a route by QMTP to nobody is not the sender's fault, either", async () => 
   assert.equal(report.status, "Z");
   assert.match(warnings, /control\/qmtproutes, ":relay\.nx\.test"/);
 });
+
+for (const [bind, why] of [
+  ["192.0.2.77", "no connection can come from there \\(EADDRNOTAVAIL\\)"],
+  ["::1", "it leads to none of them"],
+] as const) {
+  test(`an address to connect from that is of no use is named: ${bind}`, async () => {
+    await using far = await farServer();
+    for (const protocol of ["smtp", "qmtp"]) {
+      const { report, warnings } = await send({
+        [`${protocol}routes`]: `:127.0.0.1:${far.port}`,
+        remoteoptions: `:bind=${bind}`,
+      });
+      assert.match(report.text, new RegExp(`^Sorry, I am to connect from ${bind}: ${why}\\. `));
+      assert.equal(report.status, "Z");
+      assert.match(warnings, new RegExp(`control/remoteoptions, bind=${bind}: ${why}\n$`));
+    }
+  });
+}
 
 test("a domain that does not exist is the sender's fault", async () => {
   assert.deepEqual((await send({})).report, {

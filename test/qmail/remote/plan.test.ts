@@ -69,6 +69,12 @@ test("credentials come from control/remoteauth, which nobody else may read", () 
   assert.throws(() => plans().find("", "far.test"), /can be read by others \(mode 644\)/);
 });
 
+test("credentials are the same where lines end in CR LF", () => {
+  using here = near({ remoteoptions: ":auth=relay", remoteauth: "x:a:b\r\nrelay:me:pass word \r" });
+  const { credentials } = here.config.plans.find("", "far.test");
+  assert.deepEqual(credentials, { user: "me", password: "pass word " });
+});
+
 test("certificates come from files below the home, or anywhere", () => {
   using here = near({
     remoteoptions: ":cert=control/cert.pem ca=/nowhere/ca.pem\nx.test:ca=control/cert.pem",
@@ -80,14 +86,18 @@ test("certificates come from files below the home, or anywhere", () => {
 });
 
 test("a certificate that is renewed is used from then on", () => {
-  using here = near({ remoteoptions: ":cert=control/cert.pem" });
-  const path = join(here.home, "control/cert.pem");
+  using here = near({ remoteoptions: ":cert=control/a.pem\nca.test:ca=control/a.pem" });
+  const path = join(here.home, "control/a.pem");
   const { plans } = here.config;
   const cert = () => plans.find("", "far.test").secureContext.cert;
+  const ca = () => plans.find("", "ca.test").secureContext.ca;
   writeFileSync(path, "old");
-  assert.equal(cert(), "old");
+  assert.deepEqual([cert(), ca()], ["old", "old"]);
+  const { key } = plans.find("", "ca.test");
   writeFileSync(path, "renewed");
-  assert.equal(cert(), "renewed");
+  assert.deepEqual([cert(), ca()], ["renewed", "renewed"]);
+  // Nor is a connection used that was made with the old one.
+  assert.notEqual(plans.find("", "ca.test").key, key);
 });
 
 /** Two values of each option. */
@@ -98,6 +108,8 @@ const OPTIONS: { readonly [name in keyof RemoteOptions]-?: readonly [unknown, un
   ca: [undefined, "ca.pem"],
   cert: [undefined, "cert.pem"],
   auth: [undefined, "relay"],
+  mechanisms: [undefined, ["PLAIN"]],
+  ignore: [undefined, ["SIZE"]],
   authWithoutTls: [false, true],
   bind: [undefined, "127.0.0.2"],
   helo: [undefined, "other.test"],

@@ -1,7 +1,8 @@
 /** qmail-remote as qmail-rspawn has it: one process, orders over a link. */
 
 import assert from "node:assert/strict";
-import { renameSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -103,4 +104,50 @@ test("a control file that is wrong for a while puts messages off, and then they 
     );
   }
   assert.equal(far.messages.length, 2);
+});
+
+/** The classic door in an installation with these control files; null takes one away. */
+function once(control: Readonly<Record<string, string | null>>, home?: string) {
+  using here = near({});
+  for (const [name, text] of Object.entries(control)) {
+    const path = join(here.home, "control", name);
+    if (text === null) rmSync(path);
+    else writeFileSync(path, text);
+  }
+  const args = [programPath("remote/qmail-remote"), "far.test", "me@near.test", "you@far.test"];
+  const env = { ...process.env, QMAILHOME: home ?? here.home };
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    env,
+    input: INLINE,
+    encoding: "latin1",
+  });
+  return { status, stdout, stderr };
+}
+
+for (const [what, control, why] of [
+  ["an option that there is not", { remoteoptions: ":nonsense\n" }, /"nonsense" in ":nonsense"/],
+  ["a name server that is none", { dnsservers: "somewhere\n" }, /control\/dnsservers: "somewhere"/],
+  ["a port that is none", { smtproutes: ":127.0.0.1:99999\n" }, /99999 is no port/],
+  ["no name of ours", { me: null }, /control\/helohost is missing, control\/me is missing/],
+  ["an empty name of ours", { me: "\n", helohost: "" }, /helohost is empty, control\/me is empty/],
+] as const) {
+  test(`the program puts mail off, and says why: ${what}`, () => {
+    const { status, stdout, stderr } = once(control);
+    assert.equal(stdout, "ZUnable to read control files. (#4.3.0)\n\0");
+    assert.match(stderr, /^warning: qmail-remote: [^\n]+\n$/);
+    assert.match(stderr, why);
+    assert.equal(status, 0);
+  });
+}
+
+test("the program puts mail off where there is no installation", () => {
+  const { status, stdout } = once({}, "/nonexistent/qmail");
+  assert.deepEqual([status, stdout], [0, "ZUnable to read control files. (#4.3.0)\n\0"]);
+});
+
+test("an empty control/helohost is as none", () => {
+  using here = near({ helohost: "", me: "near.test" });
+  assert.equal(here.config.helohost, "near.test");
+  using other = near({ helohost: "helo.test", me: "" });
+  assert.equal(other.config.helohost, "helo.test");
 });

@@ -70,6 +70,8 @@ export class SendRig implements AsyncDisposable {
   readonly home = mkdtempSync(join(tmpdir(), "qmailctl-send-"));
   readonly queue = join(this.home, "queue");
   lines: string[] = [];
+  /** What was said on standard error, by the queue server too. */
+  errors = "";
   /** Takes every order as it comes, when it is set: then `order` waits in vain. */
   spawner: ((order: Order) => void) | null = null;
   /** Domains that the spawner of the remote channel was told to try again; "" for all. */
@@ -116,7 +118,11 @@ export class SendRig implements AsyncDisposable {
     const child = spawn(process.execPath, [CHILD], {
       cwd: this.home,
       env: { PATH: process.env.PATH, QMAILHOME: this.home, ...env },
-      stdio: ["ignore", "pipe", "inherit", "pipe", "pipe"],
+      stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
+    });
+    child.stderr?.on("data", (chunk: Buffer) => {
+      this.errors += chunk.toString("latin1");
+      process.stderr.write(chunk);
     });
     this.#child = child;
     this.#exited = once(child, "exit").then(([code]) => code as number | null);
@@ -154,6 +160,12 @@ export class SendRig implements AsyncDisposable {
 
   link(channel: Channel): Link {
     return this.#links.get(channel) as Link;
+  }
+
+  /** Says bytes that need not be a frame to qmail-send, as the spawner of `channel`. */
+  say(channel: Channel, bytes: Buffer): void {
+    const { stdio } = this.#child as ChildProcess;
+    (stdio[3 + CHANNELS.indexOf(channel)] as Socket).write(bytes);
   }
 
   signal(name: NodeJS.Signals): void {

@@ -48,6 +48,12 @@ export class QmailHome implements Disposable {
     if (owner !== undefined) chownSync(join(this.path, path), owner, -1);
   }
 
+  /** What qmail-send says of it. */
+  delivery(recipient: string, sender = "sender@example.com") {
+    const mess = statSync(join(this.path, "queue", fmtqfn("mess", MESSID)));
+    return { messid: MESSID, made: madeOf(mess), sender, recipient };
+  }
+
   /** What was left for the queue with `text` at its beginning, each as bytes; taken away. */
   queued(text: string): string[] {
     const drop = join(this.path, "drop");
@@ -74,16 +80,22 @@ export class LspawnProcess implements AsyncDisposable {
   /** Deliveries that wait for something of their own user's, as was said last. */
   readonly waits = new Set<number>();
 
-  /** Serves the installation in `home` with the default delivery `aliasempty`; `env` is what rc sets. */
+  /**
+   * Serves the installation in `home` with the default delivery `aliasempty`; `env` is what rc sets, and `log` its standard
+   * output and error.
+   */
   constructor(
     home: string,
     aliasempty: string,
     env: NodeJS.ProcessEnv = {},
-    program = "spawn/qmail-lspawn",
+    {
+      program = "spawn/qmail-lspawn",
+      log = "inherit",
+    }: { program?: string; log?: number | "inherit" } = {},
   ) {
     this.#home = home;
     this.#child = spawn(process.execPath, [programPath(program), aliasempty], {
-      stdio: ["ignore", "inherit", "inherit", "pipe"],
+      stdio: ["ignore", log, log, "pipe"],
       env: { PATH: process.env.PATH, QMAILHOME: home, ...env },
     });
     this.#link = new Link(this.#child.stdio[3] as Socket, {
