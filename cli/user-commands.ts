@@ -13,10 +13,13 @@ export function userCommands(cli: CAC): void {
       "user <action> [login]",
       "add, passwd, del, list: logins of users who are not the system's",
     )
-    .option("--as <user>", "add: the system user whose the mailbox is (default: alias)")
+    .option(
+      "--as <user>",
+      "add: the system user whose the mailbox is (default: whose the mail is, else alias)",
+    )
     .option(
       "--mailhome <dir>",
-      "add: where the Maildir is (default: in ~alias, by the login's name)",
+      "add: where the Maildir is (default: where the mail goes, else in ~alias)",
     )
     .option("--scram", "add, passwd: keep keys for SCRAM-SHA-256 as well")
     .option("--cram", "add, passwd: keep the password itself, for CRAM-MD5 and APOP")

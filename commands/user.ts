@@ -17,7 +17,9 @@ import { readIds } from "../qmail/ids.ts";
 import { getpwnam, getpwuid } from "../qmail/users/passwd.ts";
 import { CommandError, type Output, UsageError } from "./output.ts";
 import { type PasswordInput, readPassword } from "./password.ts";
+import { harmless } from "./printable.ts";
 import { checkInstalled } from "./supervisor.ts";
+import { type Filled, filledBy, mailhomeOf } from "./user/filled.ts";
 
 export interface UserOptions {
   readonly home: string;
@@ -34,9 +36,9 @@ export interface UserSecretOptions extends UserOptions {
 }
 
 export interface UserAddOptions extends UserSecretOptions {
-  /** The system user whose the mailbox is; undefined: alias, or the sandbox's user. */
+  /** The system user whose the mailbox is; undefined: whose the mail for the login is, else alias, or the sandbox's user. */
   readonly as?: string;
-  /** Where the Maildir is or will be; undefined: in ~alias, under the login's name. */
+  /** Where the Maildir is or will be; undefined: where mail for the login goes, else in ~alias, under the login's name. */
   readonly mailhome?: string;
 }
 
@@ -46,8 +48,9 @@ export async function userAdd(options: UserAddOptions): Promise<void> {
   checkInstalled(home);
   if (!LOGIN.test(login)) throw badLogin(login);
   if (entries(home).some(isCalled(login))) throw exists(login);
-  const owner = mailboxOwner(options);
-  const mailhome = mailboxHome(options);
+  const filled = await filledBy(home, login);
+  const owner = mailboxOwner(options, filled);
+  const mailhome = mailboxHome(options, { filled, uid: owner.uid });
   const secrets = await makeSecrets(options);
   const entry: Entry = { user: login, ...owner, home: mailhome, shell: "/bin/false", ...secrets };
   makeMaildir(mailhome, owner);
@@ -56,7 +59,13 @@ export async function userAdd(options: UserAddOptions): Promise<void> {
     return [...all, entry];
   });
   output.data(toJson(entry));
-  output.line(`Added ${login}; its mailbox is ${join(mailhome, "Maildir")}.`);
+  const mailbox = join(mailhome, "Maildir");
+  output.line(`Added ${login}; its mailbox is ${mailbox}.`);
+  const others = filled.map(({ path }) => path).filter((path) => path !== mailbox);
+  if (others.length > 0 && others.length === filled.length) {
+    const where = harmless(others.join(", "));
+    output.note(`warning: mail for ${login} goes to ${where}: see qmailctl explain ${login}`);
+  }
 }
 
 /** Gives a login a new password; what is kept of it besides its hash is what is asked for now. */
@@ -155,10 +164,20 @@ async function makeSecrets({ terminal, scram, cram }: UserSecretOptions) {
   };
 }
 
-function mailboxOwner({ home, as }: UserAddOptions): { uid: number; gid: number } {
+/** Without another word whose the mailbox is that the mail goes to. */
+function mailboxOwner(
+  { home, as, mailhome }: UserAddOptions,
+  filled: readonly Filled[],
+): { uid: number; gid: number } {
   const ids = readIds(home);
-  if (as === undefined) return ids.sandbox ? statSync(home) : owner("alias");
-  return owner(as);
+  if (as !== undefined) return owner(as);
+  const [first] = mailhome === undefined ? readable(filled) : [];
+  if (first && first.uid !== 0) return { uid: first.uid, gid: first.gid };
+  return ids.sandbox ? statSync(home) : owner("alias");
+}
+
+function readable(filled: readonly Filled[]): Filled[] {
+  return filled.filter(({ path }) => mailhomeOf(path) !== null);
 }
 
 function owner(name: string): { uid: number; gid: number } {
@@ -168,11 +187,17 @@ function owner(name: string): { uid: number; gid: number } {
   return { uid: passwd.uid, gid: passwd.gid };
 }
 
-function mailboxHome({ home, login, mailhome }: UserAddOptions): string {
+function mailboxHome(
+  { home, login, mailhome }: UserAddOptions,
+  { filled, uid }: { filled: readonly Filled[]; uid: number },
+): string {
   if (mailhome !== undefined) {
     if (/[:\n]/.test(mailhome)) throw new UsageError(`"${mailhome}" cannot be a mailbox's home`);
     return resolve(mailhome);
   }
+  const found = readable(filled).find((each) => each.uid === uid);
+  const there = found && mailhomeOf(found.path);
+  if (there && !/[:\n]/.test(there)) return there;
   const local = login.replace(/@.*/, "");
   if (!/^[^./][^/]*$/.test(local)) throw badLogin(login);
   return join(resolve(home), "alias", local);

@@ -117,7 +117,12 @@ async function writeAll(
     });
   try {
     const old = createReadStream(fsPath(mbox));
-    for await (const chunk of contents(old, mbox)) write(chunk);
+    let end = "\n\n";
+    for await (const chunk of contents(old, mbox)) {
+      write(chunk);
+      end = (end + chunk.toString("latin1", Math.max(0, chunk.length - 2))).slice(-2);
+    }
+    write(Buffer.from(lineEnds(end)));
     const moved: MaildirEntry[] = [];
     for (const entry of entries) {
       const name = `$MAILDIR/${shown(entry.name)}`;
@@ -134,6 +139,15 @@ async function writeAll(
   } finally {
     closeSync(fd);
   }
+}
+
+/**
+ * What an mbox that ends in the two bytes `end` lacks: behind anything but an empty line From_ begins no message, and readers would
+ * not see what is added.
+ */
+function lineEnds(end: string): string {
+  if (!end.endsWith("\n")) return "\n\n";
+  return end === "\n\n" ? "" : "\n";
 }
 
 /** Null for what another reader has taken, and for what cannot be opened, of which `closed` is told. */

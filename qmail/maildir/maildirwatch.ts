@@ -13,39 +13,62 @@ import { cleanTmp, scanMaildir } from "./maildir.ts";
 
 /** Looked at this often besides, since a change made on another host of NFS is not told. */
 const EVERY_MS = 30_000;
-const WIDTH = 78;
+/** Two lines of a terminal. */
+const ABOUT_MAX = 158;
 /** So much of a message is read. */
 const BEGINNING = 16 * 1024;
 const CLEAR_SCREEN = "\x1b[;H\x1b[;J";
+const [BOLD, PLAIN] = ["\x1b[1m", "\x1b[0m"];
 
-/** Two lines about each new message of `maildir`: from whom and to whom, and what about. Throws the system's error. */
+/**
+ * About each new message of `maildir`: from and to whom by its envelope, its From field in bold, and what about. Throws the
+ * system's error.
+ */
 export function newMail(maildir: string, now: number): string {
   const entries = scanMaildir(maildir, ["new"], now);
-  return entries.map(({ name }) => describe(beginningOf(`${maildir}/${name}`))).join("");
+  return entries
+    .map(({ name }) => beginningOf(`${maildir}/${name}`))
+    .map((message) => (message === null ? "" : describe(message)))
+    .join("");
 }
 
 function describe(message: Buffer): string {
-  const fields = new Map<string, string>();
+  const seen = { sender: "?", recipient: "?", from: "" };
+  let about = "";
   const parts = new HeaderBody((field) => {
-    const name = fieldName(field) ?? "";
-    if (!fields.has(name)) fields.set(name, field.slice(field.indexOf(":") + 1).trim());
+    const line = field.slice(0, -1);
+    const value = field.slice(field.indexOf(":") + 1).replace(/^[ \t]+/, "");
+    const name = fieldName(field);
+    if (name === "subject") about += value;
+    if (name === "delivered-to") seen.recipient = value.slice(0, -1);
+    if (name === "return-path") seen.sender = value.slice(0, -1);
+    if (name === "from") seen.from = line;
   });
-  const body = Buffer.concat([...parts.push(message), ...parts.end()]).toString("latin1");
-  const sender = /<(.*)>/.exec(fields.get("return-path") ?? "")?.[1] ?? "";
-  const about = `${fields.get("subject") ?? ""} ${body}`.replace(/\s+/g, " ").trim();
-  const lines = [`FROM <${sender}> TO <${fields.get("delivered-to") ?? ""}>`, `    ${about}`];
-  return lines.map((line) => `${line.slice(0, WIDTH).replace(/[^ -~]/g, "?")}\n`).join("");
+  const body = Buffer.concat([...parts.push(message), ...parts.end()]);
+  about += body.toString("latin1");
+  const { sender, recipient, from } = seen;
+  const lines = [
+    `FROM ${printable(sender, "?")} TO <${printable(recipient, "?")}>`,
+    ...(from === "" ? [] : [`${BOLD}${printable(from, "/")}${PLAIN}`]),
+    printable(about.slice(0, ABOUT_MAX), "/"),
+    "",
+  ];
+  return lines.map((line) => `${line}\n`).join("");
 }
 
-function beginningOf(path: string): Buffer {
+function printable(text: string, instead: string): string {
+  return text.replace(/[^ -~]/g, instead);
+}
+
+/** Null: a reader was faster. */
+function beginningOf(path: string): Buffer | null {
   let fd = -1;
   try {
     ({ fd } = openFile(path));
     const bytes = Buffer.alloc(BEGINNING);
     return bytes.subarray(0, readSync(fd, bytes));
   } catch {
-    // A reader was faster.
-    return Buffer.alloc(0);
+    return null;
   } finally {
     if (fd >= 0) closeSync(fd);
   }

@@ -7,6 +7,7 @@ import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { type Ids, readIds } from "../ids.ts";
 import { SPLIT } from "../queue/fmtqfn.ts";
+import { SPAWN_LIMIT } from "../spawn/protocol.ts";
 import {
   CONTROL_FILES,
   MORERCPTHOSTS,
@@ -18,10 +19,9 @@ import {
 } from "./control-files.ts";
 import { describe, exists } from "./control-words.ts";
 
-/** What C qmail is built with: conf-break, conf-patrn, conf-spawn. */
+/** What C qmail is built with: conf-break, conf-patrn. */
 const BREAK = "-";
 const PATERNALISM = 2;
-const SPAWN = 120;
 
 /** What qmail-showctl prints for the installation in `home`, and its exit code. */
 export function showctl(home: string, ids: Ids): { text: string; code: number } {
@@ -45,7 +45,7 @@ function built(home: string, { uid, gid, owner }: Ids): string {
     `qmail home directory: ${Buffer.from(home).toString("latin1")}.`,
     `user-ext delimiter: ${BREAK}.`,
     `paternalism (in decimal): ${PATERNALISM}.`,
-    `silent concurrency limit: ${SPAWN}.`,
+    `silent concurrency limit: ${SPAWN_LIMIT}.`,
     `subdirectory split: ${SPLIT}.`,
     `user ids: ${users.join(", ")}.`,
     `group ids: ${gid.nofiles}, ${gid.qmail}.`,

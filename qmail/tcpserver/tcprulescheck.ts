@@ -11,11 +11,10 @@ import { Rules, type Verdict } from "./rules.ts";
 function describe({ rule, deny, env }: Verdict, ip: string): string {
   // The key of a network tells a person nothing.
   const address = /^[_^]/.test(rule ?? "") ? `${ip}/${(rule ?? "").length - 1}` : rule;
-  const lines = [
-    address === null ? "default:" : `rule ${address}:`,
-    ...env.map(([name, value]) => `set environment variable ${name}=${value}`),
-    deny ? "deny connection" : "allow connection",
-  ];
+  const variables = env.map(([name, value]) => `set environment variable ${name}=${value}`);
+  // Who is denied runs no program that could see them.
+  const what = deny ? ["deny connection"] : [...variables, "allow connection"];
+  const lines = [address === null ? "default:" : `rule ${address}:`, ...what];
   return lines.map((line) => `${line}\n`).join("");
 }
 

@@ -117,19 +117,39 @@ test("maildir2mbox: what fails leaves mbox and Maildir as they were", async () =
   await fails({ ...box.env, MAIL: box.maildir }, /^unable to lock .*: is a directory$/);
 });
 
-test("maildirwatch: two lines for each message, printable", () => {
+test("maildirwatch: C's lines for each message, printable", () => {
   using box = new Box();
   box.put(
     "new/a",
-    "Return-Path: <a@b>\nDelivered-To: joe@h\nSubject: hello\n\nbody \x1b[2J line\nmore\n",
+    "Return-Path: <a@b>\nDelivered-To: joe@h\nFrom: J\xf6 <j@x>\nSubject: hello\n\nbody \x1b[2J line\nmore\n",
     0,
   );
   box.put("new/b", "", 1);
+  box.put("new/c", `Subject: x\n\n${"y".repeat(300)}\n`, 2);
   assert.equal(
     newMail(box.maildir, Date.now()),
-    "FROM <a@b> TO <joe@h>\n    hello body ?[2J line more\nFROM <> TO <>\n    \n",
+    "FROM <a@b> TO <joe@h>\n\x1b[1mFrom: J/ <j@x>\x1b[0m\nhello//body /[2J line/more/\n\n" +
+      "FROM ? TO <?>\n\n\n" +
+      `FROM ? TO <?>\nx//${"y".repeat(155)}\n\n`,
   );
 });
+
+for (const [old, between] of [
+  ["From a\n\ncut off", "\n\n"],
+  ["From a\n\nno empty line\n", "\n"],
+  ["From a\n\nwhole\n\n", ""],
+  ["", ""],
+] as const) {
+  test(`maildir2mbox behind an mbox that ends in ${JSON.stringify(old)}`, async () => {
+    using box = new Box();
+    box.put("new/a", "Return-Path: <a@b>\n\nnew\n", 0);
+    writeFileSync(box.env.MAIL, old);
+    const outcome = await maildir2mbox(box.env, { now: Date.now(), warn: assert.fail });
+    assert.equal(outcome.code, 0);
+    const start = `${old}${between}From a@b `;
+    assert.equal(box.mbox().slice(0, start.length), start);
+  });
+}
 
 test("elq moves the mail and starts its reader with our arguments", () => {
   using box = new Box();

@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { EXIT } from "../../../qmail/exit.ts";
 import { sandboxIds } from "../../../qmail/ids.ts";
 import { showctl } from "../../../qmail/showctl/qmail-showctl.ts";
+import { SPAWN_LIMIT } from "../../../qmail/spawn/protocol.ts";
 
 const IDS = sandboxIds(7, 9);
 
@@ -41,7 +42,7 @@ test("without control files everything is said with its default, in C's order", 
     `qmail home directory: ${s.home}.
 user-ext delimiter: -.
 paternalism (in decimal): 2.
-silent concurrency limit: 120.
+silent concurrency limit: ${SPAWN_LIMIT}.
 subdirectory split: 23.
 user ids: 7, 7, 7, 7, 7, 7, 7, 7.
 group ids: 9, 9.
