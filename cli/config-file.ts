@@ -2,13 +2,13 @@
 
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import type { ConfigInput } from "../commands/config.ts";
 import { installedConfig } from "../commands/install/step.ts";
 import { CommandError, UsageError } from "../commands/output.ts";
 import { distrust } from "../commands/trusted.ts";
 import { EXIT } from "../qmail/exit.ts";
 import { qmailHome } from "../qmail/home.ts";
+import { importTyped } from "./import-typed.ts";
 
 const FILE_NAME = "qmailctl.config.ts";
 
@@ -77,7 +77,7 @@ function untrusted(file: string, why: string): CommandError {
 async function importConfig(file: string): Promise<ConfigInput> {
   let module: { default?: ConfigInput };
   try {
-    module = await import(pathToFileURL(file).href);
+    module = await importTyped(file);
   } catch (error) {
     throw new CommandError(`cannot load ${file}: ${(error as Error).message}`, {
       code: EXIT.hard,

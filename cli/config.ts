@@ -152,6 +152,7 @@ function complete(input: ConfigInput, directory: string): Config {
     pop3: completePop3(input.services?.pop3, { sandbox, tls: own ? [own] : tls }),
     hubs: input.client ? list(input.client.hub) : null,
     srsDomain: input.remote?.srsDomain ?? null,
+    logGroup: input.logGroup ?? null,
     control,
   };
 }

@@ -22,6 +22,8 @@ export async function main(args: readonly string[]): Promise<number> {
       reportError(error);
       return error.code;
     }
+    // The launcher knows what to say.
+    if ((error as NodeJS.ErrnoException).code === "ERR_MODULE_NOT_FOUND") throw error;
     process.stderr.write(
       `qmailctl: this is a bug, please report it:\n${harmlessLines(String((error as Error).stack))}\n`,
     );

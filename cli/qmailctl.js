@@ -14,8 +14,18 @@ const isOld = major < NEEDED[0] || (major === NEEDED[0] && minor < NEEDED[1]);
 if (!isOld) {
   const source = new URL("./main.ts", import.meta.url);
   const compiled = new URL("../dist/cli/main.js", import.meta.url);
-  const main = await import(existsSync(source) ? source.href : compiled.href);
-  process.exitCode = await main.main(process.argv.slice(2));
+  try {
+    const main = await import(existsSync(source) ? source.href : compiled.href);
+    process.exitCode = await main.main(process.argv.slice(2));
+  } catch (error) {
+    const missing = /^Cannot find package '([^']+)'/.exec(error?.message ?? "")?.[1];
+    if (missing === undefined) throw error;
+    const root = fileURLToPath(new URL("..", import.meta.url));
+    console.error(
+      `qmailctl: its dependencies are not all there ("${missing}" is missing): run npm ci in ${root}`,
+    );
+    process.exitCode = 111;
+  }
 } else {
   const own = fileURLToPath(new URL("../node_modules/node/bin/node", import.meta.url));
   if (existsSync(own)) {

@@ -4,6 +4,7 @@
  */
 
 import { z } from "zod";
+import { QMAIL_GROUPS } from "../qmail/ids.ts";
 import { compileAssign } from "../qmail/users/assign.ts";
 import { BOOT_SCRIPTS } from "./boot-scripts.ts";
 import {
@@ -130,6 +131,8 @@ export interface ConfigInput {
   client?: { hub: string | string[] };
   /** What one client of the services may ask. */
   limits?: Limits;
+  /** A group of the system whose members may read the logs, as `"adm"`. Default: root alone may. Not in a sandbox. */
+  logGroup?: string;
   /** Deliveries at once. */
   concurrency?: {
     /** control/concurrencylocal. Default: 10. */
@@ -180,6 +183,8 @@ export interface Config {
   /** The hubs of a null client; null for a whole mail server. */
   readonly hubs: readonly string[] | null;
   readonly srsDomain: string | null;
+  /** Null: none. */
+  readonly logGroup: string | null;
   readonly control: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -190,6 +195,7 @@ const CONTROL_NAME = /^[a-z][a-z0-9._-]*$/i;
 const A_HOST = 'a full host name with a dot, like "mail.example.com"';
 const A_DOMAIN = 'a domain, like "example.com"';
 const AN_INSTRUCTION = 'one line of a .qmail file, like "steve" or "./Maildir/", or a list of them';
+const A_GROUP = 'the name of a group of administrators, like "adm"';
 const BYTES = "a number of bytes, 0 or more";
 const SECONDS = "seconds, 0 or more";
 const AN_ASSIGNMENT =
@@ -310,6 +316,9 @@ export const configSchema = z
         )
         .optional(),
       limits: limitsSchema.optional(),
+      logGroup: matching(/^[a-z_][a-z0-9_-]*$/i, A_GROUP)
+        .refine((name) => !(QMAIL_GROUPS as readonly string[]).includes(name), { error: A_GROUP })
+        .optional(),
       concurrency: z
         .strictObject(
           {

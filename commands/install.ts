@@ -8,6 +8,7 @@ import type { Config } from "./config.ts";
 import { aliases } from "./install/aliases.ts";
 import { boot } from "./install/boot.ts";
 import { controls } from "./install/controls.ts";
+import { hostName } from "./install/host-name.ts";
 import { programs } from "./install/programs.ts";
 import { InstallContext, type Row, type RowState, type Step } from "./install/step.ts";
 import { users } from "./install/users.ts";
@@ -58,6 +59,8 @@ export async function install(options: InstallOptions): Promise<InstallReport> {
   checkPrivilege(config);
   if (config.hubs) checkNoServer(config.home);
   const context = new InstallContext(config, force);
+  // Before anything is touched: nobody wants half a mail server without a name.
+  context.host = await attempt("the host's name", () => hostName(context));
   const steps: StepReport[] = [];
   try {
     for (const [at, step] of (config.hubs ? CLIENT_STEPS : STEPS).entries()) {

@@ -13,7 +13,7 @@ export interface Pop3Service {
   listenTls?: string | string[];
   /** The certificate with its chain, PEM; relative to this file. Default: `tls`. */
   certificate?: string;
-  /** Its private key, which qmaild must be able to read. */
+  /** Its private key, which root reads. */
   key?: string;
   /** Passwords may cross the network for all to read. Needed where there is no certificate. Default: false. */
   withoutTls?: boolean;

@@ -3,6 +3,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { parseDnsServers } from "../qmail/dns/resolv-conf.ts";
+import { MECHANISMS } from "../qmail/remote/auth.ts";
 import { flag } from "./config-checks.ts";
 
 /** How mail for a destination is handed over. */
@@ -25,6 +26,10 @@ export interface Destination {
   auth?: string;
   /** The password may go over any connection, in the clear too: for a relay on this machine or a network of your own. */
   authWithoutTls?: boolean;
+  /** Ways to log in, in the order in which they are tried: `"plain"`, `"login"`, `"cram-md5"`. Default: all that the server offers. */
+  mechanisms?: string[];
+  /** EHLO keywords of the server that count as not offered, as `"PIPELINING"`. */
+  ignore?: string[];
   /** Our address to connect from. */
   bind?: string;
   /** Our name to greet with. Default: control/helohost, else the host. */
@@ -61,6 +66,8 @@ const A_WORD = "text without spaces";
 const A_COUNT = "a whole number, 1 or more";
 const A_RATE = 'a number of messages in a second, minute or hour, like "10/s", "300/m", "5000/h"';
 const A_SERVER = 'an address, like "127.0.0.1" or "[::1]:53", or "trust-ad"';
+const A_WAY = `one of ${MECHANISMS.map((name) => name.toLowerCase()).join(", ")}`;
+const A_KEYWORD = 'an EHLO keyword, like "PIPELINING"';
 const A_DOMAIN = 'a domain, like "srs.example.com"';
 
 const word = z.string({ error: A_WORD }).regex(/^[^\s:][^\s]*$/, { error: A_WORD });
@@ -74,6 +81,18 @@ const destination = z.strictObject(
     cert: word.optional(),
     auth: word.optional(),
     authWithoutTls: flag.optional(),
+    mechanisms: z
+      .array(z.string({ error: A_WAY }).refine(isWay, { error: A_WAY }), {
+        error: `a list, each ${A_WAY}`,
+      })
+      .min(1, { error: `a list, each ${A_WAY}` })
+      .optional(),
+    ignore: z
+      .array(z.string({ error: A_KEYWORD }).regex(/^[a-z0-9-]+$/i, { error: A_KEYWORD }), {
+        error: `a list, each ${A_KEYWORD}`,
+      })
+      .min(1, { error: `a list, each ${A_KEYWORD}` })
+      .optional(),
     bind: z
       .string({ error: "an address" })
       .refine((text) => isIP(text) !== 0, { error: "an address" })
@@ -114,6 +133,10 @@ export const remoteSchema = z.strictObject(
   },
   { error: "the fields destinations, senderRoutes, nameServers, srsDomain" },
 );
+
+function isWay(text: string): boolean {
+  return MECHANISMS.includes(text.toUpperCase());
+}
 
 function isServer(text: string): boolean {
   try {

@@ -9,13 +9,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import kleur from "kleur";
 import { EXIT } from "../qmail/exit.ts";
 import { readIds } from "../qmail/ids.ts";
-import { programPath } from "../qmail/programs.ts";
+import { nodeArguments, programPath } from "../qmail/programs.ts";
 import { MAIL_SYSTEM } from "../qmail/supervise/account.ts";
 import { EXIT_BUSY, keepsDying, type Response } from "../qmail/supervise/control.ts";
 import { tellLeftovers } from "./leftovers.ts";
 import { tailLog } from "./log/files.ts";
 import { CommandError, type Output } from "./output.ts";
 import { askSupervisor, checkInstalled, checkNotRepaired } from "./supervisor.ts";
+import { trustedPath } from "./trusted.ts";
 
 /** So long the services may take to become ready. */
 const READY_MS = 60_000;
@@ -96,13 +97,13 @@ interface Launched {
 }
 
 function launch(home: string, foreground: boolean): Launched {
-  const args = [programPath("supervise/supervise"), home, ...(foreground ? ["--alone"] : [])];
-  const child = spawn(process.execPath, args, {
+  const args = [home, ...(foreground ? ["--alone"] : [])];
+  const child = spawn(process.execPath, nodeArguments(programPath("supervise/supervise"), args), {
     // A terminal that closes must not take the mail server with it.
     detached: true,
     // No file, which a full disk would not take.
     stdio: ["ignore", "ignore", "pipe"],
-    env: { PATH: process.env.PATH ?? "/usr/bin:/bin:/usr/sbin:/sbin" },
+    env: { PATH: trustedPath(process.env.PATH ?? "") },
   });
   child.unref();
   const stderr = child.stderr as Socket;

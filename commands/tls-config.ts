@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { z } from "zod";
 import { oneLine } from "./config-checks.ts";
 
-/** A certificate with its chain, and its key; PEM files, relative to the config file. qmaild must be able to read them. */
+/** A certificate with its chain, and its key; PEM files, relative to the config file. Root reads them. */
 export interface Certificate {
   certificate: string;
   key: string;

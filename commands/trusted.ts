@@ -10,7 +10,7 @@
  *   many systems make users so, with a umask of 002. A group that is not in /etc/group is nobody's private group.
  */
 
-import { lstatSync, readlinkSync, type Stats } from "node:fs";
+import { lstatSync, readlinkSync, realpathSync, type Stats } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { getgrgid, getpwuid, usersOfGroup } from "../qmail/users/passwd.ts";
 import { harmless } from "./printable.ts";
@@ -44,6 +44,33 @@ export function distrust(path: string): string | null {
     }
   }
   return why;
+}
+
+/** What a daemon finds programs in when the caller's own directories are none that it may trust. */
+const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/**
+ * The directories of `path`, a PATH, that belong to root or to us, and so does every directory above, and in which not
+ * everybody may make a name. A group may, as staff in /usr/local of many systems.
+ */
+export function trustedPath(path: string): string {
+  return path.split(":").filter(isTrustedDirectory).join(":") || SYSTEM_PATH;
+}
+
+function isTrustedDirectory(path: string): boolean {
+  if (!path.startsWith("/")) return false;
+  try {
+    const directory = realpathSync(path);
+    for (let at = directory; ; at = dirname(at)) {
+      const stat = lstatSync(at);
+      const open = (stat.mode & OTHERS_WRITE) !== 0;
+      const sticky = at !== directory && (stat.mode & STICKY) !== 0;
+      if (!stat.isDirectory() || ownerReason(at, stat) !== null || (open && !sticky)) return false;
+      if (at === "/") return true;
+    }
+  } catch {
+    return false;
+  }
 }
 
 function names(path: string): string[] {

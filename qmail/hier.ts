@@ -76,8 +76,8 @@ export const HIER: readonly HierEntry[] = [
   // Anybody may leave a message, nobody may look; files get the group qmail.
   directory("drop", "qmailq", 0o3733),
   directory("run", "root", 0o755),
-  // Through here only the network daemons reach the queue server.
-  directory("run/net", "qmailq", 0o710, "nofiles"),
+  // Here is the socket of the network daemons, which is qmaild's: queue/network-door.ts.
+  directory("run/net", "root", 0o710, "nofiles"),
   directory("run/local", "qmailq", 0o755),
   // What qmail-remote has learnt of other domains.
   directory("run/remote", "qmailr", 0o700),
@@ -97,19 +97,20 @@ export const HIER: readonly HierEntry[] = [
 export interface SecretFile {
   readonly path: string;
   readonly owner: QmailUser | "root";
+  readonly group: QmailGroup;
   readonly mode: number;
 }
 
-/** The secrets of an installation, group qmail each. Whoever makes or mends one takes owner and mode from here. */
+/** The secrets of an installation. Whoever makes or mends one takes owner and mode from here. */
 export const SECRETS: readonly SecretFile[] = [
   // The config with all that is in it, for a run without config file.
-  { path: ".qmailctl.json", owner: "root", mode: 0o600 },
+  { path: ".qmailctl.json", owner: "root", group: "qmail", mode: 0o600 },
   // qmail-remote alone logs in elsewhere, and refuses a file that others may read.
-  { path: "control/remoteauth", owner: "qmailr", mode: 0o600 },
-  // qmail-remote signs, and srsreverse, an alias, reads.
-  { path: "control/srssecrets", owner: "alias", mode: 0o440 },
+  { path: "control/remoteauth", owner: "qmailr", group: "qmail", mode: 0o600 },
+  // qmail-remote, of the group nofiles, signs, and srsreverse, an alias, reads. Who of nofiles is qmaild may send anything anyway.
+  { path: "control/srssecrets", owner: "alias", group: "nofiles", mode: 0o440 },
   // The login helpers are root.
-  { path: "users/password", owner: "root", mode: 0o600 },
+  { path: "users/password", owner: "root", group: "qmail", mode: 0o600 },
 ];
 
 /** What is to be known of the file `path` if it is a secret. */

@@ -46,6 +46,7 @@ export const PROGRAMS = {
   qreceipt: { file: "inject/qreceipt", mode: 0o755 },
   srsreverse: { file: "srs/srsreverse", mode: 0o755 },
   tcpserver: { file: "tcpserver/tcpserver", mode: 0o755 },
+  "tcp-env": { file: "tcpserver/tcp-env", mode: 0o755 },
   recordio: { file: "tcpserver/recordio", mode: 0o755 },
   tcprules: { file: "tcpserver/tcprules", mode: 0o755 },
   tcprulescheck: { file: "tcpserver/tcprulescheck", mode: 0o755 },
@@ -93,4 +94,41 @@ export const CLIENT_PROGRAMS = {
 /** The absolute path of the source or compiled file `file` ("send/qmail-send") below qmail/. */
 export function programPath(file: string): string {
   return fileURLToPath(new URL(`./${file}${EXTENSION}`, import.meta.url));
+}
+
+/** Without it whoever has the uid of a process may have its debugger listen, for all on the machine. The launchers have it too. */
+const NO_DEBUGGER = "--disable-sigusr1";
+
+/** Node's arguments for a process of ours: it runs the program `path` with `args`, and `execArgv` says what it may do. */
+export function nodeArguments(
+  path: string,
+  args: readonly string[] = [],
+  execArgv: readonly string[] = [],
+): string[] {
+  return [NO_DEBUGGER, ...execArgv, path, ...args];
+}
+
+/** What a process may do with files: paths, of directories with all that is in them. */
+export interface FileAccess {
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
+}
+
+/**
+ * Node's arguments for a process that may do no more with files than `access` says, besides reading its code, and start no
+ * program, thread or addon at all (Node's permission model).
+ */
+export function permissionArguments({ reads, writes }: FileAccess): string[] {
+  return [
+    "--permission",
+    ...[...codeDirectories(), ...reads].map((path) => `--allow-fs-read=${path}`),
+    ...writes.map((path) => `--allow-fs-write=${path}`),
+  ];
+}
+
+/** Where our code and what it imports may lie: npm puts the dependencies of a package into it, or beside it. */
+function codeDirectories(): string[] {
+  const home = fileURLToPath(new URL(EXTENSION === ".ts" ? ".." : "../..", import.meta.url));
+  const at = home.lastIndexOf("/node_modules/");
+  return at < 0 ? [home] : [home, home.slice(0, at + "/node_modules/".length)];
 }

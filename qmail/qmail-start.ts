@@ -13,10 +13,12 @@ import { resolve } from "node:path";
 import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT } from "./exit.ts";
+import { become } from "./files/become.ts";
+import { closeInherited } from "./files/inherited.ts";
 import { writeAll } from "./files/write-all.ts";
 import { qmailHome } from "./home.ts";
 import { type Ids, readIds } from "./ids.ts";
-import { programPath } from "./programs.ts";
+import { nodeArguments, programPath } from "./programs.ts";
 import { alert } from "./send/log.ts";
 import type { LogSink } from "./send/qmail-send.ts";
 import { QueueTakenError, takeQueue } from "./send/queue-lock.ts";
@@ -25,8 +27,6 @@ import { QueueTakenError, takeQueue } from "./send/queue-lock.ts";
 const LOG_MAX = 1 << 20;
 /** Lines of so many milliseconds go to the logger together: it is not woken for each. */
 const LOG_MS = 20;
-
-type Owner = { readonly uid: number; readonly gid: number };
 
 /** What we have started leaves when we do; longer than this we do not wait to see it. */
 const LEAVE_MS = 2000;
@@ -42,20 +42,19 @@ class Starter {
   }
 
   /**
-   * A daemon of ours; its descriptor 3 is the link to qmail-send, its 4 the lock of the queue. What it starts itself
+   * A daemon of ours, which gives up root itself; its descriptor 3 is the link to qmail-send, its 4 the lock of the queue. What it starts itself
    * does not get that: Node opens nothing for its children that they were not given.
    */
-  daemon(mutex: number, file: string, args: readonly string[], owner: Owner | null): Socket {
-    const child = spawn(process.execPath, [programPath(file), ...args], {
+  daemon(mutex: number, file: string, ...args: readonly string[]): Socket {
+    const child = spawn(process.execPath, nodeArguments(programPath(file), args), {
       stdio: ["ignore", "inherit", "inherit", "pipe", mutex],
       // What rc sets holds for all of them: QMAILQUEUE, or what programs in .qmail files want.
       env: {
         PATH: "/usr/bin:/bin",
-        ...process.env,
+        ...environment(),
         QMAILHOME: this.#home,
         UV_THREADPOOL_SIZE: "16",
       },
-      ...this.#as(owner),
     });
     // A daemon that could not be started closes its link: qmail-send says so and leaves.
     child.on("error", (error) => process.stderr.write(`alert: cannot start: ${error.message}\n`));
@@ -65,10 +64,10 @@ class Starter {
 
   logger(command: readonly string[]): LogSink {
     const [program, ...args] = command as [string, ...string[]];
-    const owner = { uid: this.#ids.uid.qmaill, gid: this.#ids.gid.nofiles };
+    const { sandbox, uid, gid } = this.#ids;
     const child = spawn(program, args, {
       stdio: ["pipe", "inherit", "inherit"],
-      ...this.#as(owner),
+      ...(sandbox ? {} : { uid: uid.qmaill, gid: gid.nofiles }),
     });
     return new LoggerSink(child);
   }
@@ -77,18 +76,12 @@ class Starter {
   async left(): Promise<void> {
     await Promise.race([Promise.all(this.#daemons), sleep(LEAVE_MS)]);
   }
+}
 
-  /** Gives up every privilege, for good. */
-  become(owner: Owner): void {
-    if (this.#ids.sandbox) return;
-    process.setgroups?.([]);
-    process.setgid?.(owner.gid);
-    process.setuid?.(owner.uid);
-  }
-
-  #as(owner: Owner | null): Partial<Owner> {
-    return owner && !this.#ids.sandbox ? owner : {};
-  }
+/** What rc has set for us, without what its shell has: where that was is nobody's business. */
+function environment(): NodeJS.ProcessEnv {
+  const { PWD, OLDPWD, SHLVL, _, ...env } = process.env;
+  return env;
 }
 
 /** The log goes to a program. When that dies we must not go on unheard: we leave and are started again. */
@@ -165,7 +158,6 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write("qmail-start: fatal: must be run as root\n");
     return EXIT.soft;
   }
-  const { uid, gid } = ids;
   const [aliasempty = "./Mailbox", ...logger] = args;
   const starter = new Starter(home, ids);
   const openLog = () => (logger.length > 0 ? starter.logger(logger) : new StdoutSink());
@@ -181,16 +173,10 @@ async function main(args: readonly string[]): Promise<number> {
     return EXIT.soft;
   }
   const log = openLog();
-  const lspawn = starter.daemon(mutex, "spawn/qmail-lspawn", [aliasempty], null);
-  const rspawn = starter.daemon(mutex, "spawn/qmail-rspawn", [], {
-    uid: uid.qmailr,
-    gid: gid.qmail,
-  });
-  const queue = starter.daemon(mutex, "queue/queue-server", [], {
-    uid: uid.qmailq,
-    gid: gid.qmail,
-  });
-  starter.become({ uid: uid.qmails, gid: gid.qmail });
+  const lspawn = starter.daemon(mutex, "spawn/qmail-lspawn", aliasempty);
+  const rspawn = starter.daemon(mutex, "spawn/qmail-rspawn");
+  const queue = starter.daemon(mutex, "queue/queue-server");
+  if (!ids.sandbox) become({ uid: ids.uid.qmails, gid: ids.gid.qmail });
   process.title = "qmail-send";
   // Loaded only now, so that nothing of it runs as root.
   const { qmailSend } = await import("./send/qmail-send.ts");
@@ -200,6 +186,8 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 if (import.meta.main) {
+  // Whatever starts rc.
+  closeInherited();
   process.umask(0o077);
   process.exit(await main(process.argv.slice(2)));
 }

@@ -7,7 +7,7 @@ import { Control, textOf } from "../../qmail/control/control.ts";
 import { readIds } from "../../qmail/ids.ts";
 import { type Outlook, outlook } from "../../qmail/local/outlook.ts";
 import { parseRequest } from "../../qmail/local/qmail-local.ts";
-import { programPath } from "../../qmail/programs.ts";
+import { nodeArguments, programPath } from "../../qmail/programs.ts";
 import { type RewriteTables, readTables } from "../../qmail/send/rewrite.ts";
 import { localFields } from "../../qmail/spawn/qmail-lspawn.ts";
 import { AssignError, compileAssign, findAssigned, type Nughde } from "../../qmail/users/assign.ts";
@@ -96,7 +96,7 @@ async function look(fields: readonly string[], user: Nughde | null): Promise<Out
   try {
     const { stdout } = await run(
       process.execPath,
-      [programPath("local/qmail-local"), "--outlook", ...args],
+      nodeArguments(programPath("local/qmail-local"), ["--outlook", ...args]),
       { uid, gid, cwd: "/", env: { PATH: process.env.PATH ?? "/usr/bin:/bin" } },
     );
     return JSON.parse(stdout);

@@ -179,8 +179,9 @@ function routeStep({ home, control }: Site, recipient: string): Step {
   const host = recipient.slice(recipient.lastIndexOf("@") + 1);
   for (const [file, port] of ROUTES) {
     const route = findRoute(new ConstMap(control.lines(file) ?? []), host, port);
-    if (!route?.relay) continue;
+    if (!route || (!route.relay && !route.fault)) continue;
     const source = controlSource(home, file, route.pattern);
+    if (!route.relay) return step("route", `nowhere, until it is mended: ${route.fault}`, source);
     return step("route", `through ${route.relay.host}, port ${route.relay.port}`, source);
   }
   const exception = findRoute(new ConstMap(control.lines("smtproutes") ?? []), host);

@@ -7,7 +7,6 @@ import { writeFileAtomic } from "../../qmail/files/atomic.ts";
 import { SECRETS, type SecretFile, secretFile } from "../../qmail/hier.ts";
 import { compileRules } from "../../qmail/tcpserver/compile.ts";
 import type { Config } from "../config.ts";
-import { hostName } from "./host-name.ts";
 import {
   fileRow,
   type InstallContext,
@@ -19,11 +18,12 @@ import {
 
 export const controls: Step = {
   title: "control files",
-  async rows(context) {
-    const host = await hostName(context);
-    const texts = Object.entries(controlFiles(context.config, host)).map(([name, lines]) => {
-      return { name, content: lines.map((line) => `${line}\n`).join("") };
-    });
+  rows(context) {
+    const texts = Object.entries(controlFiles(context.config, context.host)).map(
+      ([name, lines]) => {
+        return { name, content: lines.map((line) => `${line}\n`).join("") };
+      },
+    );
     const rules = texts.find(({ name }) => name === "tcp.smtp");
     const compiled = rules ? [{ name: "tcp.smtp.cdb", content: compile(rules.content) }] : [];
     const files = [...texts, ...compiled].map(({ name, content }) => {
@@ -83,14 +83,14 @@ export function plusDomain(host: string): string {
 /** For those who sign SRS addresses and who read them; made once, by chance. */
 function srsSecretsRow(context: InstallContext): Row {
   const name = "control/srssecrets";
-  const { owner, mode } = secretFile(name) as SecretFile;
+  const { owner, group, mode } = secretFile(name) as SecretFile;
   const path = context.path(name);
   const exists = () => statSync(path, { throwIfNoEntry: false }) !== undefined;
   return {
     name,
     inspect: () => (exists() ? null : "missing"),
     apply() {
-      const who = context.owner(owner, "qmail");
+      const who = context.owner(owner, group);
       if (!who) throw new Error("the users do not exist");
       const secret = `${randomBytes(24).toString("base64url")}\n`;
       writeFileAtomic(path, secret, { mode, owner: who });

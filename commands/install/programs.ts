@@ -22,12 +22,15 @@ export const programs: Step = {
         content: template("program", {
           HOME: shellQuote(context.home),
           NODE: shellQuote(node),
-          PROGRAM: shellQuote(programPath(file)),
+          PROGRAM: shellQuote(programPath(file)) + (CALLED[name] ?? ""),
         }),
       }),
     );
   },
 };
+
+/** What the launcher tells the program beside its arguments: one that has several names, by which it was called. */
+const CALLED: Readonly<Record<string, string>> = { sendmail: ` "--called=\${0##*/}"` };
 
 /** The daemons run as users of their own: these must be able to read Node and the code. */
 function checkReadable(path: string): void {

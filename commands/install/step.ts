@@ -66,6 +66,8 @@ export class InstallContext {
   readonly config: Config;
   readonly home: string;
   readonly force: boolean;
+  /** This host's full name; found out before the first step. */
+  host = "";
   readonly #registry: Registry;
   #ids: Ids | null = null;
 
@@ -141,6 +143,7 @@ export interface FileRow {
   readonly content: string | Uint8Array;
   readonly mode: number;
   readonly owner?: QmailUser | "root";
+  readonly group?: QmailGroup;
   /** What is in it is not to be shown. */
   readonly secret?: boolean;
 }
@@ -149,7 +152,7 @@ export interface FileRow {
 export function fileRow(context: InstallContext, file: FileRow): Row {
   const { name, mode } = file;
   const wanted = Buffer.from(file.content);
-  const owner = () => context.owner(file.owner ?? "root", "qmail");
+  const owner = () => context.owner(file.owner ?? "root", file.group ?? "qmail");
   return {
     name,
     inspect() {
@@ -208,8 +211,8 @@ export function leftOverRows(
 }
 
 /** Owner and mode of a secret, whoever has written it. */
-export function secretRow(context: InstallContext, { path, owner, mode }: SecretFile): Row {
-  const who = () => context.owner(owner, "qmail");
+export function secretRow(context: InstallContext, { path, owner, group, mode }: SecretFile): Row {
+  const who = () => context.owner(owner, group);
   return {
     name: `${path} (a secret)`,
     inspect() {

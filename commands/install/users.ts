@@ -12,6 +12,7 @@ import {
 } from "../../qmail/files/foreign-directory.ts";
 import { HIER, type HierEntry } from "../../qmail/hier.ts";
 import { SANDBOX_MARK } from "../../qmail/ids.ts";
+import { getgrnam } from "../../qmail/users/passwd.ts";
 import { CommandError } from "../output.ts";
 import { accountRows } from "./accounts.ts";
 import { serviceNames } from "./services.ts";
@@ -25,22 +26,40 @@ export const users: Step = {
   title: "users, groups and directories",
   rows(context) {
     if (context.config.hubs) return CLIENT_HIER.map((entry) => hierRow(context, entry));
-    const logs = serviceNames(context.config).map((name): HierEntry => {
-      return {
-        path: `log/${name}`,
-        type: "directory",
-        owner: "qmaill",
-        group: "nofiles",
-        mode: 0o750,
-      };
-    });
-    const entries = [...HIER, ...logs].map((entry) => hierRow(context, entry));
+    const logs = serviceNames(context.config).map((name) => logRow(context, name));
+    const entries = [...HIER.map((entry) => hierRow(context, entry)), ...logs];
     const temporary = temporaryRow(context);
     if (!context.config.sandbox) return [...accountRows(context), ...entries, temporary];
     const [home, ...rest] = entries;
     return [home as Row, sandboxMark(context), ...rest, temporary];
   },
 };
+
+/** The log of a service: for root, who writes it, and a group of administrators; nofiles are the network daemons, too. */
+function logRow(context: InstallContext, service: string): Row {
+  const { logGroup, sandbox } = context.config;
+  const shared = logGroup !== null && !sandbox;
+  const entry = {
+    path: `log/${service}`,
+    type: "directory",
+    owner: "qmaill",
+    group: "nofiles",
+    mode: shared ? 0o750 : 0o700,
+  } as const;
+  if (!shared) return hierRow(context, entry);
+  return hierRow(context, entry, () => {
+    const owner = context.owner("qmaill", "nofiles");
+    return owner && { ...owner, gid: groupId(logGroup) };
+  });
+}
+
+function groupId(name: string): number {
+  const group = getgrnam(name);
+  if (group) return group.gid;
+  throw new CommandError(`cannot let the group "${name}" read the logs: there is none`, {
+    hints: [`make it: groupadd ${name}`, "or name another: logGroup in the config file"],
+  });
+}
 
 /** The file that says to every program that all is one user's. */
 function sandboxMark(context: InstallContext): Row {
@@ -54,9 +73,12 @@ function sandboxMark(context: InstallContext): Row {
 }
 
 /** A directory, FIFO or file of the installation. */
-export function hierRow(context: InstallContext, entry: HierEntry): Row {
+export function hierRow(
+  context: InstallContext,
+  entry: HierEntry,
+  owner = () => context.owner(entry.owner, entry.group),
+): Row {
   const { home } = context;
-  const owner = () => context.owner(entry.owner, entry.group);
   return {
     name: entry.path === "." ? home : entry.path,
     inspect() {

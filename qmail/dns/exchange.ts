@@ -9,6 +9,8 @@ import type { NameServer } from "./resolv-conf.ts";
 export interface Question<T extends RecordType> {
   readonly name: string;
   readonly type: T;
+  /** False for a server that does not know EDNS. */
+  readonly edns?: boolean;
 }
 
 /** Asks `server`. Rejects with an Error when it does not answer within `timeout` milliseconds, or not in full. */
@@ -48,7 +50,7 @@ function byDatagram<T extends RecordType>(
     });
     // Connected, so that only this server is heard, and a closed port is told at once.
     // Without a callback: that one would get the error of a server that there is no way to.
-    socket.on("connect", () => socket.send(formatQuestion(id, question.name, question.type)));
+    socket.on("connect", () => socket.send(format(id, question)));
     socket.connect(server.port, server.ip);
   });
 }
@@ -64,7 +66,7 @@ function byTcp<T extends RecordType>(
     const timer = setTimeout(() => socket.destroy(noAnswer(server)), timeout);
     let input: Buffer = Buffer.alloc(0);
     socket.on("connect", () => {
-      const bytes = formatQuestion(id, question.name, question.type);
+      const bytes = format(id, question);
       const length = Buffer.alloc(2);
       length.writeUInt16BE(bytes.length);
       socket.write(Buffer.concat([length, bytes]));
@@ -83,6 +85,10 @@ function byTcp<T extends RecordType>(
       reject(noAnswer(server));
     });
   });
+}
+
+function format(id: number, { name, type, edns }: Question<RecordType>): Buffer {
+  return formatQuestion(id, name, type, edns);
 }
 
 function noAnswer({ ip, port }: NameServer): Error {

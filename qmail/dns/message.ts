@@ -36,8 +36,10 @@ export type Records<T extends RecordType> = readonly RecordData[T][];
 export type Verdict<T extends RecordType> =
   /** Records, behind CNAMEs perhaps. `ttl` in seconds: of the shortest-lived record on the way. */
   | { readonly type: "found"; readonly records: Records<T>; readonly ttl: number }
-  /** There is no such name, or none of these records for it. */
-  | { readonly type: "nxdomain" | "nodata"; readonly ttl: number }
+  /** There is no such name. */
+  | { readonly type: "nxdomain"; readonly ttl: number }
+  /** None of these records for it. `unproven`: a resolver says so and shows no SOA, as some do from their cache. */
+  | { readonly type: "nodata"; readonly ttl: number; readonly unproven?: true }
   /** A CNAME whose target this server said nothing about: ask for that. */
   | { readonly type: "cname"; readonly target: string; readonly ttl: number }
   /** The server cannot say. */
@@ -56,6 +58,8 @@ const UDP_SIZE = 1232;
 /** Negative answers without a SOA record are kept so long. */
 const NEGATIVE_TTL = 60;
 const CNAMES_MAX = 16;
+/** What servers say to EDNS that do not know it (RFC 6891 section 7). */
+export const NOT_UNDERSTOOD: readonly string[] = ["FORMERR", "NOTIMP"];
 
 const EDNS: packet.OptAnswer = {
   name: ".",
@@ -73,15 +77,15 @@ export function isName(name: string): boolean {
   return name.length <= 253 && name.split(".").every((label) => /^[!-~]{1,63}$/.test(label));
 }
 
-/** The question as it goes over the wire. `name` must be one (`isName`). */
-export function formatQuestion(id: number, name: string, type: RecordType): Buffer {
+/** The question as it goes over the wire. `name` must be one (`isName`); without `edns` for a server that does not know it. */
+export function formatQuestion(id: number, name: string, type: RecordType, edns = true): Buffer {
   return packet.encode({
     id,
     type: "query",
     // AD in a question: "tell me whether it is authentic" (RFC 6840 section 5.7).
     flags: packet.RECURSION_DESIRED | packet.AUTHENTIC_DATA,
     questions: [{ name, type, class: "IN" }],
-    additionals: [EDNS],
+    additionals: edns ? [EDNS] : [],
   });
 }
 
@@ -97,8 +101,10 @@ export function parseAnswer<T extends RecordType>(
     return null;
   }
   const [question, ...more] = message.questions ?? [];
-  if (message.id !== id || message.type !== "response" || !question || more.length > 0) return null;
-  if (question.type !== type || !sameName(question.name, name)) return null;
+  if (message.id !== id || message.type !== "response" || more.length > 0) return null;
+  // Who has not understood the question does not repeat it.
+  if (!question && !NOT_UNDERSTOOD.includes(rcodeOf(message))) return null;
+  if (question && (question.type !== type || !sameName(question.name, name))) return null;
   return {
     verdict: judge(message, name, type),
     authentic: message.flag_ad,
@@ -111,8 +117,8 @@ function judge<T extends RecordType>(
   name: string,
   type: T,
 ): Verdict<T> {
-  const { rcode } = message as { rcode?: string };
-  if (rcode !== "NOERROR" && rcode !== "NXDOMAIN") return { type: "trouble", rcode: String(rcode) };
+  const rcode = rcodeOf(message);
+  if (rcode !== "NOERROR" && rcode !== "NXDOMAIN") return { type: "trouble", rcode };
   const answers = (message.answers ?? []) as readonly PlainAnswer[];
   const { target, ttl: chainTtl } = followCnames(answers, name, type);
   const found = answers.filter((answer) => answer.type === type && sameName(answer.name, target));
@@ -121,10 +127,26 @@ function judge<T extends RecordType>(
     return { type: "found", records: found.map((answer) => plainData(answer) as never), ttl };
   }
   const ttl = Math.min(chainTtl, negativeTtl(message));
-  if (rcode === "NXDOMAIN") return { type: "nxdomain", ttl };
-  const hasSoa = (message.authorities ?? []).some((record) => record.type === "SOA");
-  if (!sameName(target, name) && !hasSoa) return { type: "cname", target, ttl: chainTtl };
-  return { type: "nodata", ttl };
+  const has = (type: string) => (message.authorities ?? []).some((record) => record.type === type);
+  // "There is none" needs its proof (RFC 2308 section 2), or comes from who has asked everybody.
+  const proven = has("SOA");
+  if (rcode === "NXDOMAIN" && (proven || message.flag_aa || message.flag_ra)) {
+    return { type: "nxdomain", ttl };
+  }
+  if (proven) return { type: "nodata", ttl };
+  if (!sameName(target, name)) return { type: "cname", target, ttl: chainTtl };
+  if (has("NS")) return { type: "trouble", rcode: "a referral" };
+  if (!message.flag_ra) return { type: "trouble", rcode: "nothing, and no proof of it" };
+  return { type: "nodata", ttl, unproven: true };
+}
+
+/** With the upper half that EDNS has (RFC 6891 section 6.1.3). */
+function rcodeOf(message: packet.DecodedPacket): string {
+  const opt = (message.additionals ?? []).find(({ type }) => type === "OPT");
+  const { extendedRcode = 0 } = (opt ?? {}) as Partial<packet.OptAnswer>;
+  const lower = (message.flags ?? 0) & 0xf;
+  const { rcode } = message as { rcode?: string };
+  return extendedRcode === 0 ? String(rcode) : `RCODE ${(extendedRcode << 4) | lower}`;
 }
 
 interface PlainAnswer {

@@ -7,13 +7,19 @@
 
 import { domainToASCII } from "node:url";
 import { exchange, type Question } from "./exchange.ts";
-import { isName, type Records, type RecordType, type Verdict } from "./message.ts";
+import { type Answer, isName, NOT_UNDERSTOOD, type Records, type RecordType } from "./message.ts";
 import type { NameServer, NameServers } from "./resolv-conf.ts";
 
 /** What is known of a name. `secure`: by DNSSEC, checked by a server that we trust. */
 export type Resolution<T extends RecordType> =
   | { readonly status: "found"; readonly records: Records<T>; readonly secure: boolean }
-  | { readonly status: "none"; readonly exists: boolean; readonly secure: boolean }
+  /** `unproven`: somebody says so without proof, and nobody knows better; decide nothing for good. */
+  | {
+      readonly status: "none";
+      readonly exists: boolean;
+      readonly secure: boolean;
+      readonly unproven?: true;
+    }
   /** Nobody could say: ask again later, and decide nothing for good. */
   | { readonly status: "trouble"; readonly why: string };
 
@@ -40,6 +46,11 @@ const NEGATIVE_TTL_MAX = 3600;
 /** After trouble, nobody is asked the same for so many seconds. */
 const TROUBLE_TTL = 5;
 const CACHE_MAX = 10_000;
+/** A server that did not know EDNS is asked with it again after so long: it may have been a lost datagram. */
+const EDNS_AGAIN_MS = 600_000;
+
+/** What a server says. */
+type Found<T extends RecordType> = Pick<Answer<T>, "verdict" | "authentic">;
 
 interface Known {
   readonly resolution: Resolution<RecordType>;
@@ -52,6 +63,8 @@ export class Resolver implements Dns {
   readonly #now: () => number;
   readonly #ask: typeof exchange;
   readonly #known = new Map<string, Known>();
+  /** Servers that did not answer a question with EDNS, and until when (milliseconds) that is remembered. */
+  readonly #withoutEdns = new Map<NameServer, number>();
   readonly #asking = new Map<string, Promise<Resolution<RecordType>>>();
 
   constructor({ servers, now = () => performance.now(), ask = exchange }: ResolverOptions) {
@@ -104,8 +117,9 @@ export class Resolver implements Dns {
       }
       if (verdict.type !== "cname") {
         const exists = verdict.type === "nodata";
+        const unproven = exists && verdict.unproven ? { unproven: true as const } : {};
         return {
-          resolution: { status: "none", exists, secure },
+          resolution: { status: "none", exists, secure, ...unproven },
           ttl: Math.min(ttl, NEGATIVE_TTL_MAX),
         };
       }
@@ -116,22 +130,53 @@ export class Resolver implements Dns {
   }
 
   /** The first answer worth having: every server in turn, all of them again, then no more. */
-  async #try<T extends RecordType>(
-    question: Question<T>,
-  ): Promise<{ verdict: Verdict<T>; authentic: boolean }> {
+  async #try<T extends RecordType>(question: Question<T>): Promise<Found<T>> {
     let why = "no name server";
-    for (let round = 1; round <= ROUNDS; round++) {
+    let unproven: Found<T> | null = null;
+    const silent = new Set<NameServer>();
+    for (let round = 1; round <= ROUNDS && !unproven; round++) {
       for (const server of this.#servers) {
+        // It may be EDNS that is not answered (RFC 6891 section 7).
+        const edns = !silent.has(server) && this.#knowsEdns(server);
         try {
-          const answer = await this.#ask(server, question, TRY_MS * round);
-          if (answer.verdict.type !== "trouble") return answer;
-          why = `${answer.verdict.rcode} from the name server ${server.ip}`;
+          const answer = await this.#askOne(server, { ...question, edns }, TRY_MS * round);
+          const { verdict } = answer;
+          if (silent.has(server)) this.#noteWithoutEdns(server);
+          if (verdict.type === "trouble")
+            why = `${verdict.rcode} from the name server ${server.ip}`;
+          else if (verdict.type === "nodata" && verdict.unproven) unproven ??= answer;
+          else return answer;
         } catch (error) {
+          silent.add(server);
           why = (error as Error).message;
         }
       }
     }
-    return { verdict: { type: "trouble", rcode: why }, authentic: false };
+    return unproven ?? { verdict: { type: "trouble", rcode: why }, authentic: false };
+  }
+
+  /** Asks again without EDNS whom it is the trouble with. */
+  async #askOne<T extends RecordType>(
+    server: NameServer,
+    question: Question<T>,
+    timeout: number,
+  ): Promise<Found<T>> {
+    const answer = await this.#ask(server, question, timeout);
+    const { verdict } = answer;
+    if (!question.edns || verdict.type !== "trouble") return answer;
+    if (!NOT_UNDERSTOOD.includes(verdict.rcode)) return answer;
+    const plain = await this.#ask(server, { ...question, edns: false }, timeout);
+    if (plain.verdict.type !== "trouble") this.#noteWithoutEdns(server);
+    return plain;
+  }
+
+  #knowsEdns(server: NameServer): boolean {
+    const until = this.#withoutEdns.get(server);
+    return until === undefined || until <= this.#now();
+  }
+
+  #noteWithoutEdns(server: NameServer): void {
+    this.#withoutEdns.set(server, this.#now() + EDNS_AGAIN_MS);
   }
 
   #keep(key: string, known: Known): void {

@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import {
   closeSync,
+  constants,
   fchmodSync,
   fchownSync,
   fsyncSync,
@@ -15,6 +16,8 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+
+const NEW_AND_SYNCED = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_SYNC;
 
 export interface FileOwner {
   readonly uid: number;
@@ -50,6 +53,28 @@ export function writeFileAtomic(
     throw error;
   }
   syncDirectory(directory);
+}
+
+/**
+ * Replaces `path` by a file of ours with `data`, for us alone. A power cut leaves the old one or the new one. For a process
+ * under Node's permission model, which may not sync what it has open.
+ */
+export function replaceFile(path: string, data: string): void {
+  const temporary = join(dirname(path), temporaryName());
+  // Each write is synced.
+  const fd = openSync(temporary, NEW_AND_SYNCED, 0o600);
+  try {
+    try {
+      const bytes = Buffer.from(data);
+      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    unlinkSync(temporary);
+    throw error;
+  }
 }
 
 /**

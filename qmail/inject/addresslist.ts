@@ -7,7 +7,7 @@
  */
 
 import { withoutRoute } from "./rewrite.ts";
-import { special, type Token, tokenise, unquote } from "./token822.ts";
+import { type Placed, placed, special, type Token, unquote } from "./token822.ts";
 
 /** Gives the address its new form; null when it is none. */
 export type Rewrite = (address: readonly Token[]) => readonly Token[] | null;
@@ -19,25 +19,33 @@ export interface AddressList {
   readonly addresses: readonly string[];
 }
 
-/** The address list of a field whose first two tokens are its name and the colon; null for a malformed one. */
-export function addressList(field: readonly Token[], rewrite: Rewrite): AddressList | null {
-  return new Walk(field.slice(2), rewrite).list(field.slice(0, 2));
+/** The address list of the field `field`, whose first two tokens are its name and the colon; null for a malformed one. */
+export function addressList(field: string, rewrite: Rewrite): AddressList | null {
+  return new Walk(field, rewrite).list();
 }
 
 /**
  * The addresses in the argument `text`; null for a malformed one. qmail means one plain address by an
- * argument; callers of sendmail write `a@x, Joe <b@x>` and `<>`, too.
+ * argument; callers of sendmail write `a@x, Joe <b@x>`, `<>`, spaces and quotes, too, as in a header.
  */
 export function plainAddresses(text: string): readonly string[] | null {
-  if (!/[,<]/.test(text)) return [text];
-  const tokens = tokenise(`List: ${text}`);
-  return tokens && (addressList(tokens, withoutRoute)?.addresses ?? null);
+  const plain = text.trim();
+  if (!/[,<"()\s]/.test(plain)) return [plain];
+  return addressList(`List: ${plain}`, withoutRoute)?.addresses ?? null;
 }
 
-const PHRASE: ReadonlySet<string> = new Set(["comment", "atom", "quote", "@", "."]);
+const PHRASE: ReadonlySet<string> = new Set(["comment", "atom", "quote", "literal", "@", "."]);
+
+/** The field's name and the colon. */
+const NAME_TOKENS = 2;
+
+/** What a phrase may keep as it is; words with other bytes get quotes. */
+const PRINTABLE = /^[ -~\t]+$/;
 
 class Walk {
-  readonly #tokens: readonly Token[];
+  readonly #field: string;
+  /** Null: the field is malformed. */
+  readonly #tokens: readonly Placed[] | null;
   readonly #rewrite: Rewrite;
   /** What is done, from right to left, as are the next two. */
   readonly #out: Token[] = [];
@@ -50,13 +58,16 @@ class Walk {
   /** The last thing done was `Phrase <address>`, and no comma has come since. */
   #afterMailbox = false;
 
-  constructor(tokens: readonly Token[], rewrite: Rewrite) {
-    this.#tokens = tokens;
+  constructor(field: string, rewrite: Rewrite) {
+    this.#field = field;
+    this.#tokens = placed(field);
     this.#rewrite = rewrite;
-    this.#at = tokens.length - 1;
+    this.#at = (this.#tokens?.length ?? 0) - 1;
   }
 
-  list(start: readonly Token[]): AddressList | null {
+  list(): AddressList | null {
+    if (this.#tokens === null) return null;
+    const start = this.#tokens.slice(0, NAME_TOKENS).map(({ token }) => token);
     for (let token = this.#peek(); token; token = this.#peek()) {
       if (!this.#step(token)) return null;
     }
@@ -109,7 +120,8 @@ class Walk {
     this.#keep();
     for (let token = this.#peek(); token; token = this.#peek()) {
       if (token.type === ";" || token.type === ":" || token.type === ">") break;
-      this.#keep();
+      if (PHRASE.has(token.type)) this.#keepPhrase();
+      else this.#keep();
       if (token.type === ",") return true;
     }
     // Another group or mailbox without a comma between.
@@ -121,31 +133,48 @@ class Walk {
     if (!this.#separate()) return false;
     this.#keep();
     while (this.#peek() && this.#peek()?.type !== "<") {
-      this.#address.push(this.#tokens[this.#at--] as Token);
+      this.#part(false);
     }
     // An empty address counts here: <> is the sender of a bounce.
     if (!this.#peek() || !this.#finish()) return false;
     this.#keep();
-    for (let token = this.#peek(); token && PHRASE.has(token.type); token = this.#peek()) {
-      this.#keep();
-    }
+    this.#keepPhrase();
     this.#wordOk = false;
     this.#afterMailbox = true;
     return true;
   }
 
+  /** The words before a mailbox or of a group's name, as they were written where that is possible. */
+  #keepPhrase(): void {
+    const last = this.#at;
+    let first = last;
+    for (; first >= NAME_TOKENS && PHRASE.has(this.#tokenAt(first)?.type ?? ""); first--);
+    const words = this.#tokens?.slice(first + 1, last + 1) ?? [];
+    const text = this.#field.slice(words[0]?.from, words.at(-1)?.to).replace(/\r?\n/g, "");
+    if (words.length > 0 && PRINTABLE.test(text)) {
+      this.#out.push({ type: "raw", text });
+      this.#at = first;
+    } else while (this.#at > first) this.#keep();
+  }
+
   #part(wordOk: boolean): boolean {
-    this.#address.push(this.#tokens[this.#at--] as Token);
+    this.#address.push(this.#peek() as Token);
+    this.#at--;
     this.#wordOk = wordOk;
     return true;
   }
 
   #peek(): Token | undefined {
-    return this.#tokens[this.#at];
+    return this.#tokenAt(this.#at);
+  }
+
+  #tokenAt(at: number): Token | undefined {
+    return at < NAME_TOKENS ? undefined : this.#tokens?.[at]?.token;
   }
 
   #keep(): true {
-    this.#out.push(this.#tokens[this.#at--] as Token);
+    this.#out.push(this.#peek() as Token);
+    this.#at--;
     return true;
   }
 

@@ -3,6 +3,7 @@
 import { writeSync } from "node:fs";
 import { type ByteEnv, programEnv } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
+import { refuseClosed } from "../files/closed.ts";
 import { qmailHome } from "../home.ts";
 import type { QueueDoor } from "../queue/qmail.ts";
 
@@ -36,7 +37,7 @@ export function toText(bytes: string): string {
 export function programContext(home = qmailHome()): Context {
   return {
     env: programEnv(),
-    input: process.stdin,
+    input: standardInput(),
     home,
     async queue() {
       const { localQueue } = await import("../queue/local-queue.ts");
@@ -46,6 +47,12 @@ export function programContext(home = qmailHome()): Context {
     now: Math.floor(Date.now() / 1000),
     pid: process.pid,
   };
+}
+
+async function* standardInput(): AsyncGenerator<Buffer> {
+  // An empty message would be sent.
+  refuseClosed(0);
+  yield* process.stdin;
 }
 
 function print(bytes: Buffer): Promise<void> {

@@ -17,3 +17,12 @@ export async function putAndWait(qmail: Qmail, bytes: Buffer): Promise<void> {
   qmail.put(bytes);
   if (qmail.full) await qmail.drained();
 }
+
+/** `input` with the byte string `header` before it. */
+export async function* withHeader(
+  header: string,
+  input: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer> {
+  yield Buffer.from(header, "latin1");
+  yield* input;
+}

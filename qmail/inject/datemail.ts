@@ -2,7 +2,7 @@
 
 import { programArgs } from "../arguments.ts";
 import { exitWith, type Outcome } from "./context.ts";
-import { withHeader } from "./mailsubj.ts";
+import { withHeader } from "./copy.ts";
 import { localDateField } from "./predate.ts";
 import { type SendmailContext, sendmail, sendmailContext } from "./sendmail.ts";
 

@@ -99,9 +99,7 @@ export class Header {
   }
 
   #addressList(field: string) {
-    const tokens = tokenise(field);
-    const rewrite = (address: readonly Token[]) => rewriteAddress(address, this.#options.domains);
-    return tokens && addressList(tokens, rewrite);
+    return addressList(field, (address) => rewriteAddress(address, this.#options.domains));
   }
 
   #returnPath(address: string | undefined): void {

@@ -10,6 +10,9 @@ import { fieldName } from "./headerfield.ts";
 const NEWLINE = 10;
 const BLANK_LINE = Buffer.from("\n");
 
+/** The line that begins a message in an mbox, as it is or quoted: no field, and yet not the end of the header. */
+const FROM_LINE = /^>?From /;
+
 /** A line this long without a colon is no header field: the body has begun, and need not be collected. */
 const LONGEST_NAME = 65536;
 
@@ -75,7 +78,7 @@ export class HeaderBody {
   #isField(): boolean {
     const start = Buffer.concat(this.#partial).toString("latin1", 0, LONGEST_NAME);
     if (this.#field !== null && /^[ \t]/.test(start)) return true;
-    return start.startsWith("From ") || fieldName(start) !== null;
+    return FROM_LINE.test(start) || fieldName(start) !== null;
   }
 
   #takePartial(): Buffer[] {
@@ -93,7 +96,7 @@ export class HeaderBody {
       this.#field += line;
       return null;
     }
-    if (line.startsWith("From ")) {
+    if (FROM_LINE.test(line)) {
       this.#nextField(`MBOX-Line: ${line}`);
       return null;
     }

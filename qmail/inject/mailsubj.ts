@@ -2,6 +2,7 @@
 
 import { programArgs } from "../arguments.ts";
 import { type Context, exitWith, type Outcome, programContext, refused } from "./context.ts";
+import { withHeader } from "./copy.ts";
 import { inject } from "./qmail-inject.ts";
 
 /** Runs mailsubj; subject and recipients go into the header as they are. */
@@ -12,15 +13,6 @@ export async function mailsubj(args: readonly string[], context: Context): Promi
   }
   const header = `Subject: ${subject}\nTo: ${recipients.join(" ")}\n\n`;
   return await inject([], { ...context, input: withHeader(header, context.input) });
-}
-
-/** `input` with the byte string `header` before it. */
-export async function* withHeader(
-  header: string,
-  input: AsyncIterable<Buffer>,
-): AsyncGenerator<Buffer> {
-  yield Buffer.from(header, "latin1");
-  yield* input;
 }
 
 if (import.meta.main) {

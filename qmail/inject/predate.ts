@@ -1,8 +1,8 @@
 /** predate: gives a program standard input with a Date field, in local time, before it. */
 
-import { spawn } from "node:child_process";
-import { EXIT } from "../exit.ts";
+import { runOn } from "../local/child.ts";
 import { exitWith, type Outcome, refused } from "./context.ts";
+import { withHeader } from "./copy.ts";
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -22,25 +22,10 @@ function two(value: number): string {
 /** Runs the program `args` with the field and then `input` as its standard input. */
 export function predate(
   args: readonly string[],
-  { input, date }: { input: NodeJS.ReadableStream; date: Date },
+  { input, date }: { input: AsyncIterable<Buffer>; date: Date },
 ): Promise<Outcome> {
-  const [program, ...rest] = args;
-  if (program === undefined) return Promise.resolve(refused("usage: predate child"));
-  return new Promise((resolve) => {
-    const child = spawn(program, rest, { stdio: ["pipe", "inherit", "inherit"] });
-    // A child that does not read to the end is no failure of ours: its exit code tells.
-    child.stdin.on("error", () => {});
-    child.stdin.write(localDateField(date));
-    input.pipe(child.stdin);
-    child.on("error", (error) =>
-      resolve({ code: EXIT.soft, message: `unable to run ${program}: ${error.message}` }),
-    );
-    child.on("close", (code) =>
-      resolve(
-        code === null ? { code: EXIT.soft, message: "child crashed" } : { code, message: "" },
-      ),
-    );
-  });
+  if (args.length === 0) return Promise.resolve(refused("usage: predate child"));
+  return runOn(args, withHeader(localDateField(date), input));
 }
 
 if (import.meta.main) {

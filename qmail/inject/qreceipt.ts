@@ -7,7 +7,6 @@ import { addressList } from "./addresslist.ts";
 import { type Context, exitWith, type Outcome, programContext, refused } from "./context.ts";
 import { HeaderBody } from "./headerbody.ts";
 import { fieldName } from "./headerfield.ts";
-import { tokenise } from "./token822.ts";
 
 const DONE: Outcome = { code: EXIT.ok, message: "" };
 
@@ -53,8 +52,7 @@ function takeField(field: string, target: string, request: Request): void {
   const name = fieldName(field);
   if (name === "message-id") request.messageId = field;
   if (name !== "notice-requested-upon-delivery-to") return;
-  const tokens = tokenise(field);
-  const list = tokens && addressList(tokens, (address) => address);
+  const list = addressList(field, (address) => address);
   if (list === null) request.malformed ??= field;
   else if (list.addresses.includes(target)) request.wanted = true;
 }

@@ -3,7 +3,7 @@
  * the message to qmail-inject (C qmail: sendmail.c).
  */
 
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { type ByteEnv, programArgs } from "../arguments.ts";
 import { EXIT } from "../exit.ts";
 import { getopt } from "../getopt.ts";
@@ -156,7 +156,11 @@ export function sendmailContext(name: string): SendmailContext {
   };
 }
 
+/** How our launcher says by which name it was called: mailq and newaliases are links to it. */
+const CALLED = "--called=";
+
 if (import.meta.main) {
-  const name = basename(process.argv[1] ?? "sendmail");
-  exitWith("sendmail", await sendmail(programArgs(), sendmailContext(name)));
+  const args = programArgs();
+  const name = args[0]?.startsWith(CALLED) ? (args.shift() ?? "").slice(CALLED.length) : "sendmail";
+  exitWith("sendmail", await sendmail(args, sendmailContext(name)));
 }

@@ -7,12 +7,21 @@
  */
 
 export type WordType = "atom" | "quote" | "literal" | "comment";
+/** Words and what is between them, as they were written; `tokenise` makes none. */
+export type Raw = "raw";
 export type Special = "<" | ">" | "@" | "," | ";" | ":" | ".";
 
 /** One token; the `text` of a special is the character itself. */
 export interface Token {
-  readonly type: WordType | Special;
+  readonly type: WordType | Special | Raw;
   readonly text: string;
+}
+
+/** A token and where it stands in the text. */
+export interface Placed {
+  readonly token: Token;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Longest line that `unparse` makes, if a comma is there to break at. */
@@ -44,19 +53,24 @@ export function word(text: string): Token {
 
 /** The tokens of `text`; null when a quote, comment or literal is not closed, or closed but never opened. */
 export function tokenise(text: string): Token[] | null {
-  const tokens: Token[] = [];
+  return placed(text)?.map(({ token }) => token) ?? null;
+}
+
+/** As `tokenise`, with the places. */
+export function placed(text: string): Placed[] | null {
+  const tokens: Placed[] = [];
   let at = 0;
   while (at < text.length) {
     const char = text.charAt(at);
     if (SPACES.has(char)) {
       at++;
     } else if (SPECIALS.has(char)) {
-      tokens.push(special(char as Special));
+      tokens.push({ token: special(char as Special), from: at, to: at + 1 });
       at++;
     } else {
       const scan = scanWord(text, at);
       if (scan === null) return null;
-      tokens.push(scan.token);
+      tokens.push({ token: scan.token, from: at, to: scan.next });
       at = scan.next;
     }
   }
@@ -136,15 +150,18 @@ export function unparse(tokens: readonly Token[]): string {
   return `${done}${line}\n`;
 }
 
-function written(token: Token): string {
-  const text = token.text.replaceAll("\n", " ").replace(/["()[\]\\\r]/g, "\\$&");
-  switch (token.type) {
+/** What would end the word, or is none of its text. */
+const ESCAPED = { quote: /["\\\r]/g, literal: /[\]\\\r]/g, comment: /[()\\\r]/g } as const;
+
+function written({ type, text }: Token): string {
+  const escaped = () => text.replaceAll("\n", " ").replace(ESCAPED[type as "quote"], "\\$&");
+  switch (type) {
     case "quote":
-      return `"${text}"`;
+      return `"${escaped()}"`;
     case "literal":
-      return `[${text}]`;
+      return `[${escaped()}]`;
     case "comment":
-      return `(${text})`;
+      return `(${escaped()})`;
     default:
       return text;
   }

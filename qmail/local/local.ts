@@ -1,6 +1,7 @@
 /** One local delivery: finds the instructions and carries them out (qmail-local(8), dot-qmail(5)). */
 
 import { QQ } from "../exit.ts";
+import type { NamelessFile } from "../files/nameless-file.ts";
 import { type QueueDoor, queueFailure } from "../queue/qmail.ts";
 import type { Message } from "../spawn/message.ts";
 import type { Report, WorkReport } from "../spawn/report.ts";
@@ -15,7 +16,7 @@ import { DeliveryFailure, systemText, temporary } from "./failure.ts";
 import { checkHome, type Found, findInstructions } from "./find.ts";
 import type { Maildirs } from "./maildir.ts";
 import type { Mboxes, Waits } from "./mbox.ts";
-import { deliverProgram, MessageFile } from "./program.ts";
+import { copyForPrograms, deliverProgram } from "./program.ts";
 import { Progress } from "./progress.ts";
 
 /** What a message gets that has been here before. */
@@ -101,7 +102,7 @@ class LocalDelivery {
   readonly #did = { file: 0, forward: 0, program: 0 };
   readonly #progress: Progress;
   #output = "";
-  #copy: MessageFile | null = null;
+  #copy: NamelessFile | null = null;
 
   constructor(
     request: LocalRequest,
@@ -201,7 +202,7 @@ class LocalDelivery {
   async #program(command: string): Promise<boolean> {
     const { lines, found } = this.#context;
     const { home } = this.#request;
-    this.#copy ??= await MessageFile.copy(this.#message);
+    this.#copy ??= await copyForPrograms(this.#message);
     const { output, ...outcome } = await deliverProgram(command, {
       home,
       env: this.#context.env,

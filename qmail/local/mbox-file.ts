@@ -113,7 +113,8 @@ export class Mbox {
 
 const NEWLINE = 10;
 
-function writeFailure(name: string, error: unknown): DeliveryFailure {
+/** The report of a mailbox `name` that cannot be written. */
+export function writeFailure(name: string, error: unknown): DeliveryFailure {
   if (error instanceof DeliveryFailure) return error;
   return temporary(`Unable to write ${name}: ${systemText(error)}. (#4.3.0)\n`);
 }

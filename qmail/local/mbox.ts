@@ -10,14 +10,22 @@
  * one pair of locks and one sync; there is one wait for the locks, and everybody has patience of his own.
  */
 
-import { accessSync, closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  statSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fsPath } from "../files/bytes.ts";
 import { LockBusyError } from "../files/lock.ts";
 import type { Machine } from "../files/lock-file.ts";
 import { type DeliveryFailure, systemText, temporary } from "./failure.ts";
-import { Mbox, type MboxDelivery, type MboxEntry } from "./mbox-file.ts";
+import { Mbox, type MboxDelivery, type MboxEntry, writeFailure } from "./mbox-file.ts";
 import { Locks } from "./mbox-locks.ts";
 
 const PATIENCE_MS = 30_000;
@@ -281,10 +289,28 @@ export function mboxTrouble(path: string, name: string): DeliveryFailure | null 
     const there = statSync(fsPath(path), { throwIfNoEntry: false });
     if (there) accessSync(fsPath(path), constants.W_OK);
     else accessSync(fsPath(dirname(path)), constants.W_OK | constants.X_OK);
-    // Only opening it says what the system makes of a directory, or a device without a driver.
-    if (there?.isDirectory()) closeSync(openSync(fsPath(path), CREATE));
-    return null;
+    return there && !there.isFile() ? oddTrouble(path, { name, isFifo: there.isFIFO() }) : null;
   } catch (error) {
     return unopened(name, systemText(error));
+  }
+}
+
+/**
+ * The trouble with what is no plain file, if any: only opening it says what the system makes of a directory or a device without a
+ * driver, and only a sync what it makes of others, as /dev/null. A FIFO is not opened, since its reader would notice.
+ */
+function oddTrouble(
+  path: string,
+  { name, isFifo }: { name: string; isFifo: boolean },
+): DeliveryFailure | null {
+  if (isFifo) return writeFailure(name, { code: "EINVAL" });
+  const fd = openSync(fsPath(path), CREATE);
+  try {
+    fsyncSync(fd);
+    return null;
+  } catch (error) {
+    return writeFailure(name, error);
+  } finally {
+    closeSync(fd);
   }
 }

@@ -1,11 +1,10 @@
 /** preline(1): in a .qmail file, gives a program the message with the lines before it that mail programs expect. */
 
-import { spawn } from "node:child_process";
 import { type ByteEnv, programEnv } from "../arguments.ts";
-import { EXIT } from "../exit.ts";
 import { getopt } from "../getopt.ts";
 import { exitWith, type Outcome, refused } from "../inject/context.ts";
-import { isPassing, systemText } from "./failure.ts";
+import { withHeader } from "../inject/copy.ts";
+import { runOn } from "./child.ts";
 
 const USAGE = refused("usage: preline cmd [ arg ... ]");
 
@@ -29,33 +28,11 @@ export function prelineOf(
 /** Runs preline on `input`. */
 export function preline(
   args: readonly string[],
-  { env, input }: { env: ByteEnv; input: NodeJS.ReadableStream },
+  { env, input }: { env: ByteEnv; input: AsyncIterable<Buffer> },
 ): Promise<Outcome> {
   const order = prelineOf(args, env);
   if (!order) return Promise.resolve(USAGE);
-  const [program = "", ...rest] = order.program;
-  return new Promise((resolve) => {
-    const child = spawn(program, rest, { stdio: ["pipe", "inherit", "inherit"] });
-    // A program that does not read to the end is no failure of ours: its exit code tells.
-    child.stdin.on("error", () => {});
-    child.stdin.write(Buffer.from(order.lines, "latin1"));
-    input.on("error", (error) => {
-      child.kill();
-      resolve({ code: EXIT.soft, message: `unable to copy input: ${systemText(error)}` });
-    });
-    input.pipe(child.stdin);
-    child.on("error", (error) =>
-      resolve({
-        code: isPassing(error) ? EXIT.soft : EXIT.hard,
-        message: `unable to run ${program}: ${systemText(error)}`,
-      }),
-    );
-    child.on("exit", (code) =>
-      resolve(
-        code === null ? { code: EXIT.soft, message: "child crashed" } : { code, message: "" },
-      ),
-    );
-  });
+  return runOn(order.program, withHeader(order.lines, input));
 }
 
 if (import.meta.main) {

@@ -6,6 +6,7 @@
 import {
   chmodSync,
   closeSync,
+  existsSync,
   fstatSync,
   fsyncSync,
   ftruncateSync,
@@ -26,36 +27,55 @@ export interface LogLimits {
 
 export const DEFAULT_LIMITS: LogLimits = { size: 4 << 20, files: 10 };
 
+const NEWLINE = 10;
+
 /** No descriptor: the file is closed. */
 const CLOSED = -1;
 
 const FINISHED = /^@[0-9a-f]{24}\.[su]$/;
 
+/** Makes the file `made` out of `previous` beside it (multilog's `!`). */
+type Process = (made: string) => void;
+
 export class LogDirectory {
   readonly #path: string;
   readonly #limits: LogLimits;
-  #fd: number;
-  #size: number;
+  readonly #process: Process | null;
+  #fd = CLOSED;
+  #size = 0;
+  /** Of the bytes last given to `write` so many are written, also when it has thrown. */
+  taken = 0;
 
   /** Opens `path`/current and goes on writing it. Throws when that cannot be done. */
-  constructor(path: string, limits: LogLimits = DEFAULT_LIMITS) {
+  constructor(
+    path: string,
+    limits: LogLimits = DEFAULT_LIMITS,
+    { process = null }: { process?: Process | null } = {},
+  ) {
     this.#path = path;
     this.#limits = limits;
-    this.#fd = this.#open();
-    this.#size = fstatSync(this.#fd).size;
+    this.#process = process;
+    this.#begin(Date.now());
   }
 
-  /** Writes whole lines, or none of them and throws; `now` in milliseconds names a finished file. */
+  /**
+   * Writes `lines`, whole; `now` in milliseconds names finished files. A file gets as many whole lines as it may hold, and of a line that
+   * is longer than any may be a part. Throws when something cannot be written: `taken` says how far it came.
+   */
   write(lines: Buffer, now: number): void {
-    if (this.#size > 0 && this.#size + lines.length > this.#limits.size) this.#rotate(now);
-    try {
-      for (let at = 0; at < lines.length; ) at += writeSync(this.#fd, lines, at);
-    } catch (error) {
-      // Half a line would become one with the next.
-      ftruncateSync(this.#fd, this.#size);
-      throw error;
+    this.taken = 0;
+    if (this.#fd === CLOSED) this.#begin(now);
+    while (this.taken < lines.length) {
+      const end = this.#fitting(lines);
+      if (end === this.taken) this.#rotate(now);
+      else this.#append(lines.subarray(this.taken, end));
     }
-    this.#size += lines.length;
+  }
+
+  /** Finishes `current` although it is not full, unless it is empty. */
+  finish(now: number): void {
+    if (this.#fd === CLOSED) this.#begin(now);
+    if (this.#size > 0) this.#rotate(now);
   }
 
   /** Closes the file after trouble, and leaves it as after a crash. */
@@ -68,31 +88,75 @@ export class LogDirectory {
   }
 
   close(): void {
+    if (this.#fd === CLOSED) return;
     fsyncSync(this.#fd);
     chmodSync(`${this.#path}/current`, 0o744);
     closeSync(this.#fd);
+    this.#fd = CLOSED;
   }
 
-  #open(): number {
+  /** How far `lines` go into `current`: to the end of a line, or, in an empty file, of what it may hold. */
+  #fitting(lines: Buffer): number {
+    const room = Math.max(this.#limits.size - this.#size, 0);
+    if (lines.length - this.taken <= room) return lines.length;
+    const end = lines.subarray(this.taken, this.taken + room).lastIndexOf(NEWLINE) + 1;
+    if (end > 0) return this.taken + end;
+    return this.#size > 0 ? this.taken : this.taken + room;
+  }
+
+  #append(part: Buffer): void {
+    try {
+      for (let at = 0; at < part.length; ) at += writeSync(this.#fd, part, at);
+    } catch (error) {
+      // Half a line would become one with the next.
+      ftruncateSync(this.#fd, this.#size);
+      throw error;
+    }
+    this.#size += part.length;
+    this.taken += part.length;
+  }
+
+  #begin(now: number): void {
+    // Left by a processor that did not succeed, or by the end of the one who had it run.
+    if (existsSync(`${this.#path}/previous`)) this.#finishPrevious(now);
     const path = `${this.#path}/current`;
-    const fd = openSync(path, "a", 0o644);
+    this.#fd = openSync(path, "a", 0o644);
+    this.#size = fstatSync(this.#fd).size;
     chmodSync(path, 0o644);
-    return fd;
   }
 
   #rotate(now: number): void {
     this.close();
-    this.#fd = CLOSED;
+    if (this.#process === null) this.#putAway("current", now);
+    else {
+      renameSync(`${this.#path}/current`, `${this.#path}/previous`);
+      this.#finishPrevious(now);
+    }
+    this.#begin(now);
+  }
+
+  #finishPrevious(now: number): void {
+    if (this.#process === null) {
+      this.#putAway("previous", now);
+      return;
+    }
+    const processed = `${this.#path}/processed`;
+    this.#process(processed);
+    chmodSync(processed, 0o744);
+    unlinkSync(`${this.#path}/previous`);
+    this.#putAway("processed", now);
+  }
+
+  /** Gives the file `name` the name of a finished one, and removes the oldest. */
+  #putAway(name: string, now: number): void {
     const finished = readdirSync(this.#path)
-      .filter((name) => FINISHED.test(name))
+      .filter((each) => FINISHED.test(each))
       .sort();
-    const name = `${stampAfter(finished.at(-1), now)}.s`;
-    renameSync(`${this.#path}/current`, `${this.#path}/${name}`);
-    for (const old of [...finished, name].slice(0, -(this.#limits.files - 1))) {
+    const stamped = `${stampAfter(finished.at(-1), now)}.s`;
+    renameSync(`${this.#path}/${name}`, `${this.#path}/${stamped}`);
+    for (const old of [...finished, stamped].slice(0, -(this.#limits.files - 1))) {
       unlinkSync(`${this.#path}/${old}`);
     }
-    this.#fd = this.#open();
-    this.#size = 0;
   }
 }
 

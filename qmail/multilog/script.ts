@@ -2,61 +2,86 @@
 
 import { DEFAULT_LIMITS, type LogLimits } from "./log-directory.ts";
 
-export interface LogTarget {
-  readonly directory: string;
-  readonly limits: LogLimits;
-  /** The last pattern that matches a line selects (true) or deselects it; without any, it is selected. */
-  readonly patterns: readonly { readonly selects: boolean; readonly pattern: string }[];
-}
+/** What is done with each line, in this order: whether it is selected is decided by the patterns before. */
+export type LogAction =
+  | { readonly type: "select"; readonly selects: boolean; readonly pattern: string }
+  | { readonly type: "print" }
+  | { readonly type: "status"; readonly file: string }
+  | {
+      readonly type: "directory";
+      readonly directory: string;
+      readonly limits: LogLimits;
+      /** For /bin/sh, on each file that is finished. */
+      readonly processor: string | null;
+    };
 
 export interface LogScript {
   /** `t`: each line gets a stamp. */
   readonly stamps: boolean;
-  readonly targets: readonly LogTarget[];
+  readonly actions: readonly LogAction[];
 }
 
-/** The script in `actions`; an error text for one that cannot be carried out. */
-export function parseScript(actions: readonly string[]): LogScript | string {
+/** What the numbers of `s` and `n` may be; others count as the nearest. */
+const NUMBERS = {
+  s: { limit: "size", min: 4096, max: 16_777_215 },
+  n: { limit: "files", min: 2, max: Number.MAX_SAFE_INTEGER },
+} as const;
+
+/** The script in `words`; an error text for one that cannot be carried out. */
+export function parseScript(words: readonly string[]): LogScript | string {
   let stamps = false;
   let limits: LogLimits = { ...DEFAULT_LIMITS, size: 99_999 };
-  let patterns: LogTarget["patterns"] = [];
-  const targets: LogTarget[] = [];
-  for (const [at, action] of actions.entries()) {
-    const rest = action.slice(1);
-    switch (action[0]) {
+  let processor: string | null = null;
+  const actions: LogAction[] = [];
+  for (const [at, word] of words.entries()) {
+    const letter = word.charAt(0);
+    const rest = word.slice(1);
+    switch (letter) {
       case "t":
         if (at > 0 || rest !== "") return `"t" must be alone and the first action`;
         stamps = true;
         break;
       case "s":
       case "n": {
-        const number = Number(rest);
-        if (!Number.isInteger(number) || number < 2) return `"${action}" needs a number, 2 or more`;
-        limits = { ...limits, [action[0] === "s" ? "size" : "files"]: number };
+        const { limit, min, max } = NUMBERS[letter];
+        if (!/^\d+$/.test(rest)) return `"${word}" needs a number`;
+        limits = { ...limits, [limit]: Math.min(Math.max(Number(rest), min), max) };
         break;
       }
+      case "!":
+        processor = rest === "" ? null : rest;
+        break;
       case "-":
       case "+":
-        patterns = [...patterns, { selects: action[0] === "+", pattern: rest }];
+        actions.push({ type: "select", selects: letter === "+", pattern: rest });
+        break;
+      case "e":
+        if (rest !== "") return `"e" must be alone`;
+        actions.push({ type: "print" });
+        break;
+      case "=":
+        if (rest === "") return `"=" needs a file`;
+        actions.push({ type: "status", file: rest });
         break;
       case ".":
       case "/":
-        targets.push({ directory: action, limits, patterns });
+        actions.push({ type: "directory", directory: word, limits, processor });
         break;
       default:
-        return `"${action}" is not supported: there is t, sSIZE, nNUM, -PATTERN, +PATTERN and directories`;
+        return `"${word}" is no action: there is t, e, =FILE, sSIZE, nNUM, !PROCESSOR, -PATTERN, +PATTERN and directories`;
     }
   }
-  return targets.length > 0 ? { stamps, targets } : "no directory to write to";
+  return actions.some(({ type }) => type !== "select")
+    ? { stamps, actions }
+    : "no directory to write to";
 }
 
-/** True when the target wants `line` (without stamp and newline). */
-export function selects({ patterns }: LogTarget, line: string): boolean {
-  let selected = true;
-  for (const { selects: verdict, pattern } of patterns) {
-    if (matches(pattern, line)) selected = verdict;
-  }
-  return selected;
+/** Whether `line` (without stamp and newline) is selected, when `selected` says whether it was so far. */
+export function select(
+  { selects, pattern }: Extract<LogAction, { type: "select" }>,
+  { line, selected }: { line: string; selected: boolean },
+): boolean {
+  return selected !== selects && matches(pattern, line) ? selects : selected;
 }
 
 /** A star stands for any text that does not contain the character behind it; a last star for anything. */

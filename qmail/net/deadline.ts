@@ -6,6 +6,11 @@
 /** What a client has for what it is to say when places are short. */
 export const HURRY_MS = 10_000;
 
+/** Milliseconds by a clock that nobody sets. */
+export function clock(): number {
+  return performance.now();
+}
+
 export class Deadline {
   readonly #over: () => void;
   readonly #now: () => number;
@@ -15,7 +20,7 @@ export class Deadline {
   #fires = Number.POSITIVE_INFINITY;
 
   /** `over` is called each time that the time is up; `now` in milliseconds. */
-  constructor(over: () => void, now: () => number = () => performance.now()) {
+  constructor(over: () => void, now = clock) {
     this.#over = over;
     this.#now = now;
   }
@@ -53,7 +58,8 @@ export class Deadline {
     if (this.#due >= this.#fires || this.#due === Number.POSITIVE_INFINITY) return;
     this.#clear();
     this.#fires = this.#due;
-    this.#timer = setTimeout(() => this.#fired(), Math.max(0, this.#due - this.#now()));
+    // Node has a list for each length of timers: whole numbers share one.
+    this.#timer = setTimeout(() => this.#fired(), Math.ceil(this.#due - this.#now()));
   }
 
   #fired(): void {

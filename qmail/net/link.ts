@@ -3,9 +3,13 @@
  *
  * A frame is type (1 byte), id (4 bytes), length (4 bytes, big-endian), payload. All frames of one
  * turn of the event loop leave in one write, so under load a hop costs a fraction of a system call.
+ *
+ * The peer need not be believed: frames.ts says what is heard, and a link that says anything else is ended, and
+ * nothing but the link. Of a peer that does not read what it is told only so much is kept.
  */
 
 import type { Socket } from "node:net";
+import { type Ears, type Kind, MAX_FRAME } from "./frames.ts";
 
 const HEADER = 9;
 /**
@@ -13,31 +17,49 @@ const HEADER = 9;
  * does with a frame: under load it is worth a moment to wake it for many.
  */
 const GAP_MS = 2;
+/** A peer for which more than this waits does not read, and never will: the longest envelope, and much room. */
+const UNREAD_MAX = 128 << 20;
+const NONE = Buffer.alloc(0);
 
-/** No frame is larger; a peer that says so is broken and is cut off. */
-export const MAX_FRAME = 1 << 20;
-
-export interface LinkHandlers {
-  /** One frame. `payload` is only valid until the handler returns: copy what must stay. */
-  frame(type: number, id: number, payload: Buffer): void;
+export interface LinkOptions {
+  /** What is heard, and who takes it. */
+  readonly hears: Ears;
   /** The link ended: the peer closed it or died (no error), or it broke. Called once. */
   close(error?: Error): void;
+  /**
+   * Who has not read what it was told is not heard further. For the end that must not believe the other, and never
+   * for both ends of a link: each would wait for the other.
+   */
+  readonly guarded?: boolean;
+  /** A frame that has begun must be whole after this time, in milliseconds. */
+  readonly frameMs?: number;
 }
+
+/** Why a link was ended: its peer did what it must not do. */
+export class Refusal extends Error {}
 
 export class Link {
   readonly #socket: Socket;
-  readonly #handlers: LinkHandlers;
+  readonly #options: LinkOptions;
   #out: Buffer[] = [];
   #outBytes = 0;
   #flushing = false;
   #lastFlush = 0;
-  #kept: Buffer | null = null;
+  /** What has come and is not heard yet: the beginning of a frame, or what came after `pause`. */
+  #kept: Buffer = NONE;
+  #keptBytes = 0;
+  /** So much must be there before there is anything to hear. */
+  #wanted = HEADER;
+  #unfinished: NodeJS.Timeout | null = null;
+  /** How often `pause` was called without `resume`. */
+  #pauses = 0;
+  #hearing = false;
   #error: Error | undefined;
   #closed = false;
 
-  constructor(socket: Socket, handlers: LinkHandlers) {
+  constructor(socket: Socket, options: LinkOptions) {
     this.#socket = socket;
-    this.#handlers = handlers;
+    this.#options = options;
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
     socket.on("error", (error: Error) => {
       this.#error ??= error;
@@ -46,7 +68,9 @@ export class Link {
     socket.on("close", () => {
       if (this.#closed) return;
       this.#closed = true;
-      this.#handlers.close(this.#error);
+      if (this.#unfinished) clearTimeout(this.#unfinished);
+      this.#kept = NONE;
+      options.close(this.#error);
     });
   }
 
@@ -56,7 +80,11 @@ export class Link {
 
   /** True when so much waits to be written that a bulk sender should pause until `drained`. */
   get full(): boolean {
-    return this.#outBytes + this.#socket.writableLength > MAX_FRAME;
+    return this.#unread > MAX_FRAME;
+  }
+
+  get #unread(): number {
+    return this.#outBytes + this.#socket.writableLength;
   }
 
   /** Resolves when the peer has taken what was waiting, or the link has closed. */
@@ -75,7 +103,11 @@ export class Link {
   }
 
   /** Sends one frame whose payload is the given parts one after another. Parts must not change afterwards. */
-  send(type: number, id: number, ...parts: readonly (Buffer | string)[]): void {
+  send(
+    { type, max }: Pick<Kind<unknown>, "type" | "max">,
+    id: number,
+    ...parts: readonly (Buffer | string)[]
+  ): void {
     if (this.#closed) return;
     const header = Buffer.allocUnsafe(HEADER);
     let length = 0;
@@ -84,13 +116,14 @@ export class Link {
       length += buffer.length;
       return buffer;
     });
-    if (length > MAX_FRAME) throw new RangeError(`cannot send a frame of ${length} bytes`);
+    if (length > max) throw new RangeError(`cannot send a frame ${type} of ${length} bytes`);
     header[0] = type;
     header.writeUInt32BE(id, 1);
     header.writeUInt32BE(length, 5);
     this.#out.push(header, ...buffers);
     this.#outBytes += HEADER + length;
-    if (!this.#flushing) this.#schedule();
+    if (this.#unread > UNREAD_MAX) this.refuse("the peer does not read");
+    else if (!this.#flushing) this.#schedule();
   }
 
   /** At once when it was quiet; under load not before the gap is over, so that frames gather. */
@@ -101,6 +134,19 @@ export class Link {
     else setTimeout(() => this.#flush(), wait);
   }
 
+  /** Hears nothing more until `resume` was called as often. */
+  pause(): void {
+    this.#pauses++;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#pauses--;
+    if (this.#pauses > 0 || this.#closed) return;
+    this.#socket.resume();
+    if (!this.#hearing) this.#hear();
+  }
+
   /** Sends what waits and closes our side; the peer's remaining frames still arrive. */
   end(): void {
     this.#flush();
@@ -108,6 +154,14 @@ export class Link {
   }
 
   destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Ends the link at once: its peer does what it must not do. */
+  refuse(why: string): void {
+    this.#error ??= new Refusal(why);
+    this.#out = [];
+    this.#outBytes = 0;
     this.#socket.destroy();
   }
 
@@ -122,20 +176,72 @@ export class Link {
   }
 
   #read(chunk: Buffer): void {
-    let data = this.#kept ? Buffer.concat([this.#kept, chunk]) : chunk;
-    this.#kept = null;
-    while (data.length >= HEADER) {
-      const length = data.readUInt32BE(5);
-      if (length > MAX_FRAME) {
-        this.#error = new Error(`link: frame of ${length} bytes`);
-        this.#socket.destroy();
-        return;
-      }
-      if (data.length < HEADER + length) break;
-      const payload = data.subarray(HEADER, HEADER + length);
-      this.#handlers.frame(data[0] as number, data.readUInt32BE(1), payload);
-      data = data.subarray(HEADER + length);
+    const first = this.#keptBytes === 0;
+    this.#keep(chunk);
+    if (this.#pauses === 0 && (first || this.#keptBytes >= this.#wanted)) this.#hear();
+  }
+
+  /** Room grows by doubling, so that a frame that comes byte by byte is not copied at each of them. */
+  #keep(chunk: Buffer): void {
+    const size = this.#keptBytes + chunk.length;
+    if (this.#keptBytes === 0) {
+      this.#kept = chunk;
+      this.#keptBytes = size;
+      return;
     }
-    if (data.length > 0) this.#kept = data;
+    if (size > this.#kept.length) {
+      const kept = Buffer.allocUnsafe(Math.max(size, Math.min(this.#wanted, 2 * this.#keptBytes)));
+      this.#kept.copy(kept, 0, 0, this.#keptBytes);
+      this.#kept = kept;
+    }
+    chunk.copy(this.#kept, this.#keptBytes);
+    this.#keptBytes = size;
+  }
+
+  /** Hears what is there: whole frames, until one is not whole, or nothing is to be heard now. */
+  #hear(): void {
+    let data = this.#kept.subarray(0, this.#keptBytes);
+    this.#kept = NONE;
+    this.#keptBytes = 0;
+    this.#hearing = true;
+    while (this.#pauses === 0 && !this.#socket.destroyed) {
+      this.#wanted = HEADER;
+      if (data.length < HEADER) break;
+      const ear = this.#options.hears.get(data[0] as number);
+      const length = data.readUInt32BE(5);
+      if (!ear || length > ear.max) {
+        this.refuse(`a frame of type ${data[0]} with ${length} bytes`);
+        break;
+      }
+      this.#wanted = HEADER + length;
+      if (data.length < this.#wanted) break;
+      const payload = data.subarray(HEADER, this.#wanted);
+      if (!ear.hear(data.readUInt32BE(1), payload)) this.refuse(`a malformed frame ${data[0]}`);
+      data = data.subarray(this.#wanted);
+      if (this.#options.guarded && this.full) this.#waitForReader();
+    }
+    this.#hearing = false;
+    if (this.#socket.destroyed) return;
+    this.#kept = data;
+    this.#keptBytes = data.length;
+    this.#watch();
+  }
+
+  #waitForReader(): void {
+    this.pause();
+    void this.drained().then(() => this.resume());
+  }
+
+  /** Ends the link when what has begun is not whole in time. */
+  #watch(): void {
+    if (this.#unfinished) clearTimeout(this.#unfinished);
+    this.#unfinished = null;
+    const { frameMs } = this.#options;
+    if (frameMs === undefined || this.#keptBytes === 0 || this.#pauses > 0) return;
+    const late = () => this.refuse("a frame that does not end");
+    this.#unfinished = setTimeout(() => {
+      // Had we been stopped the rest may be there: what has come is read before this is called.
+      this.#unfinished = setTimeout(late, 0);
+    }, frameMs);
   }
 }

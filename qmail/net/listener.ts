@@ -151,27 +151,34 @@ export class Listener<Address extends ListenAddress> {
   /** Why `ip` finds no place; null when it does. */
   #full(ip: string, exempt: boolean): string | null {
     const { concurrency, perClient } = this.#options;
-    if (exempt && this.#exempt.size >= exemptMax(concurrency)) {
-      return `${this.#exempt.size} connections are of clients without a limit, the others are for others`;
-    }
     const client = clientOf(ip);
     const most = exempt ? Math.ceil(concurrency / 2) : perClient;
-    if (this.#sizeOf(client) >= most) return `${ip} has its ${most} connections already`;
-    if (this.#served.size < concurrency || this.#makeRoom(client)) return null;
-    return `all ${concurrency} connections are in use`;
+    const all = this.#served.size >= concurrency;
+    const inUse = `all ${concurrency} connections are in use`;
+    if (this.#sizeOf(client) >= most) {
+      return all ? inUse : `${ip} has its ${most} connections already`;
+    }
+    // The places that are left are kept for others.
+    const kept = exempt && this.#exempt.size >= exemptMax(concurrency);
+    if (!all && !kept) return null;
+    if (this.#makeRoom(client, kept ? this.#exempt : null)) return null;
+    if (all) return inUse;
+    return `${this.#exempt.size} connections are of clients without a limit, the others are for others`;
   }
 
   #sizeOf(client: string): number {
     return this.#clients.get(client)?.size ?? 0;
   }
 
-  /** Takes a place for `client` from who has the most, if he has more than that one will have. */
-  #makeRoom(client: string): boolean {
+  /** Takes a place for `client` from who has the most, if he has more than that one will have; only of `among`, if that is said. */
+  #makeRoom(client: string, among: ReadonlySet<Socket> | null): boolean {
     const own = this.#sizeOf(client);
     // Who has his share already is told so without looking at all others.
-    if (own >= this.#served.size / this.#clients.size) return false;
+    if (!among && own >= this.#served.size / this.#clients.size) return false;
     let [greedy, most] = ["", new Set<Socket>()];
     for (const [name, sockets] of this.#clients) {
+      const [first] = sockets;
+      if (among && first && !among.has(first)) continue;
       if (sockets.size > most.size) [greedy, most] = [name, sockets];
     }
     if (most.size <= own + 1) return false;

@@ -3,7 +3,7 @@
  * client asks for (SNI).
  *
  * Files are looked at when a handshake begins, not watched: renewal tools move links and directories,
- * which a watch on a file does not see.
+ * which a watch on a file does not see. Who begins as root has a helper that looks (key-keeper.ts): the keys are root's.
  */
 
 import { X509Certificate } from "node:crypto";
@@ -11,10 +11,12 @@ import { readFileSync, type Stats, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
-import { exposure } from "../files/secret.ts";
+import { exposure, exposureBesideRoot, keyAdvice } from "../files/secret.ts";
+import type { FileText, KeyKeeper } from "./key-keeper.ts";
 
-/** Changes of the files are looked for at most so often. */
+/** Changes of the files are looked for at most so often; by a helper more rarely. */
 const LOOK_MS = 1000;
+const ASK_MS = 10_000;
 
 /** A certificate with its chain, and its private key; PEM, perhaps both in one file. */
 export interface CertificateFiles {
@@ -32,6 +34,8 @@ export interface CertificatesOptions {
   readonly user: DaemonUser;
   /** The first is for clients that ask for no name, or for one that is in none. */
   readonly files: readonly CertificateFiles[];
+  /** Reads them, certificate and key of each in turn, when they may have changed; absent: we do. */
+  readonly keeper?: Pick<KeyKeeper, "read">;
   /** Hears of files that became unusable; the certificates read before stay in use. */
   warn(text: string): void;
   /** Milliseconds; for tests. */
@@ -41,7 +45,14 @@ export interface CertificatesOptions {
 interface Loaded {
   readonly context: SecureContext;
   readonly leaf: X509Certificate;
+  /** Differs when the files do. */
   readonly stamp: string;
+}
+
+/** PEM. */
+interface Texts {
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
 }
 
 export class Certificates {
@@ -52,15 +63,20 @@ export class Certificates {
   /** Reads the files as whoever we are. Throws an Error for a person when that cannot be done. */
   constructor(options: CertificatesOptions) {
     this.#options = options;
-    this.#loaded = options.files.map((files) => load(files, options.user));
+    this.#loaded = options.files.map((files) => {
+      const stamp = stampOf(files);
+      const texts = read(files, options.user);
+      return { ...load(files, texts), stamp: options.keeper ? stampOfTexts(texts) : stamp };
+    });
     this.#looked = this.#now();
     for (const files of options.files) this.#warnOfOpenKey(files);
   }
 
   #warnOfOpenKey({ key }: CertificateFiles): void {
+    const { keeper, warn } = this.#options;
     const stat = statOrNull(key);
-    const why = stat && exposure(stat);
-    if (why) this.#options.warn(`the key "${key}" is no secret: ${why}`);
+    const why = stat && (keeper ? exposureBesideRoot(stat) : exposure(stat));
+    if (why) warn(`the key "${key}" is no secret: ${keeper ? keyAdvice(key, why) : why}`);
   }
 
   /** Begins TLS as the server on `stream`. */
@@ -76,6 +92,12 @@ export class Certificates {
     return socket;
   }
 
+  /** Looks for changes now. */
+  reread(): void {
+    this.#looked = Number.NEGATIVE_INFINITY;
+    this.#refresh();
+  }
+
   #context(name: string): SecureContext {
     const [first, ...others] = this.#loaded as [Loaded, ...Loaded[]];
     const all = [first, ...others];
@@ -84,22 +106,42 @@ export class Certificates {
   }
 
   #refresh(): void {
+    const { keeper } = this.#options;
     const now = this.#now();
-    if (now - this.#looked < LOOK_MS) return;
+    if (now - this.#looked < (keeper ? ASK_MS : LOOK_MS)) return;
     this.#looked = now;
-    const { files, user, warn } = this.#options;
+    if (keeper) void keeper.read().then((texts) => this.#heard(texts));
+    else this.#look();
+  }
+
+  #look(): void {
+    const { files, user } = this.#options;
     for (const [at, pair] of files.entries()) {
-      const old = this.#loaded[at] as Loaded;
-      const stamp = stampOf(pair);
-      if (stamp === old.stamp) continue;
-      try {
-        this.#loaded[at] = load(pair, user);
-        this.#warnOfOpenKey(pair);
-      } catch (error) {
-        // Kept with the new stamp: said once for each state of the files.
-        this.#loaded[at] = { ...old, stamp };
-        warn(`${(error as Error).message}; the certificate read before stays in use`);
-      }
+      this.#renew(at, stampOf(pair), () => read(pair, user));
+    }
+  }
+
+  #heard(texts: readonly FileText[]): void {
+    for (const at of this.#options.files.keys()) {
+      const [cert, key] = [texts[2 * at], texts[2 * at + 1]] as [FileText, FileText];
+      this.#renew(at, JSON.stringify([cert, key]), () => {
+        return { cert: textOf("certificate", cert), key: textOf("key", key) };
+      });
+    }
+  }
+
+  /** Takes what `read` says for the pair with the number `at`, unless its stamp is as before. */
+  #renew(at: number, stamp: string, read: () => Texts): void {
+    const { files, warn } = this.#options;
+    const [pair, old] = [files[at] as CertificateFiles, this.#loaded[at] as Loaded];
+    if (stamp === old.stamp) return;
+    try {
+      this.#loaded[at] = { ...load(pair, read()), stamp };
+      this.#warnOfOpenKey(pair);
+    } catch (error) {
+      // Kept with the new stamp: said once for each state of the files.
+      this.#loaded[at] = { ...old, stamp };
+      warn(`${(error as Error).message}; the certificate read before stays in use`);
     }
   }
 
@@ -108,13 +150,10 @@ export class Certificates {
   }
 }
 
-function load(files: CertificateFiles, user: DaemonUser): Loaded {
-  const stamp = stampOf(files);
-  const cert = read("certificate", files.certificate, user);
-  const key = read("key", files.key, user);
+function load(files: CertificateFiles, { cert, key }: Texts): Omit<Loaded, "stamp"> {
   try {
     const context = createSecureContext({ cert, key, minVersion: "TLSv1.2" });
-    return { context, leaf: new X509Certificate(cert), stamp };
+    return { context, leaf: new X509Certificate(cert) };
   } catch (error) {
     const { reason, message } = error as { reason?: string; message: string };
     throw new Error(
@@ -124,7 +163,24 @@ function load(files: CertificateFiles, user: DaemonUser): Loaded {
   }
 }
 
-function read(what: "certificate" | "key", path: string, user: DaemonUser): Buffer {
+function read({ certificate, key }: CertificateFiles, user: DaemonUser): Texts {
+  return {
+    cert: readOne("certificate", certificate, user),
+    key: readOne("key", key, user),
+  };
+}
+
+function textOf(what: "certificate" | "key", file: FileText): string {
+  if ("text" in file) return file.text;
+  throw new Error(`cannot read the ${what} as root: ${file.trouble}`);
+}
+
+/** As of what a helper has read. */
+function stampOfTexts({ cert, key }: Texts): string {
+  return JSON.stringify([cert, key].map((text) => ({ text: text.toString("latin1") })));
+}
+
+function readOne(what: "certificate" | "key", path: string, user: DaemonUser): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {

@@ -6,6 +6,8 @@
  *   pop3d 3: closed ip=192.0.2.1 bytes=815 why=done
  */
 
+import { oneLine } from "../warn.ts";
+
 /** Values are printable and without spaces, so `key=value` words can be split anywhere. */
 function safe(text: string): string {
   return text.replace(/[^!-~]/g, "_");
@@ -45,7 +47,7 @@ export function closed(
 
 /** Something that the administrator should know. */
 export function warning(text: string): string {
-  return `warning: ${text}\n`;
+  return `warning: ${oneLine(text)}\n`;
 }
 
 export interface Pop3dLogLine {

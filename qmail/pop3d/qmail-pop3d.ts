@@ -41,4 +41,7 @@ function main([maildir]: readonly string[]): void {
   new Connection({ ends }, (wire) => new Session(mailbox, limits, wire));
 }
 
-if (import.meta.main) main(process.argv.slice(2));
+if (import.meta.main) {
+  process.umask(0o077);
+  main(process.argv.slice(2));
+}

@@ -83,6 +83,7 @@ async function main(args: string[]): Promise<void> {
 
 if (import.meta.main) {
   process.title = "qmail-popup";
+  process.umask(0o077);
   try {
     await main(process.argv.slice(2));
   } catch (error) {

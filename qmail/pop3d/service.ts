@@ -4,13 +4,16 @@ import { spawn } from "node:child_process";
 import { connect, type Socket } from "node:net";
 import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
+import { become } from "../files/become.ts";
+import { closeInherited } from "../files/inherited.ts";
 import { readIds } from "../ids.ts";
 import { Connection, socketEnds } from "../net/connection.ts";
 import { HURRY_MS } from "../net/deadline.ts";
 import { Listener } from "../net/listener.ts";
 import { siteBrakes } from "../net/login-brakes.ts";
-import { Certificates } from "../net/tls.ts";
-import { programPath } from "../programs.ts";
+import { serviceCertificates } from "../net/service-certificates.ts";
+import type { Certificates } from "../net/tls.ts";
+import { nodeArguments, programPath } from "../programs.ts";
 import { sayReady } from "../supervise/ready.ts";
 import { hurriedPop3, readPop3Limits } from "./limits.ts";
 import * as log from "./log.ts";
@@ -100,6 +103,7 @@ function write(line: string): void {
 /** Serves from the qmail home `home` until SIGTERM. Throws when it cannot begin, with a text for a person. */
 export async function runService(home: string, args: string[]): Promise<void> {
   const options = parseOptions(args);
+  closeInherited();
   process.chdir(home);
   const ids = readIds(".");
   // Without a reader the log is lost, the mail is not.
@@ -114,11 +118,10 @@ export async function runService(home: string, args: string[]): Promise<void> {
   });
   await listener.bind();
   const helper = await startHelper(options);
-  if (!ids.sandbox && process.getuid?.() === 0) becomeQmaild(ids.gid.nofiles, ids.uid.qmaild);
-  // Read as the user who will read it again when it changes.
-  const user = { name: ids.sandbox ? "the sandbox's user" : "qmaild", group: "nofiles" };
-  const { certificates: files } = options;
-  const certificates = files.length > 0 ? new Certificates({ files, user, warn }) : null;
+  const root = !ids.sandbox && process.getuid?.() === 0;
+  const certificates = serviceCertificates(options.certificates, { root, warn });
+  // For good, and before the first byte from the network is read.
+  if (root) become({ uid: ids.uid.qmaild, gid: ids.gid.nofiles });
   const host = new Control(".").line("me") ?? "localhost";
   server = new Pop3Server(options, certificates, { host, short: () => listener.short });
   const end = async () => {
@@ -127,7 +130,10 @@ export async function runService(home: string, args: string[]): Promise<void> {
   };
   process.once("SIGTERM", () => void end());
   process.once("SIGINT", () => void end());
-  process.on("SIGHUP", () => server?.reread());
+  process.on("SIGHUP", () => {
+    server?.reread();
+    certificates?.reread();
+  });
   // Without it nobody can log in: we leave, and are started again whole.
   helper.on("close", () => process.exit(EXIT.soft));
   listener.serve();
@@ -136,10 +142,14 @@ export async function runService(home: string, args: string[]): Promise<void> {
 
 /** Starts the helper with our privileges; resolves with the line to it when it listens. */
 function startHelper({ maildir, command }: Pop3Options): Promise<Socket> {
-  const child = spawn(process.execPath, [programPath("pop3d/login-helper"), maildir, ...command], {
-    stdio: ["ignore", "inherit", "inherit", "pipe"],
-    env: { PATH: process.env.PATH, QMAILHOME: process.env.QMAILHOME },
-  });
+  const child = spawn(
+    process.execPath,
+    nodeArguments(programPath("pop3d/login-helper"), [maildir, ...command]),
+    {
+      stdio: ["ignore", "inherit", "inherit", "pipe"],
+      env: { PATH: process.env.PATH, QMAILHOME: process.env.QMAILHOME },
+    },
+  );
   const line = child.stdio[HELPER_FD] as Socket;
   line.on("error", () => {});
   return new Promise((resolve, reject) => {
@@ -151,11 +161,4 @@ function startHelper({ maildir, command }: Pop3Options): Promise<Socket> {
       resolve(line);
     });
   });
-}
-
-/** For good, and before the first byte from the network is read. */
-function becomeQmaild(gid: number, uid: number): void {
-  process.setgroups?.([]);
-  process.setgid?.(gid);
-  process.setuid?.(uid);
 }

@@ -6,6 +6,7 @@
 import { readSync } from "node:fs";
 import { Control } from "../control/control.ts";
 import { QQ } from "../exit.ts";
+import { refuseClosed } from "../files/closed.ts";
 import { qmailHome } from "../home.ts";
 import { EnvelopeError, parseEnvelope } from "../queue/envelope.ts";
 import { type HubServer, type Offer, offer, parseServer } from "./qmqp-client.ts";
@@ -16,6 +17,7 @@ const TIMEOUTS = { connectMs: 10_000, talkMs: 60_000 };
 
 /** The bytes of descriptor `fd`: the length of the whole comes before it, so it is held until it is sent. */
 function readAll(fd: number): Buffer[] {
+  refuseClosed(fd);
   const pieces: Buffer[] = [];
   for (;;) {
     const buffer = Buffer.allocUnsafe(CHUNK);

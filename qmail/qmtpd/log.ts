@@ -6,6 +6,8 @@
  *   qmqpd 4: broken ip=192.0.2.1 why=not_in_relayFrom
  */
 
+import { oneLine } from "../warn.ts";
+
 /** Values are printable and without spaces, so `key=value` words can be split anywhere. */
 function line(
   id: string,
@@ -46,7 +48,7 @@ export function broken(id: string, ip: string, why: string): string {
 
 /** Something that the administrator should know. */
 export function warning(text: string): string {
-  return `warning: ${text}\n`;
+  return `warning: ${oneLine(text)}\n`;
 }
 
 export interface QmtpdLogLine {

@@ -6,6 +6,8 @@
 import { isIPv6, type Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { EXIT } from "../exit.ts";
+import { become } from "../files/become.ts";
+import { closeInherited } from "../files/inherited.ts";
 import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
 import type { ListenAddress } from "../net/address.ts";
@@ -76,6 +78,7 @@ export async function runDoor(door: Door): Promise<void> {
   try {
     if (args.length === 0) process.exit(await oneSession(door));
     const options = parseOptions(args);
+    closeInherited();
     process.chdir(qmailHome());
     await serve(door, options);
   } catch (error) {
@@ -142,9 +145,7 @@ async function serve(door: Door, options: Options): Promise<void> {
 function dropPrivilege(): void {
   const ids = readIds(".");
   if (ids.sandbox || process.getuid?.() !== 0) return;
-  process.setgroups?.([]);
-  process.setgid?.(ids.gid.nofiles);
-  process.setuid?.(ids.uid.qmaild);
+  become({ uid: ids.uid.qmaild, gid: ids.gid.nofiles });
 }
 
 export interface ServerOptions extends Options {

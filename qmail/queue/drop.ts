@@ -24,9 +24,10 @@ import { crc32 } from "node:zlib";
 import { QQ } from "../exit.ts";
 import { fsPath } from "../files/bytes.ts";
 import type { Ids } from "../ids.ts";
+import { Warnings } from "../warn.ts";
 import { DropMemory } from "./drop-memory.ts";
 import { Intake, type IntakeContext, type Queued, QueueError, type Source } from "./intake.ts";
-import { DROP_DIRECTORY, ENVELOPE_MAX, OSSIFIED_SECONDS } from "./protocol.ts";
+import { DROP_DIRECTORY, DROP_NAME, ENVELOPE_MAX, OSSIFIED_SECONDS } from "./protocol.ts";
 
 const MAGIC = "qmaildrop 1\n";
 const TRAILER = 20 + MAGIC.length;
@@ -42,13 +43,24 @@ const BLOCK = 512;
 const SPARSE_MIN = 1 << 20;
 const SPARSE_RATIO = 32;
 
-/** The names that qmail-queue makes (`dropName`). */
-const NAME = /^[0-9a-f.]{1,100}\.msg$/;
+/** The names that qmail-queue makes (`dropName`) for what is not finished. */
 const UNFINISHED = /^[0-9a-f.]{1,100}\.tmp$/;
 
 /** A new name; complete files end in `.msg`, files still being written in `.tmp`. */
 export function dropName(): string {
   return `${Math.floor(Date.now() / 1000)}.${process.pid}.${randomBytes(12).toString("hex")}`;
+}
+
+/** The greatest number of a process that Linux has. */
+const PID_MAX = 1 << 22;
+
+/**
+ * The "qp" of a message in the drop file `name`: the process that has left it, which whoever has started that tells people. Null for a
+ * name that says none.
+ */
+export function dropQp(name: string): number | null {
+  const pid = Number(/^\d+\.([1-9]\d*)\.[0-9a-f]+\.msg$/.exec(name)?.[1]);
+  return pid <= PID_MAX ? pid : null;
 }
 
 /** What stands at the end of a drop file. */
@@ -95,6 +107,7 @@ export class Drops {
   readonly #ids: Ids;
   readonly #directory: string;
   readonly #memory = new DropMemory();
+  readonly #warnings = new Warnings();
   /** The last files taken in: one asked for twice (at start, by name and by reading) counts once. */
   readonly #taken = new Map<string, Promise<void>>();
 
@@ -121,7 +134,7 @@ export class Drops {
   }
 
   async #take(name: string, qp: number): Promise<void> {
-    if (!NAME.test(name)) {
+    if (!DROP_NAME.test(name)) {
       throw new QueueError(QQ.readError, `cannot take in ${quote(name)}: not a drop file's name`);
     }
     const path = this.#path(name);
@@ -152,7 +165,8 @@ export class Drops {
       this.#memory.forget(name);
     } catch (error) {
       if (!this.#memory.isStuck(name, stat)) {
-        warn(`cannot remove ${quote(name)}, which is in the queue: ${(error as Error).message}`);
+        const reason = (error as Error).message;
+        this.#warnings.say(`cannot remove ${quote(name)}, which is in the queue: ${reason}`);
       }
       // Tried again at the next look, and never copied again meanwhile.
       this.#memory.stick(name, stat);
@@ -168,11 +182,11 @@ export class Drops {
     let seen = 0;
     for (const name of readdirSync(this.#directory, "latin1")) {
       const trouble = await this.#look(name, nextQp);
-      if (trouble !== null && ++told <= TOLD_MAX) warn(trouble);
+      if (trouble !== null && ++told <= TOLD_MAX) this.#warnings.say(trouble);
       // Others have their turn, however many names there are.
       if (++seen % NAMES_A_TURN === 0) await new Promise(setImmediate);
     }
-    if (told > TOLD_MAX) warn(`${told - TOLD_MAX} more in drop cannot be taken in`);
+    if (told > TOLD_MAX) this.#warnings.say(`${told - TOLD_MAX} more in drop cannot be taken in`);
   }
 
   /** Takes in the file `name`, or removes it when it is old and will never be a message. Resolves with what is to be told. */
@@ -182,7 +196,8 @@ export class Drops {
       stat = lstatSync(fsPath(this.#path(name)), { throwIfNoEntry: false });
       if (!stat) return null;
       if (this.#memory.isStuck(name, stat)) this.#remove(name, stat);
-      else if (stat.isFile() && NAME.test(name)) await this.take(name, nextQp());
+      else if (stat.isFile() && DROP_NAME.test(name))
+        await this.take(name, dropQp(name) ?? nextQp());
       else if (!stat.isFile() || !UNFINISHED.test(name)) throw odd(name);
       else if (isOld(stat, this.#context.now())) removeFile(this.#path(name));
       return null;
@@ -303,10 +318,6 @@ function synced(fd: number): Stats {
 function quote(name: string): string {
   const shown = name.length > SHOWN_MAX ? `${name.slice(0, SHOWN_MAX)}...` : name;
   return `"${shown.replace(/[^ !#-~]/g, "?")}"`;
-}
-
-function warn(text: string): void {
-  process.stderr.write(`warning: qmail-queue: ${text}\n`);
 }
 
 /** The trailer of the open drop file of `fileSize` bytes; null when it is not complete. */

@@ -21,11 +21,12 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { QQ } from "../exit.ts";
 import { syncDirectory } from "../files/atomic.ts";
+import { heard } from "../net/frames.ts";
 import { Link } from "../net/link.ts";
 import { dropName, formatTrailer } from "./drop.ts";
 import { formatEnvelope, isAddress } from "./envelope.ts";
 import { programQueue } from "./program-queue.ts";
-import { DROP_DIRECTORY, ENVELOPE_MAX, FRAME, LOCAL_SOCKET, parseResult } from "./protocol.ts";
+import { DROP_DIRECTORY, ENVELOPE_MAX, FRAME, FROM_SERVER, LOCAL_SOCKET } from "./protocol.ts";
 import { type Qmail, type QueueDoor, type QueueResult, queueFailure } from "./qmail.ts";
 
 /**
@@ -119,12 +120,12 @@ class DropQmail implements Qmail {
     return new Promise((resolve) => {
       const socket = connect(join(this.#home, LOCAL_SOCKET));
       const link = new Link(socket, {
-        frame: (type, _id, payload) => {
-          if (type !== FRAME.result) return;
-          const { code, qp, text } = parseResult(payload);
-          resolve(code === QQ.ok ? { ok: true, qp } : queueFailure(code, text));
-          link.end();
-        },
+        hears: heard(FROM_SERVER, {
+          result: ({ code, qp, text }) => {
+            resolve(code === QQ.ok ? { ok: true, qp } : queueFailure(code, text));
+            link.end();
+          },
+        }),
         close: () => resolve(null),
       });
       socket.on("connect", () => link.send(FRAME.drop, 1, `${this.#name}.msg`));

@@ -3,8 +3,9 @@
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { QQ } from "../exit.ts";
+import { heard } from "../net/frames.ts";
 import { Link } from "../net/link.ts";
-import { FRAME, NETWORK_SOCKET } from "./protocol.ts";
+import { FROM_SERVER, NETWORK_SOCKET } from "./protocol.ts";
 import { type Qmail, type QueueDoor, queueFailure } from "./qmail.ts";
 import { QueueLink } from "./queue-link.ts";
 
@@ -64,9 +65,7 @@ class ReconnectingQueue implements NetworkQueue {
     this.#socket = socket;
     let queue: QueueLink | null = null;
     const link = new Link(socket, {
-      frame: (type, id, payload) => {
-        if (type === FRAME.result) queue?.answered(id, payload);
-      },
+      hears: heard(FROM_SERVER, { result: (result, id) => queue?.answered(id, result) }),
       close: () => {
         this.#queue = null;
         this.#socket = null;

@@ -1,9 +1,8 @@
 /** The queue behind a program with qmail-queue's interface: what QMAILQUEUE names (qmail-queue(8)). */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import type { Readable, Writable } from "node:stream";
 import { QQ } from "../exit.ts";
+import { NamelessFile } from "../files/nameless-file.ts";
 import { formatEnvelope } from "./envelope.ts";
 import { type Qmail, type QueueDoor, type QueueResult, queueFailure } from "./qmail.ts";
 
@@ -13,64 +12,97 @@ import { type Qmail, type QueueDoor, type QueueResult, queueFailure } from "./qm
  */
 const TEXT_MAX = 255;
 
-/** A door that starts `program` for each message: message on its descriptor 0, envelope on 1. */
+/**
+ * A door that starts `program` for each message, when all of it has come in: message on its descriptor 0,
+ * envelope on 1, both files.
+ */
 export function programQueue(program: string, env: NodeJS.ProcessEnv = process.env): QueueDoor {
   return { open: () => new ProgramQmail(program, env) };
 }
 
 class ProgramQmail implements Qmail {
-  readonly #child: ChildProcess;
-  readonly #ended: Promise<number>;
-  #text = "";
+  readonly full = false;
+  readonly #program: string;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #message = new LateFile();
 
   constructor(program: string, env: NodeJS.ProcessEnv) {
-    const pipes = ["pipe", "pipe", "inherit", "ignore", "pipe", "ignore", "pipe"] as const;
-    this.#child = spawn(program, [], { env, stdio: [...pipes] });
-    this.#ended = new Promise((resolve) => {
-      this.#child.on("error", () => resolve(QQ.cannotExec));
-      this.#child.on("close", (code) => resolve(code ?? QQ.internalBug));
-    });
-    // A program that leaves early breaks the pipes: what counts is its exit code.
-    for (const fd of [0, 1]) this.#pipe(fd).on("error", () => {});
-    for (const fd of [4, 6]) {
-      const reason = (this.#child.stdio as readonly unknown[])[fd] as Readable | null;
-      reason?.on("error", () => {});
-      reason?.on("data", (chunk: Buffer) => {
-        this.#text = (this.#text + chunk.toString("latin1")).slice(0, TEXT_MAX);
-      });
-    }
+    this.#program = program;
+    this.#env = env;
   }
 
-  get full(): boolean {
-    return this.#pipe(0).writableNeedDrain;
-  }
-
-  async drained(): Promise<void> {
-    const pipe = this.#pipe(0);
-    if (!pipe.writableNeedDrain || pipe.destroyed) return;
-    await Promise.race([once(pipe, "drain"), once(pipe, "close"), this.#ended]);
+  drained(): Promise<void> {
+    return Promise.resolve();
   }
 
   put(bytes: Buffer): void {
-    this.#pipe(0).write(bytes);
+    this.#message.put(bytes);
   }
 
   async close(sender: string, recipients: readonly string[]): Promise<QueueResult> {
-    this.#pipe(0).end();
-    this.#pipe(1).end(formatEnvelope({ sender, recipients }));
-    const code = await this.#ended;
-    if (code === QQ.ok) return { ok: true, qp: this.#child.pid ?? 0 };
-    return queueFailure(code, this.#text);
+    const envelope = new LateFile();
+    const reason = new LateFile();
+    envelope.put(formatEnvelope({ sender, recipients }));
+    try {
+      const child = this.#start([this.#message.file, envelope.file, reason.file]);
+      const code = await ended(child);
+      if (code === QQ.ok) return { ok: true, qp: child.pid ?? 0 };
+      return queueFailure(code, reason.file.text(TEXT_MAX));
+    } catch {
+      return queueFailure(QQ.writeError);
+    } finally {
+      for (const file of [this.#message, envelope, reason]) file.close();
+    }
   }
 
   abort(): void {
-    // Without an envelope there is nothing to queue: qmail-queue leaves with 54 or 91.
-    this.#pipe(0).destroy();
-    this.#pipe(1).destroy();
+    this.#message.close();
   }
 
-  // Descriptor 1 is the child's input here, though Node calls it stdout: its pipes go both ways.
-  #pipe(fd: number): Writable {
-    return this.#child.stdio[fd] as unknown as Writable;
+  #start([message, envelope, reason]: readonly [NamelessFile, NamelessFile, NamelessFile]) {
+    return message.lend((zero) =>
+      envelope.lend((one) =>
+        reason.lendForWriting((why) =>
+          spawn(this.#program, [], {
+            env: this.#env,
+            stdio: [zero, one, "inherit", "ignore", why, "ignore", why],
+          }),
+        ),
+      ),
+    );
+  }
+}
+
+function ended(child: ChildProcess): Promise<number> {
+  return new Promise((resolve) => {
+    child.on("error", () => resolve(QQ.cannotExec));
+    child.on("exit", (code) => resolve(code ?? QQ.internalBug));
+  });
+}
+
+/** A file made with its first bytes, whose trouble is told at the end. */
+class LateFile {
+  #file: NamelessFile | null = null;
+  #trouble: unknown;
+
+  put(bytes: Buffer): void {
+    if (this.#trouble) return;
+    try {
+      this.#file ??= new NamelessFile();
+      this.#file.write(bytes);
+    } catch (error) {
+      this.#trouble = error;
+    }
+  }
+
+  /** Throws what went wrong since the beginning. */
+  get file(): NamelessFile {
+    this.put(Buffer.alloc(0));
+    if (this.#trouble) throw this.#trouble;
+    return this.#file as NamelessFile;
+  }
+
+  close(): void {
+    this.#file?.close();
   }
 }

@@ -1,48 +1,94 @@
 /**
  * What is said on the links of the queue server (frames of net/link.ts).
  *
- * From those who put mail in: PUT*, then CLOSE or ABORT; or DROP for a file in drop.
- * From qmail-send: CLEAN_*; to it: NEW and SCAN. The frame's id names the message or the request.
+ * By those who put mail in: put*, then close or abort; by local users: drop, for a file in drop. By qmail-send: clean*;
+ * to it: fresh and scan. The frame's id names the message or the request.
  */
 
+import { bytes, either, type Kinds, kind, nothing, text } from "../net/frames.ts";
 import { isMessId, type MessId } from "./fmtqfn.ts";
+
+/** Messages and long envelopes travel in pieces of this size at most, so that those of different messages mix. */
+export const PIECE = 256 * 1024;
+/** A longer todo file is not sent along: qmail-send reads it. */
+export const FRESH_MAX = 64 * 1024;
+/** The longest name of a message: id NUL made. */
+const NAME_MAX = 64;
+
+/** The names of finished files in drop, as qmail-queue makes them. */
+export const DROP_NAME = /^[0-9a-f.]{1,100}\.msg$/;
 
 export const FRAME = {
   /** Bytes of message `id`. */
-  put: 1,
+  put: kind(1, PIECE, bytes),
   /** The envelope of message `id` (envelope.ts), or what is left of it: queue it now. */
-  close: 2,
+  close: kind(2, PIECE, bytes),
   /** Message `id` is given up. */
-  abort: 3,
+  abort: kind(3, 0, nothing),
   /** Take in the file of this name in drop. */
-  drop: 4,
+  drop: kind(4, 200, (payload) => DROP_NAME.exec(text(payload))?.[0] ?? null),
   /** Answer to close and drop: exit code of qmail-queue (1 byte), qp (4 bytes), custom text. */
-  result: 5,
+  result: kind(5, 5 + 1000, parseResult),
   /** Remove intd/ID and todo/ID (qmail-clean's "todo/ID"). The three name a message: id NUL made. */
-  cleanTodo: 6,
+  cleanTodo: kind(6, NAME_MAX, parseName),
   /** Remove intd/ID and mess/N/ID (qmail-clean's "foop/ID"). */
-  cleanMess: 7,
+  cleanMess: kind(7, NAME_MAX, parseName),
   /** Remove intd/ID, todo/ID and mess/N/ID: a message delivered straight from todo. */
-  cleanAll: 8,
+  cleanAll: kind(8, NAME_MAX, parseName),
   /** Answer to the three: "+", or "!" when something could not be removed. */
-  cleaned: 9,
+  cleaned: kind(9, 1, either("+", "!")),
   /** A message now in todo: id NUL made NUL size NUL and the bytes of its todo file. */
-  fresh: 10,
+  fresh: kind(10, NAME_MAX + FRESH_MAX, parseFresh),
   /** Messages came into todo that were not announced: read the directory. */
-  scan: 11,
-  /** qmail-send has the queue to itself and reads: the doors may open. */
-  open: 12,
+  scan: kind(11, 0, nothing),
+  /** qmail-send has the queue to itself and reads: the doors may open. Once. */
+  open: kind(12, 0, nothing),
   /** The doors are open. */
-  opened: 13,
+  opened: kind(13, 0, nothing),
   /** A part of the envelope of message `id`, for one too long for a frame. */
-  envelope: 14,
+  envelope: kind(14, PIECE, bytes),
   /** From qmail-send: look through drop for what nobody has asked to take in. */
-  drops: 15,
+  drops: kind(15, 0, nothing),
   /** A message has lost its name in todo again, since that could not be made durable: id NUL made. */
-  retract: 16,
+  retract: kind(16, NAME_MAX, parseName),
   /** Answer to retract: "+", it is not known, or "!": it was found in todo and is being delivered. */
-  retracted: 17,
+  retracted: kind(17, 1, either("+", "!")),
 } as const;
+
+/** What the server hears of those who put messages in: the network daemons. */
+export const FROM_NETWORK = {
+  put: FRAME.put,
+  envelope: FRAME.envelope,
+  close: FRAME.close,
+  abort: FRAME.abort,
+} satisfies Kinds;
+
+/** What the server hears of local users, any of them. */
+export const FROM_LOCAL = { drop: FRAME.drop } satisfies Kinds;
+
+/** What both hear. */
+export const FROM_SERVER = { result: FRAME.result } satisfies Kinds;
+
+/** What the server hears of qmail-send, which puts bounces in. */
+export const FROM_SEND = {
+  ...FROM_NETWORK,
+  cleanTodo: FRAME.cleanTodo,
+  cleanMess: FRAME.cleanMess,
+  cleanAll: FRAME.cleanAll,
+  open: FRAME.open,
+  drops: FRAME.drops,
+  retracted: FRAME.retracted,
+} satisfies Kinds;
+
+/** What qmail-send hears of the server. */
+export const TO_SEND = {
+  ...FROM_SERVER,
+  cleaned: FRAME.cleaned,
+  fresh: FRAME.fresh,
+  scan: FRAME.scan,
+  opened: FRAME.opened,
+  retract: FRAME.retract,
+} satisfies Kinds;
 
 /** Socket of the network daemons; its directory lets only them through. */
 export const NETWORK_SOCKET = "run/net/qmail-queue";
@@ -71,13 +117,19 @@ export function formatResult(code: number, qp: number, text = ""): Buffer {
   return payload;
 }
 
-/** The reverse of `formatResult`. */
-export function parseResult(payload: Buffer): { code: number; qp: number; text: string } {
-  return {
-    code: payload[0] ?? 0,
-    qp: payload.length >= 5 ? payload.readUInt32BE(1) : 0,
-    text: payload.toString("latin1", 5),
-  };
+/** What the queue server answers. */
+export interface Result {
+  /** Exit code of qmail-queue. */
+  readonly code: number;
+  readonly qp: number;
+  readonly text: string;
+}
+
+/** The reverse of `formatResult`; null for bytes that are none. */
+export function parseResult(payload: Buffer): Result | null {
+  if (payload.length < 5) return null;
+  const [code = 0] = payload;
+  return { code, qp: payload.readUInt32BE(1), text: payload.toString("latin1", 5) };
 }
 
 /** Which message is meant: a number and which message of that number it is (made.ts). */

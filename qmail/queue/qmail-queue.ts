@@ -4,6 +4,7 @@
  */
 
 import { QQ } from "../exit.ts";
+import { refuseClosed } from "../files/closed.ts";
 import { qmailHome } from "../home.ts";
 import { type Envelope, EnvelopeError, endsEnvelope, parseEnvelope } from "./envelope.ts";
 import { ENVELOPE_CODES, QueueError } from "./intake.ts";
@@ -37,6 +38,7 @@ async function readEnvelope(): Promise<Envelope> {
 
 async function* descriptor(fd: number): AsyncGenerator<Buffer> {
   try {
+    refuseClosed(fd);
     yield* readDescriptor(fd);
   } catch (error) {
     throw new QueueError(QQ.readError, `cannot read descriptor ${fd}`, error);

@@ -3,11 +3,8 @@
 import { QQ } from "../exit.ts";
 import type { Link } from "../net/link.ts";
 import { formatEnvelope } from "./envelope.ts";
-import { ENVELOPE_MAX, FRAME, parseResult } from "./protocol.ts";
+import { ENVELOPE_MAX, FRAME, PIECE, type Result } from "./protocol.ts";
 import { type Qmail, type QueueResult, queueFailure } from "./qmail.ts";
-
-/** Payload of a frame stays below this, so that frames of different messages mix. */
-const PIECE = 256 * 1024;
 
 /** The messages under way on one link. The owner of the link hands in its result frames and its end. */
 export class QueueLink {
@@ -29,11 +26,10 @@ export class QueueLink {
     return new Promise((resolve) => this.#waiting.set(id, resolve));
   }
 
-  /** A result frame has come. */
-  answered(id: number, payload: Buffer): void {
+  /** The server has answered for message `id`. */
+  answered(id: number, { code, qp, text }: Result): void {
     const resolve = this.#waiting.get(id);
     this.#waiting.delete(id);
-    const { code, qp, text } = parseResult(payload);
     resolve?.(code === QQ.ok ? { ok: true, qp } : queueFailure(code, text));
   }
 

@@ -11,43 +11,48 @@
  */
 
 import { chmodSync, rmSync, statSync } from "node:fs";
-import { createServer, Socket } from "node:net";
-import { EXIT, QQ } from "../exit.ts";
+import { createServer, type Server, Socket } from "node:net";
+import { EXIT } from "../exit.ts";
+import { become } from "../files/become.ts";
 import { fsyncCarriesName, GroupSync } from "../files/groupsync.ts";
 import { qmailHome } from "../home.ts";
 import { type Ids, readIds } from "../ids.ts";
-import { Link } from "../net/link.ts";
+import { heard } from "../net/frames.ts";
+import { Link, Refusal } from "../net/link.ts";
+import { warn } from "../warn.ts";
 import { Drops } from "./drop.ts";
+import { DropDoor } from "./drop-door.ts";
 import { Entering } from "./entering.ts";
-import { Intake, type IntakeContext, type Queued, QueueError, type Source } from "./intake.ts";
+import { Intake, type IntakeContext, type Queued, type Source } from "./intake.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { MadeClock, madeTick } from "./made.ts";
+import { NetworkDoor, Putting } from "./network-door.ts";
+import { NetworkSocket } from "./network-socket.ts";
 import {
-  ENVELOPE_MAX,
   FRAME,
+  FRESH_MAX,
+  FROM_SEND,
   formatFresh,
   formatName,
-  formatResult,
   LOCAL_SOCKET,
   type MessageName,
-  NETWORK_SOCKET,
-  parseName,
 } from "./protocol.ts";
 import { type CleanType, Removal } from "./removal.ts";
 
 const QUEUE = "queue";
-/** A longer todo file is not sent along: qmail-send reads it. */
-const FRESH_MAX = 64 * 1024;
 /** From one look at what crashes left to the next. */
 const LEFTOVERS_MS = 24 * 3600 * 1000;
 
 class QueueServer {
-  readonly #ids: Ids;
   readonly #context: IntakeContext;
   readonly #entering = new Entering();
   readonly #removal: Removal;
   readonly #drops: Drops;
+  readonly #socket: NetworkSocket;
+  readonly #network: NetworkDoor;
+  readonly #local: DropDoor;
   readonly #send: Link;
+  #opened = false;
   /** Messages taken back that qmail-send is asked about. */
   readonly #retracting = new Map<number, (unknown: boolean) => void>();
   #lastRetract = 0;
@@ -55,8 +60,8 @@ class QueueServer {
   #unannounced = false;
   #takingDrops = false;
 
-  constructor(ids: Ids, sendSocket: Socket) {
-    this.#ids = ids;
+  constructor(ids: Ids, sendSocket: Socket, socket: NetworkSocket) {
+    this.#socket = socket;
     const sync = new GroupSync();
     const made = new MadeClock();
     const carriesName = fsyncCarriesName(QUEUE);
@@ -78,16 +83,29 @@ class QueueServer {
       tickMs: madeTick(QUEUE, made),
     });
     this.#drops = new Drops(this.#context, ids);
-    const bounce = new Door(this, { uid: ids.uid.qmails, how: "for bounce", bounce: true });
+    const { uid } = ids;
+    this.#network = new NetworkDoor(this, { uid: uid.qmaild, how: "from network" });
+    this.#local = new DropDoor(this);
+    const source = { uid: uid.qmails, how: "for bounce", bounce: true };
+    const bounces = new Putting(this, source, () => this.#send);
+    const clean = (type: CleanType) => (message: MessageName, id: number) =>
+      void this.#clean(type, id, message);
     this.#send = new Link(sendSocket, {
-      frame: (type, id, payload) => {
-        if (type === FRAME.open) void this.#open();
-        else if (type === FRAME.drops) void this.#takeDrops();
-        else if (type === FRAME.retracted) this.#retracted(id, payload.toString("latin1") === "+");
-        else if (isClean(type)) void this.#clean(type, id, parseName(payload));
-        else bounce.frame(this.#send, type, id, payload);
+      guarded: true,
+      hears: heard(FROM_SEND, {
+        ...bounces.handlers,
+        open: () => this.#open(),
+        drops: () => void this.takeDrops(),
+        retracted: ({ yes }, id) => this.#retracted(id, yes),
+        cleanTodo: clean(FRAME.cleanTodo),
+        cleanMess: clean(FRAME.cleanMess),
+        cleanAll: clean(FRAME.cleanAll),
+      }),
+      close: (error) => {
+        if (error instanceof Refusal)
+          warn(`ended the link to qmail-send, which said ${error.message}`);
+        this.#exit();
       },
-      close: () => this.#exit(),
     });
   }
 
@@ -134,66 +152,64 @@ class QueueServer {
     this.#retracting.delete(request);
   }
 
-  async #open(): Promise<void> {
-    const { uid } = this.#ids;
-    await this.#listen(NETWORK_SOCKET, new Door(this, { uid: uid.qmaild, how: "from network" }));
-    await this.#listen(LOCAL_SOCKET, new DropDoor(this));
+  #open(): void {
+    if (this.#opened) this.#send.refuse("open twice");
+    else void this.#openDoors();
+    this.#opened = true;
+  }
+
+  async #openDoors(): Promise<void> {
+    this.#socket.serve(this.#network);
+    await this.#listen(LOCAL_SOCKET, this.#local);
     this.#removeLeftovers();
     setInterval(() => this.#removeLeftovers(), LEFTOVERS_MS).unref();
     // Behind the opening: a file dropped before it is seen here, one dropped after it is announced.
-    await this.#takeDrops();
+    await this.takeDrops();
     this.#send.send(FRAME.opened, 0);
   }
 
   /** Takes in what was left: while no server ran, or by a program that died before it could ask. */
-  async #takeDrops(): Promise<void> {
+  async takeDrops(): Promise<void> {
     if (this.#takingDrops) return;
     this.#takingDrops = true;
     try {
       await this.#drops.takeAll(() => this.nextQp());
     } catch (error) {
-      process.stderr.write(`warning: qmail-queue: cannot read drop: ${(error as Error).message}\n`);
+      warn(`cannot read drop: ${(error as Error).message}`);
     } finally {
       this.#takingDrops = false;
     }
   }
 
-  #listen(path: string, door: Door | DropDoor): Promise<void> {
+  #listen(path: string, door: Door): Promise<void> {
     // A socket left by a crash is in the way. Its maker has gone: the lock of the queue is ours.
     rmSync(path, { force: true });
-    const server = createServer((socket) => {
-      const link = new Link(socket, {
-        frame: (type, id, payload) => door.frame(link, type, id, payload),
-        close: () => door.gone(link),
-      });
-    });
+    const server = createServer((socket) => door.connected(socket));
+    door.prepare(server);
     return new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen(path, () => {
-        // Who may connect is decided by the socket's directory.
+        // Everybody may; what he says is looked at.
         chmodSync(path, 0o666);
         resolve();
       });
     });
   }
 
-  async #clean(type: CleanType, request: number, message: MessageName | null): Promise<void> {
-    let trouble = "not the name of a message";
+  async #clean(type: CleanType, request: number, message: MessageName): Promise<void> {
+    let done = true;
     try {
-      if (message) {
-        await this.#removal.remove(type, message);
-        trouble = "";
-      }
+      await this.#removal.remove(type, message);
     } catch (error) {
-      trouble = (error as Error).message;
+      warn(`cannot remove: ${(error as Error).message}`);
+      done = false;
     }
-    if (trouble) process.stderr.write(`warning: qmail-queue: cannot remove: ${trouble}\n`);
-    this.#send.send(FRAME.cleaned, request, trouble ? "!" : "+");
+    this.#send.send(FRAME.cleaned, request, done ? "+" : "!");
   }
 
   #removeLeftovers(): void {
     for (const path of removeLeftovers(QUEUE, this.#context.now())) {
-      process.stderr.write(`warning: qmail-queue: cannot remove "${path}"\n`);
+      warn(`cannot remove "${path}"`);
     }
   }
 
@@ -204,127 +220,11 @@ class QueueServer {
   }
 }
 
-/** A message under way through a door. */
-interface Incoming {
-  readonly intake: Intake;
-  readonly qp: number;
-  /** What has come of its envelope. */
-  readonly envelope: Buffer[];
-  envelopeSize: number;
-}
-
-/** A door for those who may say for themselves what they put in: the network daemons, qmail-send. */
-class Door {
-  readonly #server: QueueServer;
-  readonly #source: Source;
-  readonly #entering = new Map<Link, Map<number, Incoming>>();
-
-  constructor(server: QueueServer, source: Source) {
-    this.#server = server;
-    this.#source = source;
-  }
-
-  frame(link: Link, type: number, id: number, payload: Buffer): void {
-    const entry = this.#entry(link, id);
-    switch (type) {
-      case FRAME.put:
-        entry.intake.put(Buffer.from(payload));
-        break;
-      case FRAME.envelope:
-        this.#envelope(entry, payload);
-        break;
-      case FRAME.close:
-        this.#entering.get(link)?.delete(id);
-        this.#envelope(entry, payload);
-        void this.#commit(link, id, entry);
-        break;
-      case FRAME.abort:
-        this.#entering.get(link)?.delete(id);
-        entry.intake.abort();
-        break;
-      default:
-        link.destroy();
-    }
-  }
-
-  gone(link: Link): void {
-    for (const { intake } of this.#entering.get(link)?.values() ?? []) intake.abort();
-    this.#entering.delete(link);
-  }
-
-  #entry(link: Link, id: number): Incoming {
-    let entries = this.#entering.get(link);
-    if (!entries) {
-      entries = new Map();
-      this.#entering.set(link, entries);
-    }
-    let entry = entries.get(id);
-    if (!entry) {
-      const qp = this.#server.nextQp();
-      entry = { intake: this.#server.intake(this.#source, qp), qp, envelope: [], envelopeSize: 0 };
-      entries.set(id, entry);
-    }
-    return entry;
-  }
-
-  #envelope(entry: Incoming, payload: Buffer): void {
-    entry.envelopeSize += payload.length;
-    if (entry.envelopeSize > ENVELOPE_MAX) entry.intake.abort();
-    else entry.envelope.push(Buffer.from(payload));
-  }
-
-  async #commit(link: Link, id: number, entry: Incoming): Promise<void> {
-    let code: number = QQ.ok;
-    try {
-      await entry.intake.commit(Buffer.concat(entry.envelope));
-    } catch (error) {
-      code = codeOf(error);
-    }
-    link.send(FRAME.result, id, formatResult(code, entry.qp));
-  }
-}
-
-/** The door of every local user: names of files whose owner tells who queued them. */
-class DropDoor {
-  readonly #server: QueueServer;
-
-  constructor(server: QueueServer) {
-    this.#server = server;
-  }
-
-  frame(link: Link, type: number, id: number, payload: Buffer): void {
-    if (type !== FRAME.drop) {
-      link.destroy();
-      return;
-    }
-    void this.#take(link, id, payload.toString("latin1"));
-  }
-
-  gone(): void {}
-
-  async #take(link: Link, id: number, name: string): Promise<void> {
-    const qp = this.#server.nextQp();
-    let code: number = QQ.ok;
-    try {
-      await this.#server.takeDrop(name, qp);
-    } catch (error) {
-      code = codeOf(error);
-    }
-    link.send(FRAME.result, id, formatResult(code, qp));
-  }
-}
-
-function isClean(type: number): type is CleanType {
-  return type === FRAME.cleanTodo || type === FRAME.cleanMess || type === FRAME.cleanAll;
-}
-
-function codeOf(error: unknown): number {
-  if (error instanceof QueueError) {
-    process.stderr.write(`qmail-queue: ${error.message}\n`);
-    return error.code;
-  }
-  process.stderr.write(`qmail-queue: internal bug: ${(error as Error).stack}\n`);
-  return QQ.internalBug;
+/** Where others come in. */
+interface Door {
+  /** Limits who may connect. */
+  prepare(server: Server): void;
+  connected(socket: Socket): void;
 }
 
 if (import.meta.main) {
@@ -332,5 +232,8 @@ if (import.meta.main) {
   process.umask(0o033);
   process.chdir(qmailHome());
   statSync(QUEUE);
-  new QueueServer(readIds("."), new Socket({ fd: 3 }));
+  const ids = readIds(".");
+  const socket = await NetworkSocket.bind(ids);
+  if (!ids.sandbox) become({ uid: ids.uid.qmailq, gid: ids.gid.qmail });
+  new QueueServer(ids, new Socket({ fd: 3 }), socket);
 }

@@ -15,11 +15,25 @@ export interface Mechanism {
   readonly answers: readonly ((challenge: string) => string)[];
 }
 
-/** The best of the mechanisms in `offered` ("PLAIN LOGIN ..."); null when there is none that we know. */
-export function chooseMechanism(offered: string, credentials: Credentials): Mechanism | null {
-  const names = offered.toUpperCase().split(/\s+/);
-  const known = [cramMd5(credentials), plain(credentials), login(credentials)];
-  return known.find(({ name }) => names.includes(name)) ?? null;
+/** Those that we know, the best first: how each is made. */
+const KNOWN: Readonly<Record<string, (credentials: Credentials) => Mechanism>> = {
+  "CRAM-MD5": cramMd5,
+  PLAIN: plain,
+  LOGIN: login,
+};
+
+/** Their names. */
+export const MECHANISMS: readonly string[] = Object.keys(KNOWN);
+
+/** Those of `wanted` that are in `offered` ("PLAIN LOGIN ..."), in the order in which they are to be tried. */
+export function chooseMechanisms(
+  offered: string,
+  credentials: Credentials,
+  wanted: readonly string[] = MECHANISMS,
+): Mechanism[] {
+  const names = new Set(offered.toUpperCase().split(/\s+/));
+  const chosen = wanted.filter((name) => names.has(name));
+  return chosen.flatMap((name) => KNOWN[name]?.(credentials) ?? []);
 }
 
 function cramMd5({ user, password }: Credentials): Mechanism {

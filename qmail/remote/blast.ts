@@ -23,17 +23,21 @@ export class BlastEncoder {
     let at = 0;
     if (this.#afterCr && chunk[0] === LF) at = 1;
     if (chunk.length > 0) this.#afterCr = false;
+    // Each is looked for again when it is passed: a chunk of one alone would be searched to its end at every byte.
+    let lf = -1;
+    let cr = -1;
     while (at < chunk.length) {
       if (this.#lineStart && chunk[at] === DOT) out.push(DOTS);
-      const lf = indexOrEnd(chunk, LF, at);
-      const cr = indexOrEnd(chunk.subarray(0, lf), CR, at);
-      out.push(chunk.subarray(at, cr));
-      this.#lineStart = cr < chunk.length;
+      if (lf < at) lf = indexOrEnd(chunk, LF, at);
+      if (cr < at) cr = indexOrEnd(chunk, CR, at);
+      const end = Math.min(lf, cr);
+      out.push(chunk.subarray(at, end));
+      this.#lineStart = end < chunk.length;
       if (!this.#lineStart) break;
       out.push(CRLF);
-      const ended = chunk[cr] === CR;
-      at = ended && chunk[cr + 1] === LF ? cr + 2 : cr + 1;
-      this.#afterCr = ended && cr + 1 === chunk.length;
+      const ended = chunk[end] === CR;
+      at = ended && chunk[end + 1] === LF ? end + 2 : end + 1;
+      this.#afterCr = ended && end + 1 === chunk.length;
     }
     return out.length === 1 ? (out[0] as Buffer) : Buffer.concat(out);
   }

@@ -1,9 +1,10 @@
 /** From a plan to an open session with one of the servers that it leads to. */
 
-import { connect, type Socket } from "node:net";
+import { connect, isIP, type Socket } from "node:net";
 import type { Report } from "../spawn/report.ts";
+import { warn } from "../warn.ts";
 import { choosePolicy, type PolicyContext, type Published } from "./choose-policy.ts";
-import { type Exchanger, lookupHost, lookupMx } from "./mx.ts";
+import { type Exchanger, type LookupFailure, lookupHost, lookupMx } from "./mx.ts";
 import type { Plan } from "./plan.ts";
 import { QmtpSession } from "./qmtp-session.ts";
 import { isSession, type MailSession, type NotOpened, SmtpSession } from "./session.ts";
@@ -57,18 +58,22 @@ export async function openSession(
   const lookup = plan.byMx
     ? await lookupMx(dns, plan.host, random)
     : await lookupHost(dns, plan.host);
-  if (!lookup.ok) {
-    const report = words.lookupFailed(lookup.why, plan.host);
-    return { report, unreachable: lookup.why === "soft" };
-  }
+  if (!lookup.ok) return notFound(plan, lookup.why);
   for (const { name, ip, preference, secure } of lookup.exchangers) {
     const rank = plan.byMx ? `preference ${preference}, ` : "";
     context.trace?.("*", `${name} [${ip}] (${rank}${secure ? "DNSSEC" : "no DNSSEC"})`);
   }
-  const exchangers = plan.byMx ? withoutUs(context, lookup.exchangers) : lookup.exchangers;
-  if (exchangers.length === 0) return { report: words.AMBIGUOUS_MX, unreachable: false };
-  let failed: NotOpened | null = null;
-  for (const exchanger of exchangers) {
+  const ours = plan.byMx ? ourPreference(context, lookup.exchangers) : Number.POSITIVE_INFINITY;
+  // Exchangers better than we are: mail must not go round in circles.
+  const exchangers = lookup.exchangers.filter(({ preference }) => preference < ours);
+  if (exchangers.length === 0) {
+    const better = lookup.missing.some((preference) => preference < ours);
+    return { report: better ? words.BETTER_MX_UNKNOWN : words.AMBIGUOUS_MX, unreachable: better };
+  }
+  const { bind } = plan.options;
+  const fitting = exchangers.filter(({ ip }) => bind === undefined || isIP(ip) === isIP(bind));
+  let failed = fitting.length > 0 ? null : cannotBind(bind as string, "it leads to none of them");
+  for (const exchanger of fitting) {
     if (context.tcpto.shouldSkip(exchanger.ip, forgotten)) continue;
     const session = await tryExchanger(context, plan, exchanger);
     if (isSession(session)) return session;
@@ -80,11 +85,25 @@ export async function openSession(
   return { report: failed?.report ?? none, unreachable: failed?.retry !== "no" };
 }
 
-/** Exchangers better than we are: mail must not go round in circles. */
-function withoutUs(context: ConnectContext, exchangers: readonly Exchanger[]): Exchanger[] {
+/** How good we are ourselves among `exchangers`. */
+function ourPreference(context: ConnectContext, exchangers: readonly Exchanger[]): number {
   const ours = exchangers.filter(({ ip }) => context.isOwn(ip)).map(({ preference }) => preference);
-  const best = Math.min(...ours, Number.POSITIVE_INFINITY);
-  return exchangers.filter(({ preference }) => preference < best);
+  return Math.min(...ours, Number.POSITIVE_INFINITY);
+}
+
+/** That is our mistake, and every server is as far away. */
+function cannotBind(bind: string, why: string): NotOpened {
+  warn(`control/remoteoptions, bind=${bind}: ${why}`);
+  return { report: words.cannotBind(bind, why), retry: "next" };
+}
+
+function notFound({ host, route }: Plan, why: LookupFailure): NotConnected {
+  if (route === null || why === "soft") {
+    return { report: words.lookupFailed(why, host), unreachable: why === "soft" };
+  }
+  // That is our mistake, and no fault of the message.
+  warn(`${route}: there is no host "${host}"`);
+  return { report: words.relayUnknown(host), unreachable: true };
 }
 
 /** Null when no connection could be made. */
@@ -133,17 +152,15 @@ async function quick(
   context: ConnectContext,
   { port, options }: Plan,
   { ip }: Exchanger,
-): Promise<MailSession | null> {
+): Promise<MailSession | NotOpened | null> {
   context.trace?.("*", `connecting to ${ip} port ${port} for QMTP`);
   return patiently(context, async (signal) => {
     const socket = await connectTo(context, { ip, port, bind: options.bind, signal });
-    return (
-      socket &&
-      new QmtpSession(socket, {
-        timeout: context.timeoutRemote * 1000,
-        total: context.timeoutTotal * 1000,
-      })
-    );
+    if (!socket || "retry" in socket) return socket;
+    return new QmtpSession(socket, {
+      timeout: context.timeoutRemote * 1000,
+      total: context.timeoutTotal * 1000,
+    });
   });
 }
 
@@ -155,7 +172,7 @@ async function greet(
   return patiently(context, async (signal) => {
     const { ip } = exchanger;
     const socket = await connectTo(context, { ip, port, bind: options.bind, signal });
-    if (!socket) return null;
+    if (!socket || "retry" in socket) return socket;
     return SmtpSession.open(socket, {
       helohost: options.helo ?? context.helohost,
       timeout: context.timeoutRemote * 1000,
@@ -165,6 +182,8 @@ async function greet(
       onTls: (fault) => onTls(fault, socket.localAddress),
       credentials,
       authWithoutTls: options.authWithoutTls,
+      mechanisms: options.mechanisms,
+      ignore: options.ignore,
       secureContext,
       now: context.now,
       ...(context.trace ? { trace: context.trace } : {}),
@@ -198,11 +217,14 @@ interface Target {
   readonly signal: AbortSignal | undefined;
 }
 
+/** What the kernel says to an address that is not ours. */
+const NOT_OURS: readonly string[] = ["EADDRNOTAVAIL", "EINVAL"];
+
 /** A connection; null when there is none, which tcpto remembers. */
 function connectTo(
   context: ConnectContext,
   { ip, port, bind, signal }: Target,
-): Promise<Socket | null> {
+): Promise<Socket | NotOpened | null> {
   return new Promise((resolve) => {
     const socket = connect({
       host: ip,
@@ -213,16 +235,20 @@ function connectTo(
       ...(bind === undefined ? {} : { localAddress: bind }),
       ...(signal ? { signal } : {}),
     });
-    const done = (result: Socket | null, timedOut: boolean) => {
+    const done = (result: Socket | NotOpened | null, timedOut: boolean) => {
       clearTimeout(timer);
       socket.removeListener("connect", connected);
       socket.removeListener("error", failed);
       context.tcpto.note(ip, timedOut);
-      if (!result) socket.on("error", () => {}).destroy();
+      if (result !== socket) socket.on("error", () => {}).destroy();
       resolve(result);
     };
     const connected = () => done(socket, false);
-    const failed = ({ code = "" }: NodeJS.ErrnoException) => done(null, TIMED_OUT.includes(code));
+    const failed = ({ code = "" }: NodeJS.ErrnoException) => {
+      const foreign = bind !== undefined && NOT_OURS.includes(code);
+      if (foreign) done(cannotBind(bind, `no connection can come from there (${code})`), false);
+      else done(null, TIMED_OUT.includes(code));
+    };
     const timer = setTimeout(() => done(null, true), context.timeoutConnect * 1000);
     socket.on("connect", connected);
     socket.on("error", failed);

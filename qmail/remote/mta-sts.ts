@@ -3,7 +3,8 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { asciiName, type Dns } from "../dns/resolver.ts";
-import { writeFileAtomic } from "../files/atomic.ts";
+import { replaceFile } from "../files/atomic.ts";
+import { warn } from "../warn.ts";
 import { type TlsFault, tlsFault } from "./tls-fault.ts";
 
 export interface StsPolicy {
@@ -216,9 +217,9 @@ export class StsPolicies {
     if (!this.#keep) return;
     try {
       mkdirSync(dirname(this.#path), { recursive: true });
-      writeFileAtomic(this.#path, JSON.stringify([...this.#known]), { mode: 0o600 });
+      replaceFile(this.#path, JSON.stringify([...this.#known]));
     } catch (error) {
-      process.stderr.write(`warning: qmail-remote: ${(error as Error).message}\n`);
+      warn((error as Error).message);
     }
   }
 }

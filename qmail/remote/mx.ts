@@ -1,7 +1,7 @@
 /** Which addresses take mail for a host: MX records, or the host itself (RFC 5321 section 5.1, RFC 7505). */
 
 import { isIP } from "node:net";
-import type { Dns } from "../dns/resolver.ts";
+import type { Dns, Resolution } from "../dns/resolver.ts";
 
 export interface Exchanger {
   /** The host's name, as DNS has it; the address itself for an address literal. */
@@ -19,7 +19,12 @@ export interface Exchanger {
 export type LookupFailure = "soft" | "hard" | "nomx" | "null";
 
 export type Lookup =
-  | { readonly ok: true; readonly exchangers: readonly Exchanger[] }
+  | {
+      readonly ok: true;
+      readonly exchangers: readonly Exchanger[];
+      /** Preferences of exchangers whose addresses are not known: there may be others than `exchangers`. */
+      readonly missing: readonly number[];
+    }
   | { readonly ok: false; readonly why: LookupFailure };
 
 /** So many exchangers of a host are looked at: a domain with more wants to keep us busy. */
@@ -31,23 +36,32 @@ export async function lookupMx(dns: Dns, host: string, random: () => number): Pr
   if (literalAddress(host) !== null) return lookupHost(dns, host);
   const mx = await dns.lookup(host, "MX");
   if (mx.status === "trouble") return { ok: false, why: "soft" };
-  if (mx.status === "none") return lookupHost(dns, host);
+  if (mx.status === "none") return withoutMx(await lookupHost(dns, host), mx.unproven === true);
   const records = mx.records.filter(({ exchange }) => exchange !== "");
   if (records.length === 0) return { ok: false, why: "null" };
   const best = shuffle(records, random).sort((a, b) => a.preference - b.preference);
   const lookups = best.slice(0, EXCHANGERS_MAX).map(async ({ exchange, preference }) => {
     const lookup = await lookupHost(dns, exchange);
-    if (!lookup.ok) return lookup;
-    const exchangers = lookup.exchangers.map((exchanger) => {
+    if (!lookup.ok) return { why: lookup.why, preference };
+    return lookup.exchangers.map((exchanger) => {
       return { ...exchanger, preference, secure: exchanger.secure && mx.secure };
     });
-    return { ok: true as const, exchangers };
   });
   const found = await Promise.all(lookups);
-  const exchangers = found.flatMap((lookup) => (lookup.ok ? lookup.exchangers : []));
-  if (exchangers.length > 0) return { ok: true, exchangers };
-  const soft = found.some((lookup) => !lookup.ok && lookup.why === "soft");
-  return { ok: false, why: soft ? "soft" : "nomx" };
+  const exchangers = found.flatMap((each) => ("why" in each ? [] : each));
+  const failed = found.flatMap((each) => ("why" in each ? [each] : []));
+  if (exchangers.length > 0) {
+    return { ok: true, exchangers, missing: failed.map(({ preference }) => preference) };
+  }
+  return { ok: false, why: failed.some(({ why }) => why === "soft") ? "soft" : "nomx" };
+}
+
+/** The host itself is asked, since it has no MX, as far as is known. */
+function withoutMx(lookup: Lookup, unproven: boolean): Lookup {
+  if (!unproven) return lookup;
+  return lookup.ok
+    ? { ...lookup, missing: [Number.NEGATIVE_INFINITY] }
+    : { ok: false, why: "soft" };
 }
 
 /** The addresses of `host` itself: IPv6 first, as the system's own order would be. */
@@ -60,10 +74,12 @@ export async function lookupHost(dns: Dns, host: string): Promise<Lookup> {
   const answers = [six, four];
   const ips = answers.flatMap((answer) => (answer.status === "found" ? answer.records : []));
   const secure = answers.every((answer) => answer.status !== "trouble" && answer.secure);
-  if (ips.length === 0 && answers.some(({ status }) => status === "trouble")) {
-    return { ok: false, why: "soft" };
-  }
+  if (ips.length === 0 && answers.some(isUnsure)) return { ok: false, why: "soft" };
   return addresses(host, ips, secure);
+}
+
+function isUnsure(answer: Resolution<"A" | "AAAA">): boolean {
+  return answer.status === "trouble" || (answer.status === "none" && answer.unproven === true);
 }
 
 /** The address in `[1.2.3.4]`, `[IPv6:::1]`, or written without brackets; null for a name. */
@@ -74,7 +90,8 @@ function literalAddress(host: string): string | null {
 
 function addresses(name: string, ips: readonly string[], secure: boolean): Lookup {
   if (ips.length === 0) return { ok: false, why: "hard" };
-  return { ok: true, exchangers: ips.map((ip) => ({ name, ip, preference: 0, secure })) };
+  const exchangers = ips.map((ip) => ({ name, ip, preference: 0, secure }));
+  return { ok: true, exchangers, missing: [] };
 }
 
 function shuffle<T>(items: readonly T[], random: () => number): T[] {

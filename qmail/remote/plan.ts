@@ -9,7 +9,7 @@ import type { Control } from "../control/control.ts";
 import type { Credentials } from "./auth.ts";
 import { QMTP_PORT } from "./qmtp-session.ts";
 import { type RemoteOptions, RemoteOptionsTable } from "./remoteoptions.ts";
-import { findRoute, parseRelay, type Relay, SMTP_PORT } from "./smtproutes.ts";
+import { findRoute, parseRelay, type Relay, type Route, SMTP_PORT } from "./smtproutes.ts";
 
 /** Everything that mail for this plan has in common: two messages with one key may share a connection. */
 export interface Plan {
@@ -19,6 +19,8 @@ export interface Plan {
   /** Where to connect to: the domain's exchangers, or one host. */
   readonly host: string;
   readonly byMx: boolean;
+  /** The file and line that says so; null: by MX, or none. */
+  readonly route: string | null;
   readonly protocol: "smtp" | "qmtp";
   readonly port: number;
   readonly options: RemoteOptions;
@@ -37,6 +39,7 @@ export const NOT_IN_KEY: {
   plan: {
     key: "what is being made",
     domain: "by MX it is the host; what a relay must prove does not hang on whom the mail is for",
+    route: "where it is written; what it says is in the host and port",
     options: "one by one",
   },
   options: {
@@ -50,17 +53,27 @@ export const NOT_IN_KEY: {
 
 /** The key of a plan: two that differ in anything that is not in NOT_IN_KEY have different ones. */
 export function planKey(plan: Omit<Plan, "key">): string {
-  const all = [...entries(plan, NOT_IN_KEY.plan), ...entries(plan.options, NOT_IN_KEY.options)];
-  return hash("sha256", JSON.stringify(all.sort()), "base64");
+  const { options } = plan;
+  const all = [without(plan, NOT_IN_KEY.plan), without(options, NOT_IN_KEY.options)];
+  return hash("sha256", JSON.stringify(all), "base64");
 }
 
-function entries(from: object, without: object): [string, string][] {
-  const kept = Object.entries(from).filter(([name]) => !Object.hasOwn(without, name));
-  return kept.map(([name, value]) => [name, JSON.stringify(value) ?? ""]);
+function without(all: object, names: object): Record<string, unknown> {
+  const kept: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(all)) {
+    if (!Object.hasOwn(names, name)) kept[name] = value;
+  }
+  return kept;
 }
 
 /** A plan cannot be made, because something in the control files is wrong or cannot be read. */
 export class PlanError extends Error {}
+
+interface Way {
+  readonly relay: Relay;
+  /** Where that is written. */
+  readonly line: string;
+}
 
 interface Pem {
   readonly text: string;
@@ -87,8 +100,9 @@ export class Plans {
 
   /** For mail from `sender` to `domain`. Throws PlanError. */
   find(sender: string, domain: string): Plan {
-    const qmtp = findRoute(this.#qmtpRoutes, domain, QMTP_PORT)?.relay ?? null;
-    const relay = qmtp ?? this.#relay(sender, domain);
+    const qmtp = leadsTo("qmtproutes", findRoute(this.#qmtpRoutes, domain, QMTP_PORT));
+    const route = qmtp ?? this.#route(sender, domain);
+    const { relay } = route ?? { relay: null };
     const protocol = qmtp ? "qmtp" : "smtp";
     const options = this.#options.find(sender, domain);
     const { auth } = options;
@@ -96,6 +110,7 @@ export class Plans {
       domain,
       host: (relay?.host ?? domain).toLowerCase(),
       byMx: relay === null,
+      route: route?.line ?? null,
       protocol,
       port: relay?.port ?? SMTP_PORT,
       options,
@@ -106,21 +121,20 @@ export class Plans {
   }
 
   /** A route for the domain, then one for the sender, then the route for everything. */
-  #relay(sender: string, domain: string): Relay | null {
+  #route(sender: string, domain: string): Way | null {
     const route = findRoute(this.#routes, domain);
-    if (route && route.pattern !== "") return route.relay;
-    const bySender = this.#senderRoutes.get(sender) ?? this.#bySenderDomain(sender);
-    if (bySender !== undefined) return parseRelay(bySender);
-    return route?.relay ?? null;
+    if (route && route.pattern !== "") return leadsTo("smtproutes", route);
+    const bySender = this.#bySender(sender);
+    return bySender ? leadsTo("senderroutes", bySender) : leadsTo("smtproutes", route);
   }
 
-  #bySenderDomain(sender: string): string | undefined {
+  /** For the address, then its domain as for a recipient's, and none for everybody. */
+  #bySender(sender: string): Route | null {
+    const entry = this.#senderRoutes.get(sender);
+    if (entry !== undefined) return { pattern: sender, entry, ...parseRelay(entry) };
     const domain = sender.slice(sender.lastIndexOf("@") + 1);
-    for (let from = 0; from >= 0 && domain !== ""; from = domain.indexOf(".", from + 1)) {
-      const entry = this.#senderRoutes.get(domain.slice(from));
-      if (entry !== undefined) return entry;
-    }
-    return undefined;
+    const route = findRoute(this.#senderRoutes, domain);
+    return route?.pattern === "" ? null : route;
   }
 
   /** control/remoteauth: `name:user:password` lines, in a file that nobody else reads. */
@@ -130,7 +144,8 @@ export class Plans {
     if (mode & 0o077) {
       throw new PlanError(`"${path}" can be read by others (mode ${(mode & 0o777).toString(8)})`);
     }
-    for (const line of read(path).split("\n")) {
+    // A file from elsewhere may end its lines in CR LF, and no password ends in CR.
+    for (const line of read(path).split(/\r?\n/)) {
       const [known, user, ...password] = line.split(":");
       if (known === name && user !== undefined && password.length > 0) {
         return { user, password: password.join(":") };
@@ -155,6 +170,14 @@ export class Plans {
     this.#pems.set(path, { text, stamp });
     return text;
   }
+}
+
+/** Where a route leads to; null when it does not. Throws PlanError for one that cannot be understood. */
+function leadsTo(file: string, route: Route | null): Way | null {
+  if (!route) return null;
+  const line = `control/${file}, "${route.pattern}:${route.entry}"`;
+  if (route.fault !== null) throw new PlanError(`${line}: ${route.fault}`);
+  return route.relay && { relay: route.relay, line };
 }
 
 function stat(path: string): Stats {

@@ -1,6 +1,6 @@
 /**
  * qmail-remote: `qmail-remote host sender recip [recip ...]`, message on descriptor 0, reports on
- * descriptor 1 (qmail-remote(8)); and, as `qmail-remote --worker`, the process that has all of
+ * descriptor 1 (qmail-remote(8)); and, as `qmail-remote --worker [tcpto]`, the process that has all of
  * qmail-rspawn's connections.
  */
 
@@ -10,11 +10,14 @@ import { EXIT } from "../exit.ts";
 import { qmailHome } from "../home.ts";
 import { stdinMessage } from "../spawn/stdin-message.ts";
 import { serveWork } from "../spawn/worker.ts";
+import { warn } from "../warn.ts";
 import { STEADY_CLOCK } from "./gate.ts";
-import { type RemoteConfig, readRemoteConfig, remote, TCPTO_FILE } from "./remote.ts";
+import { type RemoteConfig, type RemoteRequest, readRemoteConfig, remote } from "./remote.ts";
 import { RemoteWorker } from "./remote-worker.ts";
-import { Tcpto } from "./tcpto.ts";
+import { TCPTO_FILE, Tcpto } from "./tcpto.ts";
 import { TLS_REPORTS, TlsReports } from "./tls-reports.ts";
+import type { Outcome } from "./words.ts";
+import * as words from "./words.ts";
 import { readWorldWithPolicies, type WorldWithPolicies } from "./world.ts";
 
 /** The control files are looked at again after so many milliseconds: a changed route needs no restart. */
@@ -28,6 +31,8 @@ const CONTROL_FILES = [
   "control/remoteoptions",
   "control/helohost",
   "control/me",
+  "control/moreipme",
+  "control/notipme",
   "control/srsdomain",
   "control/srssecrets",
   "control/locals",
@@ -86,8 +91,9 @@ function stampOf(paths: readonly string[]): string {
   return stats.map((stat) => stat && `${stat.ino} ${stat.size} ${stat.mtimeMs}`).join();
 }
 
-function work(): void {
-  const tcpto = new Tcpto(TCPTO_FILE);
+/** As a worker we may not go through the queue's directories: `tcptoFile` is a descriptor of qmail-rspawn's. */
+function work(tcptoFile = TCPTO_FILE): void {
+  const tcpto = new Tcpto(tcptoFile);
   const config = new CurrentConfig(tcpto);
   process.on("exit", () => tlsReports.save());
   serveWork((flow) => {
@@ -111,17 +117,28 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write("DI (qmail-remote) was invoked improperly. (#5.3.5)\n\0");
     return EXIT.hard;
   }
-  const message = stdinMessage();
-  const outcome = await remote(readRemoteConfig("."), { host, sender, recipients, message });
+  const outcome = await attempt({ host, sender, recipients });
   const parts = [...outcome.recipients, outcome.report].map(({ status, text }) => status + text);
   process.stdout.write(Buffer.from(parts.map((part) => `${part}\0`).join(""), "latin1"));
   return EXIT.ok;
 }
 
+/** Whatever goes wrong with us is no fault of the message: an end without a report would be a bounce. */
+async function attempt(envelope: Omit<RemoteRequest, "message">): Promise<Outcome> {
+  try {
+    process.chdir(qmailHome());
+    const config = readRemoteConfig(".");
+    return await remote(config, { ...envelope, message: stdinMessage() });
+  } catch (error) {
+    warn((error as Error).message);
+    return words.outcome(words.BAD_CONTROL);
+  }
+}
+
 if (import.meta.main) {
   const args = programArgs();
   process.title = "qmail-remote";
-  process.chdir(qmailHome());
-  if (args[0] === "--worker") work();
+  // A worker is started in the home, and may not see more of it than it needs.
+  if (args[0] === "--worker") work(args[1]);
   else process.exitCode = await main(args);
 }

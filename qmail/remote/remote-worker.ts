@@ -7,6 +7,7 @@
 import type { Message } from "../spawn/message.ts";
 import type { Flow } from "../spawn/protocol.ts";
 import type { Report } from "../spawn/report.ts";
+import { warn } from "../warn.ts";
 import { type NotConnected, openSession } from "./connecting.ts";
 import { Gate, type GateClock } from "./gate.ts";
 import { Patience } from "./patience.ts";
@@ -196,7 +197,7 @@ export class RemoteWorker {
       this.#slots = config.concurrency;
       return config;
     } catch (error) {
-      process.stderr.write(`warning: qmail-remote: ${(error as Error).message}\n`);
+      warn((error as Error).message);
       return null;
     }
   }

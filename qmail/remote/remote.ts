@@ -3,24 +3,22 @@
  * and for qmail-rspawn's worker with connections kept and shared.
  */
 
-import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { ConstSet } from "../control/constmap.ts";
 import { Control } from "../control/control.ts";
+import { OwnAddresses } from "../net/own-addresses.ts";
 import type { Message } from "../spawn/message.ts";
 import type { Report } from "../spawn/report.ts";
 import { srsForward } from "../srs/srs.ts";
 import { readSrsKeys } from "../srs/srs-keys.ts";
+import { warn } from "../warn.ts";
 import { type ConnectContext, openSession } from "./connecting.ts";
 import { type Plan, PlanError, Plans } from "./plan.ts";
 import { isSession } from "./session.ts";
-import { Tcpto } from "./tcpto.ts";
+import { TCPTO_FILE, Tcpto } from "./tcpto.ts";
 import type { Outcome } from "./words.ts";
 import * as words from "./words.ts";
 import { readWorld } from "./world.ts";
-
-/** Below the qmail home. */
-export const TCPTO_FILE = "queue/lock/tcpto";
 
 const TIMEOUT_MAX = 2_000_000;
 
@@ -35,10 +33,9 @@ export interface RemoteConfig extends ConnectContext {
 /** As the control files of the installation in `home` say. Throws when one is missing or cannot be understood. */
 export function readRemoteConfig(home: string, world = readWorld(home)): RemoteConfig {
   const control = new Control(home);
-  const helohost = control.line("helohost") ?? control.line("me");
-  if (!helohost) throw new Error("cannot read controls: control/me is missing");
+  const own = new OwnAddresses(control);
   return {
-    helohost,
+    helohost: readHelohost(control),
     timeoutConnect: timeout(control, "timeoutconnect", 60),
     timeoutRemote: timeout(control, "timeoutremote", 1200),
     timeoutTotal: timeout(control, "timeouttotal", 3600),
@@ -47,7 +44,7 @@ export function readRemoteConfig(home: string, world = readWorld(home)): RemoteC
     senderFor: readSenderFor(home, control),
     tcpto: new Tcpto(join(home, TCPTO_FILE)),
     ...world,
-    isOwn: isOwnAddress,
+    isOwn: (ip) => own.has(ip),
     random: Math.random,
     now: Date.now,
   };
@@ -83,7 +80,7 @@ export function findPlan(
     return plans.find(sender, host);
   } catch (error) {
     if (!(error instanceof PlanError)) throw error;
-    process.stderr.write(`warning: qmail-remote: ${error.message}\n`);
+    warn(error.message);
     return words.BAD_CONTROL;
   }
 }
@@ -95,6 +92,15 @@ export function deliveryReport({ recipients, report }: Outcome, at = 0): Report 
     return { status: report.status, text: (recipient?.text ?? "") + report.text };
   }
   return { status: recipient.status === "h" ? "D" : "Z", text: recipient.text + report.text };
+}
+
+/** An empty file says no more than none: the next one counts. */
+function readHelohost(control: Control): string {
+  const name = control.line("helohost") || control.line("me");
+  if (name) return name;
+  const which = (file: string) =>
+    `control/${file} is ${control.line(file) === null ? "missing" : "empty"}`;
+  throw new Error(`cannot tell our name: ${which("helohost")}, ${which("me")}`);
 }
 
 /** Seconds; no more than a timer can count. */
@@ -130,10 +136,4 @@ function readSenderFor(home: string, control: Control): (sender: string) => stri
 function isUnspeakable(address: string): boolean {
   const domain = address.slice(address.lastIndexOf("@") + 1);
   return /[^ -~\x80-\xff]/.test(address) || /[ <>]/.test(domain);
-}
-
-function isOwnAddress(ip: string): boolean {
-  if (ip === "0.0.0.0" || ip === "::") return true;
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  return all.some(({ address }) => address === ip);
 }

@@ -10,11 +10,15 @@
  * against the sender's. What is said of a narrower pattern goes over what is said of a wider one, and what is
  * said of the sender over both.
  *
+ * `mechanisms=plain,login` says which ways to log in are tried, and in which order; `ignore=pipelining,size` which EHLO keywords count as
+ * not offered.
+ *
  * A password goes over verified TLS alone: `auth` means tls=verify, unless tls=require asks for less, or
  * `authwithouttls` for nothing.
  */
 
 import { isIP } from "node:net";
+import { MECHANISMS } from "./auth.ts";
 
 export type TlsMode = "none" | "may" | "require" | "verify";
 
@@ -30,6 +34,10 @@ export interface RemoteOptions {
   readonly cert?: string;
   /** Name of the credentials in control/remoteauth. */
   readonly auth?: string;
+  /** Ways to log in, in the order in which they are tried; all that are known when absent. */
+  readonly mechanisms?: readonly string[];
+  /** EHLO keywords, in capitals, that count as not offered. */
+  readonly ignore?: readonly string[];
   /** The password may go over any connection. */
   readonly authWithoutTls: boolean;
   /** Our address. */
@@ -72,6 +80,14 @@ const KEYS: Readonly<Record<string, (value: string) => Parsed | null>> = {
   ca: (ca) => ({ ca }),
   cert: (cert) => ({ cert }),
   auth: (auth) => ({ auth }),
+  mechanisms: (value) => {
+    const mechanisms = value.toUpperCase().split(",");
+    return mechanisms.every((name) => MECHANISMS.includes(name)) ? { mechanisms } : null;
+  },
+  ignore: (value) => {
+    const ignore = value.toUpperCase().split(",");
+    return ignore.every((keyword) => /^[A-Z0-9-]+$/.test(keyword)) ? { ignore } : null;
+  },
   bind: (bind) => (isIP(bind) ? { bind } : null),
   helo: (helo) => ({ helo }),
   concurrency: (value) => whole("concurrency", value),

@@ -6,7 +6,7 @@
 import type { Socket } from "node:net";
 import type { SecureContextOptions } from "node:tls";
 import type { Report } from "../spawn/report.ts";
-import { type Credentials, chooseMechanism } from "./auth.ts";
+import { type Credentials, chooseMechanisms, type Mechanism } from "./auth.ts";
 import { parseExtensions, type Reply } from "./reply.ts";
 import { DroppedError, SmtpSocket, type Trace } from "./smtp-socket.ts";
 import { type TlsFault, tlsFault } from "./tls-fault.ts";
@@ -34,6 +34,10 @@ export interface SessionOptions {
   /** Client certificate and authorities. */
   readonly secureContext: SecureContextOptions;
   readonly credentials: Credentials | null;
+  /** Ways to log in, in the order in which they are tried; all that are known when absent. */
+  readonly mechanisms?: readonly string[] | undefined;
+  /** EHLO keywords, in capitals, that count as not offered. */
+  readonly ignore?: readonly string[] | undefined;
   /** They may go over any connection. */
   readonly authWithoutTls: boolean;
   /** Milliseconds. */
@@ -73,6 +77,8 @@ export class SmtpSession implements MailSession {
   readonly #options: SessionOptions;
   readonly #ip: string;
   #extensions: ReadonlyMap<string, string> = new Map();
+  /** What the server has to say against EHLO. */
+  #refusal: Reply | null = null;
   #tls: string | null = null;
   /** Nobody in between can read a password. */
   #safe = false;
@@ -98,10 +104,14 @@ export class SmtpSession implements MailSession {
     } catch (error) {
       session.#smtp.destroy();
       if (!(error instanceof DroppedError)) throw error;
-      const surprised = session.#smtp.surprised;
-      const report = (surprised ? words.surprised : words.dropped)(session.#ip, false);
-      return { report, retry: "next" };
+      return { report: session.#lost(), retry: "next" };
     }
+  }
+
+  /** Why the connection is of no use, when it is that already. */
+  #lost(): Report {
+    if (this.#smtp.surprised) return words.surprised(this.#ip, false);
+    return words.dropped(this.#ip, false, this.#smtp.lastWords ?? this.#refusal);
   }
 
   get reusable(): boolean {
@@ -148,12 +158,18 @@ export class SmtpSession implements MailSession {
   async #hello(): Promise<NotOpened | null> {
     const { helohost } = this.#options;
     let hello = await this.#smtp.command(`EHLO ${helohost}`);
-    if (hello.code === 250) this.#extensions = parseExtensions(hello);
-    else {
+    if (hello.code === 250) this.#extensions = this.#offered(hello);
+    else if (hello.code >= 500) {
       this.#extensions = new Map();
+      this.#refusal = hello;
       hello = await this.#smtp.command(`HELO ${helohost}`);
     }
     return hello.code === 250 ? null : this.#notOpened(" but my name was rejected", hello);
+  }
+
+  #offered(hello: Reply): ReadonlyMap<string, string> {
+    const ignored = new Set(this.#options.ignore);
+    return new Map([...parseExtensions(hello)].filter(([keyword]) => !ignored.has(keyword)));
   }
 
   async #startTls(): Promise<NotOpened | null> {
@@ -184,7 +200,20 @@ export class SmtpSession implements MailSession {
     } catch (error) {
       return this.#tlsFailed(handshakeText(error as Error));
     }
-    return this.#hello();
+    return isOptional(tls) ? this.#helloOverOptionalTls() : this.#hello();
+  }
+
+  /** A server that does nothing behind its handshake may do better without one. */
+  async #helloOverOptionalTls(): Promise<NotOpened | null> {
+    const reason = "the server does not go on behind the handshake";
+    try {
+      const failed = await this.#hello();
+      return failed && this.#withoutTls(tlsFault("validation-failure", reason));
+    } catch (error) {
+      if (!(error instanceof DroppedError) || this.#smtp.surprised) throw error;
+      this.#smtp.destroy();
+      return this.#withoutTls(tlsFault("validation-failure", reason));
+    }
   }
 
   /** The server has none: that is all right where none is asked for. */
@@ -216,22 +245,35 @@ export class SmtpSession implements MailSession {
   }
 
   async #authenticate(): Promise<NotOpened | null> {
-    const { credentials, authWithoutTls } = this.#options;
+    const { credentials, authWithoutTls, mechanisms } = this.#options;
     if (!credentials) return null;
     const failed = (why: string, reply: Reply | null): NotOpened => {
       return { report: words.authFailed(this.#ip, why, reply), retry: "no" };
     };
     if (!this.#safe && !authWithoutTls) return failed("anybody could read the password", null);
-    const mechanism = chooseMechanism(this.#extensions.get("AUTH") ?? "", credentials);
-    if (!mechanism) return failed("the server offers no way that I know", null);
-    const { name, initial, answers } = mechanism;
+    const ways = chooseMechanisms(this.#extensions.get("AUTH") ?? "", credentials, mechanisms);
+    if (ways.length === 0) return failed("the server offers no way that I know", null);
+    let reply: Reply | null = null;
+    for (const way of ways) {
+      reply = await this.#login(way);
+      if (reply.code === 235) return null;
+      // For now is for now, whatever the way.
+      if (reply.code < 500) break;
+      this.#refusal = reply;
+    }
+    return failed("it was refused", reply);
+  }
+
+  /** What the server says to it at last. */
+  async #login({ name, initial, answers }: Mechanism): Promise<Reply> {
     const line = initial === null ? `AUTH ${name}` : `AUTH ${name} ${initial}`;
     let reply = await this.#smtp.command(line, `AUTH ${name} ${initial === null ? "" : SECRET}`);
     for (const answer of answers) {
-      if (reply.code !== 334) break;
+      if (reply.code !== 334) return reply;
       reply = await this.#smtp.command(answer(reply.text.slice(4).trim()), SECRET);
     }
-    return reply.code === 235 ? null : failed("it was refused", reply);
+    // There is no more to say: that is taken back (RFC 4954 section 4).
+    return reply.code === 334 ? this.#smtp.command("*") : reply;
   }
 
   #notOpened(after: string, reply: Reply): NotOpened {

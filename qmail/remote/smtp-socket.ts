@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { TLSSocket } from "node:tls";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import { Warnings } from "../warn.ts";
 import { type Reply, ReplyReader } from "./reply.ts";
 
 /** The connection died, or the server did not answer in time or not as a server. */
@@ -22,12 +23,14 @@ export class SmtpSocket {
   #socket: Socket;
   readonly #timeout: number;
   readonly #trace: Trace | undefined;
-  #reader = new ReplyReader();
+  #reader: ReplyReader;
   /** Answers that are due: to the connection itself, and to each command. */
   #due = 1;
   /** Answers that nobody has taken yet: to commands sent together. */
   #replies: Reply[] = [];
   #surplus: Reply | null = null;
+  /** Where the server says that it goes. */
+  #goodbye: Reply | null = null;
   #waiting: Waiting | null = null;
   #dropped: Error | null = null;
 
@@ -36,6 +39,7 @@ export class SmtpSocket {
     this.#socket = socket;
     this.#timeout = timeout;
     this.#trace = trace;
+    this.#reader = this.#newReader();
     this.#listen();
   }
 
@@ -51,6 +55,13 @@ export class SmtpSocket {
   /** What the server has said and was not asked for. */
   get surplus(): Reply | null {
     return this.#surplus;
+  }
+
+  /** Why the server has gone, as far as it has said that; null when it has not. */
+  get lastWords(): Reply | null {
+    if (this.#goodbye) return this.#goodbye;
+    const text = this.#reader.unfinished;
+    return text === "" ? null : { code: 0, text };
   }
 
   /** True when an answer is there that nobody has taken yet. */
@@ -133,7 +144,7 @@ export class SmtpSocket {
     plain.off("data", this.#take);
     plain.off("end", this.#drop);
     plain.off("close", this.#drop);
-    this.#reader = new ReplyReader();
+    this.#reader = this.#newReader();
     this.#replies = [];
     this.#due = 0;
     return new Promise((resolve, reject) => {
@@ -212,6 +223,11 @@ export class SmtpSocket {
     this.#socket.destroy();
   }
 
+  #newReader(): ReplyReader {
+    const { remoteAddress } = this.#socket;
+    return new ReplyReader((line) => strays.say(`${remoteAddress} said what is no reply: ${line}`));
+  }
+
   #listen(): void {
     const socket = this.#socket;
     socket.on("data", this.#take);
@@ -231,9 +247,10 @@ export class SmtpSocket {
 
   #deliver(reply: Reply): void {
     this.#trace?.("<", reply.text.trimEnd());
+    if (reply.code === GOODBYE) this.#goodbye = reply;
     if (this.#due === 0) {
       // A server may go at any time, and says so (RFC 5321 section 3.8).
-      if (reply.code === 421) this.#drop();
+      if (reply.code === GOODBYE) this.#drop();
       else this.surprise(reply);
       return;
     }
@@ -256,5 +273,8 @@ export class SmtpSocket {
 
 /** The answer to DATA (RFC 5321 section 3.3). */
 export const GO_AHEAD = 354;
+/** A server that goes says so with this, whatever it was asked (RFC 5321 section 3.8). */
+export const GOODBYE = 421;
+const strays = new Warnings();
 /** So long a server is waited for that has nothing more to say. */
 const QUIT_MS = 5000;

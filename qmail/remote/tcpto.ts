@@ -6,6 +6,8 @@
 import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { isIPv4 } from "node:net";
 
+/** Where the table is, below the qmail home. */
+export const TCPTO_FILE = "queue/lock/tcpto";
 const ENTRY = 16;
 /** Bytes of the table. */
 const TCPTO_SIZE = 1024;

@@ -5,7 +5,8 @@
 
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { writeFileAtomic } from "../files/atomic.ts";
+import { replaceFile } from "../files/atomic.ts";
+import { warn } from "../warn.ts";
 import type { Published } from "./choose-policy.ts";
 import type { TlsFault, TlsFaultType } from "./tls-fault.ts";
 
@@ -107,9 +108,9 @@ export class TlsReports {
     try {
       mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
       const path = join(this.#directory, `${this.#day}.json`);
-      writeFileAtomic(path, JSON.stringify([...this.#counts.values()]), { mode: 0o600 });
+      replaceFile(path, JSON.stringify([...this.#counts.values()]));
     } catch (error) {
-      process.stderr.write(`warning: qmail-remote: ${(error as Error).message}\n`);
+      warn((error as Error).message);
     }
   }
 

@@ -5,7 +5,7 @@ import type { Message } from "../spawn/message.ts";
 import type { Report } from "../spawn/report.ts";
 import { BlastEncoder } from "./blast.ts";
 import { type Reply, severity } from "./reply.ts";
-import { DroppedError, GO_AHEAD, type SmtpSocket, type Trace } from "./smtp-socket.ts";
+import { DroppedError, GO_AHEAD, GOODBYE, type SmtpSocket, type Trace } from "./smtp-socket.ts";
 import type { Outcome, RecipientOutcome } from "./words.ts";
 import * as words from "./words.ts";
 
@@ -57,14 +57,19 @@ export class Transaction {
       const unable = await this.#unable(transfer);
       if (unable) return words.outcome(unable);
       const outcome = words.outcome(await this.#run(transfer), this.#recipients);
-      return (await this.#inPlace(outcome)) ? outcome : this.#surprised();
+      if (!(await this.#inPlace(outcome))) return this.#surprised();
+      return this.#answered ? outcome : { ...outcome, untouched: true };
     } catch (error) {
       if (!(error instanceof DroppedError)) throw error;
       const outcome = this.#smtp.surprised
         ? this.#surprised()
-        : words.outcome(words.dropped(this.#ip, this.#critical), this.#recipients);
+        : words.outcome(this.#dropped(), this.#recipients);
       return this.#answered ? outcome : { ...outcome, untouched: true };
     }
+  }
+
+  #dropped(): Report {
+    return words.dropped(this.#ip, this.#critical, this.#smtp.lastWords);
   }
 
   /** Nobody knows what the server has refused and what not. */
@@ -116,11 +121,11 @@ export class Transaction {
       const reply = await (together ? this.#smtp.reply() : this.#smtp.command(command));
       if (reply.code !== GO_AHEAD || command === "DATA") return reply;
       // That is what another command is answered.
-      this.#smtp.surprise(reply);
-      throw new DroppedError();
+      return this.#outOfStep(reply);
     };
     const from = await next(commands[0] as string);
-    this.#answered = true;
+    // A server that goes has not looked at the message.
+    this.#answered = from.code !== GOODBYE;
     const refused = severity(from);
     if (refused) {
       if (together) await this.#skip(commands.length - 1);
@@ -135,7 +140,11 @@ export class Transaction {
       return words.said("D", ["Giving up on ", this.#ip, ""], null);
     }
     const go = await next("DATA");
-    if (go.code !== GO_AHEAD) return this.#said(severity(go) ?? "Z", " failed on DATA command", go);
+    const failed = " failed on DATA command";
+    if (go.code >= 200 && go.code < 400 && go.code !== GO_AHEAD) {
+      return words.outOfPlace(this.#ip, failed, go);
+    }
+    if (go.code !== GO_AHEAD) return this.#said(severity(go) ?? "Z", failed, go);
     this.#wanted = true;
     return this.#data(transfer.message);
   }
@@ -163,8 +172,16 @@ export class Transaction {
     }
   }
 
-  /** Answers to commands that were sent together with one that failed. */
+  /** Answers to commands that were sent together with one that failed; from a server that goes there is none to come. */
   async #skip(count: number): Promise<void> {
+    try {
+      await this.#skipAnswers(count);
+    } catch (error) {
+      if (!(error instanceof DroppedError) || this.#smtp.surprised) throw error;
+    }
+  }
+
+  async #skipAnswers(count: number): Promise<void> {
     for (let left = count; left > 0; left--) {
       const { code } = await this.#smtp.reply();
       // The server takes DATA without a recipient: there must be an end of it (RFC 2920 section 3.1).
@@ -188,6 +205,8 @@ export class Transaction {
       if (!this.#sent) return this.#early();
     }
     const reply = await this.#smtp.reply();
+    // That is said of the message before it is sent.
+    if (reply.code === GO_AHEAD) return this.#outOfStep(reply);
     this.#critical = false;
     const failed = severity(reply);
     if (failed) return this.#said(failed, " failed after I sent the message", reply);
@@ -217,9 +236,14 @@ export class Transaction {
   async #early(): Promise<Report> {
     const reply = await this.#smtp.reply();
     const failed = severity(reply);
-    if (failed && (await this.#smtp.hangsUp())) {
+    if (failed && reply.code !== GO_AHEAD && (await this.#smtp.hangsUp())) {
       return this.#said(failed, " failed after I sent the message", reply);
     }
+    return this.#outOfStep(reply);
+  }
+
+  /** `reply` answers something else than what was said last. */
+  #outOfStep(reply: Reply): never {
     this.#smtp.surprise(reply);
     throw new DroppedError();
   }

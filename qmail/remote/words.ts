@@ -48,6 +48,25 @@ export const AMBIGUOUS_MX: Report = {
     "it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)\n",
 };
 
+/** Ours: we are the best exchanger that could be found, but not all could be. */
+export const BETTER_MX_UNKNOWN: Report = {
+  status: "Z",
+  text:
+    "Sorry, I couldn't find the mail exchangers that are better than me for that host,\n" +
+    "and there may be some. (#4.4.4)\n",
+};
+
+/** Ours: a route leads to a host that there is not. */
+export function relayUnknown(host: string): Report {
+  const text = `Sorry, I couldn't find any host named ${safe(host)}, to which I am to send this. (#4.3.5)\n`;
+  return { status: "Z", text };
+}
+
+/** Ours: the address that we are to connect from is of no use. */
+export function cannotBind(bind: string, why: string): Report {
+  return { status: "Z", text: `Sorry, I am to connect from ${bind}: ${why}. (#4.3.5)\n` };
+}
+
 export const BAD_CONTROL: Report = {
   status: "Z",
   text: "Unable to read control files. (#4.3.0)\n",
@@ -93,9 +112,17 @@ export const LEAVING: Report = {
   text: "I was told to leave before the message was sent; it will be tried again. (#4.3.2)\n",
 };
 
-/** The connection died; `critical`: after the whole message was sent, so it may have arrived. */
-export function dropped(ip: string, critical: boolean): Report {
-  return lost(`Connected to ${ip} but connection died.`, critical, "4.4.2");
+/**
+ * The connection died; `critical`: after the whole message was sent, so it may have arrived. Ours: `lastWords`, what the
+ * server said of it.
+ */
+export function dropped(
+  ip: string,
+  critical: boolean,
+  lastWords: Pick<Reply, "text"> | null = null,
+): Report {
+  const { status, text } = lost(`Connected to ${ip} but connection died.`, critical, "4.4.2");
+  return { status, text: lastWords ? text + remoteHostSaid(lastWords) : text };
 }
 
 /** Ours: there was an answer too many, so that nobody knows what each of them answers. */
@@ -142,6 +169,11 @@ export function noTls(ip: string, why: string): Report {
 export function authFailed(ip: string, why: string, reply: Reply | null): Report {
   const text = `Connected to ${ip} but authentication failed: ${why}. (#4.7.8)\n`;
   return { status: "Z", text: reply ? text + remoteHostSaid(reply) : text };
+}
+
+/** Ours: an answer that is one to something else. For good: it will not be another one tomorrow. */
+export function outOfPlace(ip: string, after: string, reply: Reply): Report {
+  return { status: "D", text: `${ip}${after}. (#5.5.0)\n${remoteHostSaid(reply)}` };
 }
 
 function remoteHostSaid({ text }: Pick<Reply, "text">): string {

@@ -2,16 +2,17 @@
 
 import { connect } from "node:net";
 import { join } from "node:path";
-import { Link } from "../net/link.ts";
+import { heard } from "../net/frames.ts";
+import { Link, type LinkOptions } from "../net/link.ts";
 import type { Action, Target } from "./action.ts";
 import {
   type Answer,
   ASK,
-  decode,
   encode,
   SEND_SOCKET,
   type Status,
   TARGETS_MAX,
+  TO_ASKER,
 } from "./action-protocol.ts";
 
 /** Requests that are under way at once: the next is read while one is acted upon. */
@@ -22,15 +23,21 @@ export class LostError extends Error {}
 
 export class ActionClient {
   readonly #link: Link;
-  readonly #waiting = new Map<number, (type: number, payload: Buffer) => void>();
+  /** Who takes the answers to a request. */
+  readonly #acting = new Map<number, (answers: readonly Answer[]) => void>();
+  readonly #asking = new Map<number, (status: Status | null) => void>();
   readonly #closed = Promise.withResolvers<never>();
   #last = 0;
 
-  private constructor(link: (handlers: ConstructorParameters<typeof Link>[1]) => Link) {
+  private constructor(link: (options: LinkOptions) => Link) {
     // Whoever waits is told; when nobody does nothing is wrong.
     this.#closed.promise.catch(() => {});
     this.#link = link({
-      frame: (type, id, payload) => this.#waiting.get(id)?.(type, payload),
+      hears: heard(TO_ASKER, {
+        answers: (answers, id) => this.#acting.get(id)?.(answers),
+        standing: (status, id) => this.#asking.get(id)?.(status),
+        flushed: (_, id) => this.#asking.get(id)?.(null),
+      }),
       close: () => this.#closed.reject(new LostError("qmail-send has gone away")),
     });
   }
@@ -41,7 +48,7 @@ export class ActionClient {
       const socket = connect(join(home, SEND_SOCKET));
       socket.once("connect", () => {
         socket.removeAllListeners("error");
-        resolve(new ActionClient((handlers) => new Link(socket, handlers)));
+        resolve(new ActionClient((options) => new Link(socket, options)));
       });
       socket.once("error", (error: NodeJS.ErrnoException) => {
         if (error.code === "ENOENT" || error.code === "ECONNREFUSED") resolve(null);
@@ -86,7 +93,9 @@ export class ActionClient {
 
   /** How things stand. Rejects with LostError. */
   async status(): Promise<Status> {
-    return decode(await this.#ask(ASK.status)) as Status;
+    const status = await this.#ask(ASK.status);
+    if (!status) throw new LostError("qmail-send has answered something else");
+    return status;
   }
 
   close(): void {
@@ -101,27 +110,26 @@ export class ActionClient {
     const id = ++this.#last;
     let left = request.targets.length;
     open.add(id);
-    this.#waiting.set(id, (_type, payload) => {
-      const answers = decode(payload) as Answer[];
+    this.#acting.set(id, (answers) => {
       left -= answers.length;
       if (left <= 0) {
         open.delete(id);
-        this.#waiting.delete(id);
+        this.#acting.delete(id);
       }
       answered(answers);
     });
     this.#link.send(ASK.act, id, encode(request));
   }
 
-  #ask(type: number): Promise<Buffer> {
+  #ask(kind: typeof ASK.flush | typeof ASK.status): Promise<Status | null> {
     const id = ++this.#last;
-    const answer = new Promise<Buffer>((resolve) => {
-      this.#waiting.set(id, (_type, payload) => {
-        this.#waiting.delete(id);
-        resolve(Buffer.from(payload));
+    const answer = new Promise<Status | null>((resolve) => {
+      this.#asking.set(id, (status) => {
+        this.#asking.delete(id);
+        resolve(status);
       });
     });
-    this.#link.send(type, id);
+    this.#link.send(kind, id);
     return Promise.race([answer, this.#closed.promise]);
   }
 }

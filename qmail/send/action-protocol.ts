@@ -3,24 +3,42 @@
  * character for each byte of an address. The frame's id names the request; answers carry it.
  */
 
-import type { MessId } from "../queue/fmtqfn.ts";
-import { type Action, parseAction, parseTarget, type Target, type Verdict } from "./action.ts";
-import type { Channel } from "./log.ts";
+import { type Kinds, kind, MAX_FRAME, nothing, text } from "../net/frames.ts";
+import { isMessId, type MessId } from "../queue/fmtqfn.ts";
+import {
+  type Action,
+  OUTCOMES,
+  parseAction,
+  parseTarget,
+  type Target,
+  type Verdict,
+} from "./action.ts";
+import { CHANNELS, type Channel } from "./log.ts";
 
 export const ASK = {
   /** An action on messages, at most TARGETS_MAX of them: Request. */
-  act: 1,
+  act: kind(1, MAX_FRAME, parseRequest),
   /** Everything is due, whatever is known against whom (as SIGALRM). */
-  flush: 2,
+  flush: kind(2, 0, nothing),
   /** How do things stand? */
-  status: 3,
+  status: kind(3, 0, nothing),
   /** To act: Answer[], again and again until each target has one. */
-  answers: 11,
+  answers: kind(11, MAX_FRAME, parseAnswers),
   /** To flush: nothing. */
-  flushed: 12,
+  flushed: kind(12, 0, nothing),
   /** To status: Status. */
-  standing: 13,
+  standing: kind(13, MAX_FRAME, parseStatus),
 } as const;
+
+/** What qmail-send hears. */
+export const FROM_ASKER = { act: ASK.act, flush: ASK.flush, status: ASK.status } satisfies Kinds;
+
+/** What it answers. */
+export const TO_ASKER = {
+  answers: ASK.answers,
+  flushed: ASK.flushed,
+  standing: ASK.standing,
+} satisfies Kinds;
 
 /** Its directory lets only qmail-send's user and root through. */
 export const SEND_SOCKET = "run/send/qmail-send";
@@ -87,19 +105,31 @@ export function encode(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value), "latin1");
 }
 
-/** The reverse of `encode`. Throws on what is no JSON. */
-export function decode(payload: Buffer): unknown {
-  return JSON.parse(payload.toString("latin1"));
+/** The reverse of `encode`; undefined for what is no JSON. */
+function decode(payload: Buffer): unknown {
+  try {
+    return JSON.parse(text(payload));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The payload for `status`; without its names when these make it too long for a frame. */
+export function formatStatus(status: Status): Buffer {
+  const whole = encode(status);
+  if (whole.length <= ASK.standing.max) return whole;
+  const unnamed = (channel: ChannelStatus): ChannelStatus => ({
+    ...channel,
+    heldDomains: { count: channel.heldDomains.count, names: [] },
+  });
+  const { local, remote } = status.channels;
+  const channels = { local: unnamed(local), remote: unnamed(remote) };
+  return encode({ ...status, channels, deliveries: [] });
 }
 
 /** A request as it came; null for what is none. */
 export function parseRequest(payload: Buffer): Request | null {
-  let value: unknown;
-  try {
-    value = decode(payload);
-  } catch {
-    return null;
-  }
+  const value = decode(payload);
   if (typeof value !== "object" || value === null) return null;
   const { action, wait, targets } = value as Record<string, unknown>;
   const parsed = parseAction(action);
@@ -109,3 +139,73 @@ export function parseRequest(payload: Buffer): Request | null {
   if (!all.every((target) => target !== null)) return null;
   return { action: parsed, wait: Math.min(wait, WAIT_MAX), targets: all };
 }
+
+function parseAnswers(payload: Buffer): readonly Answer[] | null {
+  const value = decode(payload);
+  return ANSWERS(value) ? (value as Answer[]) : null;
+}
+
+function parseStatus(payload: Buffer): Status | null {
+  const value = decode(payload);
+  return STATUS(value) ? (value as Status) : null;
+}
+
+/** Whether a value that came from elsewhere has the form it should have. */
+type Form = (value: unknown) => boolean;
+
+const isText: Form = (value) => typeof value === "string";
+const isNumber: Form = (value) => typeof value === "number";
+const isBoolean: Form = (value) => typeof value === "boolean";
+
+function orNothing(form: Form): Form {
+  return (value) => value === undefined || form(value);
+}
+
+function listOf(form: Form): Form {
+  return (value) => Array.isArray(value) && value.every(form);
+}
+
+function record(forms: Readonly<Record<string, Form>>): Form {
+  return (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    Object.entries(forms).every(([name, form]) => form((value as Record<string, unknown>)[name]));
+}
+
+const ANSWERS = listOf(
+  record({
+    id: (value) => typeof value === "string" && isMessId(value),
+    made: isNumber,
+    outcome: (value) => (OUTCOMES as readonly unknown[]).includes(value),
+    reason: orNothing(isText),
+    recipients: orNothing(isNumber),
+    untold: orNothing(isNumber),
+  }),
+);
+
+const CHANNEL = record({
+  used: isNumber,
+  limit: isNumber,
+  waiting: isNumber,
+  waitingForDomain: isNumber,
+  held: isNumber,
+  heldDomains: record({ count: isNumber, names: listOf(isText) }),
+});
+
+const STATUS = record({
+  pid: isNumber,
+  since: isNumber,
+  read: isBoolean,
+  channels: record({ local: CHANNEL, remote: CHANNEL }),
+  straight: isNumber,
+  ending: isNumber,
+  deliveries: listOf(
+    record({
+      delivery: isNumber,
+      id: isText,
+      channel: (value) => (CHANNELS as readonly unknown[]).includes(value),
+      recipient: isText,
+      since: isNumber,
+    }),
+  ),
+});

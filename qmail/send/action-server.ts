@@ -1,13 +1,16 @@
 /** qmail-send's own socket: who may enter its directory asks for actions, and how things stand. */
 
 import { chmodSync, rmSync } from "node:fs";
-import { createServer, type Server } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
+import { heard } from "../net/frames.ts";
 import { Link } from "../net/link.ts";
 import {
   type Answer,
   ASK,
   encode,
-  parseRequest,
+  FROM_ASKER,
+  formatStatus,
+  type Request,
   SEND_SOCKET,
   type Status,
   UNANSWERED_MAX,
@@ -16,6 +19,8 @@ import type { Order } from "./action-queue.ts";
 
 /** So many may ask at once. */
 const CLIENTS_MAX = 100;
+/** A frame that has begun must be whole after this time, in milliseconds. */
+const FRAME_MS = 30_000;
 
 export interface ActionServerContext {
   submit(order: Order): void;
@@ -37,7 +42,7 @@ export class ActionServer {
   listen(): Promise<void> {
     // Left by a crash. Two qmail-sends cannot be: we have sendmutex.
     rmSync(SEND_SOCKET, { force: true });
-    const server = createServer((socket) => this.#client(new Client(this.#context), socket));
+    const server = createServer((socket) => this.#client(socket));
     server.maxConnections = CLIENTS_MAX;
     this.#server = server;
     return new Promise((resolve, reject) => {
@@ -55,47 +60,42 @@ export class ActionServer {
     for (const link of this.#links) link.end();
   }
 
-  #client(client: Client, socket: ConstructorParameters<typeof Link>[0]): void {
+  #client(socket: Socket): void {
+    let unanswered = 0;
     const link: Link = new Link(socket, {
-      frame: (type, id, payload) => client.frame(link, { type, id, payload }),
+      guarded: true,
+      frameMs: FRAME_MS,
+      hears: heard(FROM_ASKER, {
+        act: (request, id) => {
+          unanswered += request.targets.length;
+          if (unanswered > UNANSWERED_MAX) return link.refuse("more at once than may be");
+          this.#act(link, { request, id }, () => unanswered--);
+        },
+        flush: (_, id) => {
+          this.#context.flush();
+          link.send(ASK.flushed, id);
+        },
+        status: (_, id) => link.send(ASK.standing, id, formatStatus(this.#context.status())),
+      }),
       close: () => this.#links.delete(link),
     });
     this.#links.add(link);
   }
-}
 
-class Client {
-  readonly #context: ActionServerContext;
-  #unanswered = 0;
-
-  constructor(context: ActionServerContext) {
-    this.#context = context;
-  }
-
-  frame(link: Link, { type, id, payload }: { type: number; id: number; payload: Buffer }): void {
-    if (type === ASK.act) this.#act(link, id, payload);
-    else if (type === ASK.flush) {
-      this.#context.flush();
-      link.send(ASK.flushed, id);
-    } else if (type === ASK.status) link.send(ASK.standing, id, encode(this.#context.status()));
-    else link.destroy();
-  }
-
-  #act(link: Link, id: number, payload: Buffer): void {
-    const request = parseRequest(payload);
-    if (!request || this.#unanswered + request.targets.length > UNANSWERED_MAX) {
-      link.destroy();
-      return;
-    }
+  /** Answers each target of `request`; `answered` is called for each. */
+  #act(
+    link: Link,
+    { request, id }: { readonly request: Request; readonly id: number },
+    answered: () => void,
+  ): void {
     const answers = new Answers((all) => link.send(ASK.answers, id, encode(all)));
     for (const target of request.targets) {
-      this.#unanswered++;
       this.#context.submit({
         action: request.action,
         target,
         patience: request.wait * 1000,
         answer: (verdict) => {
-          this.#unanswered--;
+          answered();
           answers.add({ id: target.id, made: target.made, ...verdict });
         },
       });

@@ -33,7 +33,8 @@ export interface Target {
  * done: it is as was asked for. gone: the message has ended meanwhile, or nothing of what was asked for is left
  * of it. busy: a delivery was under way all the time; nothing was changed. refused: nothing was changed, for a reason.
  */
-export type Outcome = "done" | "gone" | "busy" | "refused";
+export const OUTCOMES = ["done", "gone", "busy", "refused"] as const;
+export type Outcome = (typeof OUTCOMES)[number];
 
 export interface Verdict {
   readonly outcome: Outcome;

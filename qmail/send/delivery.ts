@@ -2,15 +2,12 @@
 
 import type { Link } from "../net/link.ts";
 import type { MessId } from "../queue/fmtqfn.ts";
-import { formatDelivery, SPAWN } from "../spawn/protocol.ts";
+import { type Delivery, formatDelivery, SPAWN } from "../spawn/protocol.ts";
 import type { Report, Status } from "../spawn/report.ts";
 import type { UnderWay } from "./action-protocol.ts";
 import * as log from "./log.ts";
 import { CHANNELS, type Channel, type Use } from "./log.ts";
 import { senderFor } from "./rewrite.ts";
-
-/** Reports are cut to this: they go to the log and into bounces. */
-const REPORT_MAX = 10_000;
 
 /** So many deliveries of a channel that wait for something of their own user's take no slot. */
 const WAITING_MAX = 1000;
@@ -99,28 +96,28 @@ export class Deliveries {
     state.used++;
     const { id, made, recipient } = order;
     const sender = senderFor(order.sender, recipient);
-    const delivery = formatDelivery({ messid: id, made, sender, recipient });
+    const delivery = orderOf({ messid: id, made, sender, recipient });
     state.link?.send(SPAWN.deliver, delnum, delivery);
     this.#log(log.startingDelivery(id, { delivery: number, channel, recipient }));
     this.status();
   }
 
-  /** A report frame has come from the spawner of `channel`. */
-  report(channel: Channel, delnum: number, payload: Buffer): void {
+  /** The spawner of `channel` says what became of a delivery: K, Z or D and a text. False: there is no such delivery. */
+  report(channel: Channel, delnum: number, report: string): boolean {
     const state = this.#channels[channel];
     const slot = state.slots[delnum];
     if (!slot) {
       this.#log(log.warning("internal error: delivery report out of range"));
-      return;
+      return false;
     }
     state.slots[delnum] = undefined;
     state.free.push(delnum);
     state.used--;
     if (slot.waits) state.waiting--;
-    const report = payload.toString("latin1", 0, Math.min(payload.length, REPORT_MAX));
     const { status, text } = this.#judge(slot, report);
     this.status();
     slot.order.done(status, text);
+    return true;
   }
 
   /** The spawner of `channel` says that a delivery waits for something of its own user's, or goes on. */
@@ -175,6 +172,13 @@ export class Deliveries {
         return { status: "Z", text };
     }
   }
+}
+
+/** qmail-queue takes no addresses that are too long for an order; of others' files the spawner refuses the empty one. */
+function orderOf(delivery: Delivery): Buffer {
+  const order = formatDelivery(delivery);
+  if (order.length <= SPAWN.deliver.max) return order;
+  return formatDelivery({ ...delivery, sender: "", recipient: "" });
 }
 
 function newChannel(): ChannelState {

@@ -74,9 +74,10 @@ function remoteReply(report: string): string[] | null {
 
 /** The address of the host that the report is about, as a literal; null when it is about none. */
 function remoteMta(report: string): string | null {
-  const address = /^(?:Connected to |Giving up on )?([\d.]+|[\da-f.:]*:[\da-f.:]*)[. ]/i.exec(
-    report,
-  )?.[1];
+  const address =
+    /^(?:Connected to |Giving up on )?([\d.]{1,46}|[\da-f.:]{0,46}:[\da-f.:]{0,46})[. ]/i.exec(
+      report,
+    )?.[1];
   if (address === undefined) return null;
   const plain = address.replace(/\.$/, "");
   return plain.includes(":") ? `[IPv6:${plain}]` : `[${plain}]`;

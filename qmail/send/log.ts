@@ -7,6 +7,7 @@
 
 import { plainLine } from "../log/indimail.ts";
 import type { MessId } from "../queue/fmtqfn.ts";
+import { oneLine } from "../warn.ts";
 
 export const CHANNELS = ["local", "remote"] as const;
 export type Channel = (typeof CHANNELS)[number];
@@ -108,11 +109,11 @@ export function redirect(id: MessId, from: Address, to: Address): string {
 export const EXITING = "status: exiting\n";
 
 export function warning(text: string): string {
-  return `warning: ${text}\n`;
+  return `warning: ${oneLine(text)}\n`;
 }
 
 export function alert(text: string): string {
-  return `alert: ${text}\n`;
+  return `alert: ${oneLine(text)}\n`;
 }
 
 export const INJECT_TROUBLE = warning("trouble injecting bounce message, will try later");

@@ -1,16 +1,10 @@
 /** qmail-send's side of the link to the queue server: what it removes for us and puts in for us. */
 
 import type { Socket } from "node:net";
+import { heard } from "../net/frames.ts";
 import { Link } from "../net/link.ts";
 import { programQueue } from "../queue/program-queue.ts";
-import {
-  FRAME,
-  type Fresh,
-  formatName,
-  type MessageName,
-  parseFresh,
-  parseName,
-} from "../queue/protocol.ts";
+import { FRAME, type Fresh, formatName, type MessageName, TO_SEND } from "../queue/protocol.ts";
 import type { Qmail } from "../queue/qmail.ts";
 import { QueueLink } from "../queue/queue-link.ts";
 import type { CleanType } from "../queue/removal.ts";
@@ -36,7 +30,15 @@ export class QueueClerk {
   constructor(socket: Socket, handlers: ClerkHandlers) {
     this.#handlers = handlers;
     this.#link = new Link(socket, {
-      frame: (type, id, payload) => this.#frame(type, id, payload),
+      hears: heard(TO_SEND, {
+        fresh: (message) => handlers.fresh(message),
+        retract: (message, id) =>
+          this.#link.send(FRAME.retracted, id, handlers.known(message) ? "!" : "+"),
+        scan: () => handlers.scan(),
+        result: (result, id) => this.#queue.answered(id, result),
+        cleaned: ({ yes }, id) => this.#cleaned(id, yes),
+        opened: () => this.#opened?.(),
+      }),
       close: () => this.#gone(),
     });
     this.#queue = new QueueLink(this.#link);
@@ -74,34 +76,6 @@ export class QueueClerk {
 
   end(): void {
     this.#link.end();
-  }
-
-  #frame(type: number, id: number, payload: Buffer): void {
-    switch (type) {
-      case FRAME.fresh: {
-        const fresh = parseFresh(payload);
-        if (fresh) this.#handlers.fresh(fresh);
-        break;
-      }
-      case FRAME.retract: {
-        const message = parseName(payload);
-        const known = message !== null && this.#handlers.known(message);
-        this.#link.send(FRAME.retracted, id, known ? "!" : "+");
-        break;
-      }
-      case FRAME.scan:
-        this.#handlers.scan();
-        break;
-      case FRAME.result:
-        this.#queue.answered(id, payload);
-        break;
-      case FRAME.cleaned:
-        this.#cleaned(id, payload.toString("latin1") === "+");
-        break;
-      case FRAME.opened:
-        this.#opened?.();
-        break;
-    }
   }
 
   #cleaned(request: number, done: boolean): void {

@@ -26,16 +26,21 @@ export class RecipientFile {
     this.#fd = openSync(path, "r+");
   }
 
-  /** The next record; null at the end. Throws on read errors. */
+  /**
+   * The next record; null at the end. Throws on read errors, and when the file is cut off: whoever stood there is not done,
+   * and nobody knows any more who that was. No file of ours is empty, so that is one of them.
+   */
   next(): Recipient | null {
     let end = this.#buffer.indexOf(0);
     while (end < 0) {
+      const known = this.#buffer.length;
       const more = Buffer.allocUnsafe(READ_SIZE);
       const count = readSync(this.#fd, more, 0, READ_SIZE, this.#read);
-      // An unfinished last record, as an end: C qmail takes it so.
-      if (count === 0) return null;
+      if (count === 0) {
+        if (known > 0 || this.#read === 0) throw new Error("it is cut off");
+        return null;
+      }
       this.#read += count;
-      const known = this.#buffer.length;
       this.#buffer = Buffer.concat([this.#buffer, more.subarray(0, count)]);
       end = this.#buffer.indexOf(0, known);
     }

@@ -1,8 +1,9 @@
 /** qmail-lspawn and qmail-rspawn as qmail-send knows them: when they are there, what they ask for, what they are told. */
 
 import type { Socket } from "node:net";
+import { formatUint32, heard } from "../net/frames.ts";
 import { Link } from "../net/link.ts";
-import { SPAWN } from "../spawn/protocol.ts";
+import { FROM_SPAWNER, SPAWN } from "../spawn/protocol.ts";
 import type { Deliveries } from "./delivery.ts";
 import type { Holds } from "./holds.ts";
 import { CHANNELS, type Channel } from "./log.ts";
@@ -36,12 +37,13 @@ export class Spawners {
 
   /** `domain`, or "" for all, is to be tried whatever is known against its servers. */
   flush(domain: string): void {
-    this.#links.remote.send(SPAWN.flush, 0, domain);
+    // Of a longer one nobody knows anything.
+    if (domain.length <= SPAWN.flush.max) this.#links.remote.send(SPAWN.flush, 0, domain);
   }
 
   /** No more deliveries will come: what can be put off is to be put off soon. */
   leave(): void {
-    for (const channel of CHANNELS) this.#links[channel].send(SPAWN.leave, 0, "");
+    for (const channel of CHANNELS) this.#links[channel].send(SPAWN.leave, 0);
   }
 
   end(): void {
@@ -50,27 +52,42 @@ export class Spawners {
 
   #link(channel: Channel, socket: Socket): Link {
     const { deliveries, holds, changed, gone } = this.#context;
-    return new Link(socket, {
-      frame: (type, id, payload) => {
-        if (type === SPAWN.hello) this.#hello(channel, payload.readUInt32BE(0));
-        else if (type === SPAWN.report) deliveries.report(channel, id, payload);
-        else if (type === SPAWN.waits)
-          deliveries.waits(channel, id, payload.toString("latin1") === "1");
-        else if (type === SPAWN.hold) holds[channel].hold(payload.toString("latin1"));
-        else if (type === SPAWN.free) holds[channel].free(payload.toString("latin1"));
-        changed();
-      },
+    const link: Link = new Link(socket, {
+      hears: heard(FROM_SPAWNER, {
+        hello: (most) => {
+          // Once: it begins everything.
+          if (this.#connected.has(channel)) return link.refuse("hello twice");
+          this.#hello(channel, most);
+          changed();
+        },
+        report: (report, delnum) => {
+          if (!deliveries.report(channel, delnum, report)) link.refuse("a report of no delivery");
+          changed();
+        },
+        waits: ({ yes }, delnum) => {
+          deliveries.waits(channel, delnum, yes);
+          changed();
+        },
+        hold: (host) => holds[channel].hold(host),
+        free: (host) => {
+          holds[channel].free(host);
+          changed();
+        },
+      }),
       close: () => {
         holds[channel].freeAll();
         deliveries.disconnect(channel);
         gone(this.#connected.has(channel));
       },
     });
+    return link;
   }
 
   #hello(channel: Channel, most: number): void {
     const { deliveries, concurrency, ready } = this.#context;
-    deliveries.connect(channel, this.#links[channel], Math.min(concurrency[channel], most));
+    const limit = Math.min(concurrency[channel], most);
+    this.#links[channel].send(SPAWN.limit, 0, formatUint32(limit));
+    deliveries.connect(channel, this.#links[channel], limit);
     this.#connected.add(channel);
     if (this.#connected.size === CHANNELS.length) ready();
   }

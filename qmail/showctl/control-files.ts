@@ -120,6 +120,8 @@ export const OUR_FILES: readonly ControlFile[] = [
   number("minfree", "", ["Mail is taken while ", " bytes are free for the queue"]),
   number("mininodes", "1000", ["Mail is taken while ", " inodes are free for the queue"]),
   number("minrate", "500", ["Messages come in with at least ", " bytes a second"]),
+  list("moreipme", "", ["", " is this host, too."]),
+  list("notipme", "", ["", " is not this host."]),
   number("popbeforesmtp", "0", ["POP3 logins allow relaying for ", " seconds"]),
   list("qmtproutes", "", ["QMTP route: "]),
   list("remoteoptions", "", ["Options for remote delivery: "]),

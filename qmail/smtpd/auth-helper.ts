@@ -9,15 +9,32 @@ import { Socket } from "node:net";
 import type { ScramKeys } from "../checkpassword/scram.ts";
 import type { Check } from "../checkpassword/system.ts";
 import { qmailHome } from "../home.ts";
+import { heard, type Kinds, kind, text } from "../net/frames.ts";
 import { Link } from "../net/link.ts";
-import { programPath } from "../programs.ts";
+import { nodeArguments, programPath } from "../programs.ts";
 import type { PasswordStore } from "./auth.ts";
 import { warning } from "./log.ts";
 import { openStore, type StoreOptions } from "./store.ts";
 
-/** What is asked, and the one kind of answer: JSON. */
-const FRAME = { check: 1, cram: 2, scram: 3, answer: 4 } as const;
-type Question = (typeof FRAME)["check" | "cram" | "scram"];
+/** Words of a question, with a NUL between them: longer ones are nobody's. */
+const WORDS_MAX = 4096;
+
+/** What is asked: a login, and what belongs to it. And the one kind of answer: JSON. */
+const FRAME = {
+  check: kind(1, WORDS_MAX, words(2)),
+  cram: kind(2, WORDS_MAX, words(3)),
+  scram: kind(3, WORDS_MAX, words(1)),
+  answer: kind(4, WORDS_MAX, parseAnswer),
+} as const;
+type Question = "check" | "cram" | "scram";
+
+/** What the helper hears. */
+const FROM_ASKER = { check: FRAME.check, cram: FRAME.cram, scram: FRAME.scram } satisfies Kinds;
+
+/** Questions that are answered at once; others wait to be heard. */
+const ASKED_MAX = 100;
+/** A frame that has begun must be whole after this time, in milliseconds. */
+const FRAME_MS = 30_000;
 
 /** The helper's end of the link. */
 const LINK_FD = 3;
@@ -27,7 +44,7 @@ const TROUBLE: Answer = { check: "temporary" };
 
 /** Starts the helper, with our privileges. When it dies this process ends, to be started again whole. */
 export function startAuthHelper(options: StoreOptions, home: string): PasswordStore {
-  const args = [programPath("smtpd/auth-helper"), JSON.stringify(options)];
+  const args = nodeArguments(programPath("smtpd/auth-helper"), [JSON.stringify(options)]);
   const child = spawn(process.execPath, args, {
     stdio: ["ignore", "inherit", "inherit", "pipe"],
     env: { PATH: process.env.PATH, QMAILHOME: home },
@@ -35,11 +52,11 @@ export function startAuthHelper(options: StoreOptions, home: string): PasswordSt
   child.on("error", () => {});
   const asker = new Asker(child.stdio[LINK_FD] as Socket);
   return {
-    check: (login, password) => asker.check(FRAME.check, [login, password]),
+    check: (login, password) => asker.check("check", [login, password]),
     ...(options.cram
       ? {
           checkCram: (login, { challenge, response }) =>
-            asker.check(FRAME.cram, [login, challenge, response]),
+            asker.check("cram", [login, challenge, response]),
         }
       : {}),
     ...(options.scram ? { scramKeys: (login) => asker.keys(login) } : {}),
@@ -53,10 +70,15 @@ class Asker {
 
   constructor(socket: Socket) {
     this.#link = new Link(socket, {
-      frame: (_type, id, payload) => {
-        this.#asked.get(id)?.(JSON.parse(payload.toString("latin1")));
-        this.#asked.delete(id);
-      },
+      hears: heard(
+        { answer: FRAME.answer },
+        {
+          answer: (answer, id) => {
+            this.#asked.get(id)?.(answer);
+            this.#asked.delete(id);
+          },
+        },
+      ),
       close: () => {
         for (const answer of this.#asked.values()) answer(TROUBLE);
         process.kill(process.pid, "SIGTERM");
@@ -70,7 +92,7 @@ class Asker {
   }
 
   async keys(login: string): Promise<ScramKeys | null> {
-    const answer = await this.#ask(FRAME.scram, [login]);
+    const answer = await this.#ask("scram", [login]);
     if ("check" in answer) throw new Error("the keys cannot be looked up now");
     return answer.keys && parseKeys(answer.keys);
   }
@@ -78,21 +100,27 @@ class Asker {
   #ask(question: Question, words: readonly string[]): Promise<Answer> {
     if (this.#link.closed) return Promise.resolve(TROUBLE);
     // Between words stands a NUL: none may have one.
-    if (words.some((word) => word.includes("\0"))) return Promise.resolve({ check: "refused" });
+    const said = words.join("\0");
+    if (words.some((word) => word.includes("\0")) || said.length > WORDS_MAX) {
+      return Promise.resolve({ check: "refused" });
+    }
     return new Promise((resolve) => {
       this.#last = (this.#last + 1) >>> 0;
       this.#asked.set(this.#last, resolve);
-      this.#link.send(question, this.#last, words.join("\0"));
+      this.#link.send(FRAME[question], this.#last, said);
     });
   }
 }
 
 /** What `store` says to a question; its own trouble is an answer too. */
-async function answer(store: PasswordStore, type: number, words: string[]): Promise<Answer> {
-  const [login = "", second = "", third = ""] = words;
+async function answer(
+  store: PasswordStore,
+  question: Question,
+  [login = "", second = "", third = ""]: readonly string[],
+): Promise<Answer> {
   try {
-    if (type === FRAME.check) return { check: await store.check(login, second) };
-    if (type === FRAME.cram) {
+    if (question === "check") return { check: await store.check(login, second) };
+    if (question === "cram") {
       const said = { challenge: second, response: third };
       return { check: (await store.checkCram?.(login, said)) ?? "refused" };
     }
@@ -100,6 +128,28 @@ async function answer(store: PasswordStore, type: number, words: string[]): Prom
     return { keys: keys && formatKeys(keys) };
   } catch {
     return TROUBLE;
+  }
+}
+
+/** Reads `count` words with a NUL between them. */
+function words(count: number): (payload: Buffer) => readonly string[] | null {
+  return (payload) => {
+    const all = text(payload).split("\0");
+    return all.length === count ? all : null;
+  };
+}
+
+const CHECKS: readonly string[] = ["ok", "refused", "temporary"] satisfies Check[];
+
+function parseAnswer(payload: Buffer): Answer | null {
+  try {
+    const { check, keys } = JSON.parse(text(payload)) ?? {};
+    if (CHECKS.includes(check)) return { check };
+    if (keys === null) return { keys };
+    const areKeys = Array.isArray(keys) && keys.length === 4;
+    return areKeys && keys.every((key) => typeof key === "string") ? { keys } : null;
+  } catch {
+    return null;
   }
 }
 
@@ -120,11 +170,19 @@ function parseKeys([iterations, ...keys]: readonly string[]): ScramKeys {
 function serve(options: StoreOptions): void {
   const warn = (text: string) => void process.stdout.write(warning(text), "latin1");
   const store = openStore(options, { home: qmailHome(), warn });
-  const link = new Link(new Socket({ fd: LINK_FD }), {
-    async frame(type, id, payload) {
-      const words = payload.toString("latin1").split("\0");
-      link.send(FRAME.answer, id, JSON.stringify(await answer(store, type, words)));
-    },
+  let asked = 0;
+  const ask = (question: Question) => (said: readonly string[], id: number) => {
+    asked++;
+    if (asked === ASKED_MAX) link.pause();
+    void answer(store, question, said).then((answer) => {
+      link.send(FRAME.answer, id, JSON.stringify(answer));
+      if (asked-- === ASKED_MAX) link.resume();
+    });
+  };
+  const link: Link = new Link(new Socket({ fd: LINK_FD }), {
+    guarded: true,
+    frameMs: FRAME_MS,
+    hears: heard(FROM_ASKER, { check: ask("check"), cram: ask("cram"), scram: ask("scram") }),
     close: () => process.exit(0),
   });
 }

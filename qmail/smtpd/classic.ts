@@ -2,6 +2,7 @@
 
 import { fstatSync } from "node:fs";
 import { Connection } from "../net/connection.ts";
+import { clock } from "../net/deadline.ts";
 import { NO_GUARD } from "../net/login-brakes.ts";
 import { localQueue } from "../queue/local-queue.ts";
 import { queueSpace } from "../queue/space.ts";
@@ -119,7 +120,7 @@ async function contextOf(classic: Classic, controls: SmtpdControls): Promise<Ses
     limits: () => limits,
     hasRoom: (bytes) => space.has(bytes, limits),
     now: Date.now,
-    clock: () => performance.now(),
+    clock,
     log,
   };
 }

@@ -45,7 +45,8 @@ export class Manners {
 
   /** What it is told. True when the client is to wait for it. */
   hear(reply: string): boolean {
-    if (!/^[45]/.test(reply)) return this.#isSlow && this.#junk > this.#limits().maxJunk;
+    if (reply[0] !== "4" && reply[0] !== "5")
+      return this.#isSlow && this.#junk > this.#limits().maxJunk;
     if (reply === replies.tooManyRecipients() && ++this.#beyond <= this.#limits().maxRcpt)
       return false;
     this.#errors++;

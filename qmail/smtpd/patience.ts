@@ -19,6 +19,8 @@ export class Patience {
   #paused = false;
   /** The time of a message runs: more of it comes by what is sent. */
   #inMessage = false;
+  /** Milliseconds of the session. */
+  #left = 1;
 
   constructor(
     context: Pick<SessionContext, "limits" | "clock">,
@@ -34,13 +36,16 @@ export class Patience {
     return (this.#context.clock() - this.#began) / 1000;
   }
 
-  /** True when the session has lasted too long. */
+  /** True when the session had lasted too long when its turn last changed: to look at the clock for each command costs more than it. */
   get over(): boolean {
     return this.#left <= 0;
   }
 
-  get #left(): number {
-    return this.#began + this.#context.limits().sessionMs - this.#context.clock();
+  /** Whether it has lasted too long by now. */
+  look(): boolean {
+    const { limits, clock } = this.#context;
+    this.#left = this.#began + limits().sessionMs - clock();
+    return this.over;
   }
 
   /** The next command has a time of its own; the parts of a message have one together. */
@@ -63,8 +68,9 @@ export class Patience {
 
   /** It is our turn. */
   pause(): void {
-    if (!this.#paused) this.#wire.allow(Number.POSITIVE_INFINITY);
+    if (this.#paused) return;
     this.#paused = true;
+    this.#wire.allow(Number.POSITIVE_INFINITY);
   }
 
   /** It is the client's turn; `inMessage` between the beginning and the end of a message. */
@@ -74,6 +80,7 @@ export class Patience {
     this.#paused = false;
     this.#fresh = false;
     if (!anew) return;
+    this.look();
     const { commandMs } = this.#context.limits();
     this.#wire.allow(inMessage ? commandMs : Math.max(1, Math.min(commandMs, this.#left)));
   }

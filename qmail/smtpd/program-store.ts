@@ -6,9 +6,11 @@
  */
 
 import { spawn } from "node:child_process";
-import type { Writable } from "node:stream";
+import { basename } from "node:path";
+import type { Readable, Writable } from "node:stream";
 import type { Check } from "../checkpassword/system.ts";
 import { EXIT } from "../exit.ts";
+import { Hearsay } from "../hearsay.ts";
 import type { CramAnswer, PasswordStore } from "./auth.ts";
 
 /** A checkpassword program may read at most this much. */
@@ -46,11 +48,13 @@ export function programStore(check: CheckWords, { cram }: { cram: boolean }): Pa
 
 class Runner {
   readonly #options: CheckProgramOptions;
+  readonly #hearsay: Hearsay;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
   constructor(options: CheckProgramOptions) {
     this.#options = options;
+    this.#hearsay = new Hearsay({ write: (line) => options.warn(line.trimEnd()) });
   }
 
   async check(words: readonly string[]): Promise<Check> {
@@ -80,12 +84,17 @@ class Runner {
     const [program = "", ...args] = this.#options.command;
     return new Promise((resolve) => {
       const child = spawn(program, args.length > 0 ? args : ["true"], {
-        stdio: ["ignore", "ignore", "inherit", "pipe"],
+        // It becomes the user: the log is not for him.
+        stdio: ["ignore", "ignore", "pipe", "pipe"],
         timeout: PROGRAM_MS,
         killSignal: "SIGKILL",
       });
       child.on("error", (error) => resolve(error.message));
-      child.on("exit", (code, signal) => resolve(code ?? `ended by ${signal}`));
+      const gone = this.#hearsay.listen(child.stdio[2] as Readable, basename(program));
+      child.on("exit", (code, signal) => {
+        void gone();
+        resolve(code ?? `ended by ${signal}`);
+      });
       const pipe = child.stdio[3] as Writable;
       // A program that leaves without reading says enough by its exit code.
       pipe.on("error", () => {});

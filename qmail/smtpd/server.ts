@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { isRelayOpen, RELAY_DIRECTORY } from "../checkpassword/relay.ts";
 import { type ListenAddress, plainAddress } from "../net/address.ts";
 import { Connection, socketEnds } from "../net/connection.ts";
+import { clock } from "../net/deadline.ts";
 import { Listener, type Served } from "../net/listener.ts";
 import { type LoginBrakes, siteBrakes } from "../net/login-brakes.ts";
 import type { Certificates } from "../net/tls.ts";
@@ -16,7 +17,7 @@ import { clientEnvironment } from "./client-environment.ts";
 import { databytesOf, readSmtpdControls, type SmtpdControls } from "./controls.ts";
 import { completing } from "./headerfields.ts";
 import { ownAddresses } from "./ipme.ts";
-import { hurried, maxRcptOf } from "./limits.ts";
+import { hurried, type Limits, maxRcptOf } from "./limits.ts";
 import * as log from "./log.ts";
 import type { SmtpdOptions } from "./options.ts";
 import * as replies from "./replies.ts";
@@ -61,8 +62,11 @@ export class SmtpServer {
   readonly #rules: Rules | null;
   readonly #brakes: LoginBrakes;
   readonly #space: QueueSpace;
+  readonly #short = () => this.#listener.short;
   #parts: ServerParts | null = null;
   #controls: SmtpdControls | null = null;
+  /** Of all connections that no rule has limits for. */
+  #bounds: Pick<SessionContext, "limits" | "hasRoom"> | null = null;
   #lastId = 0;
 
   constructor(options: ServerOptions) {
@@ -103,6 +107,7 @@ export class SmtpServer {
   reread(): void {
     const { home, env } = this.#options;
     this.#controls = readSmtpdControls(home, env);
+    this.#bounds = this.#boundsOf(this.#controls.limits);
     if (this.#controls.rcpthosts.missing) this.#options.log(log.warning(log.NO_RCPTHOSTS));
   }
 
@@ -149,7 +154,7 @@ export class SmtpServer {
         ends: socketEnds(socket),
         ...(certificates ? { secure: (stream) => certificates.secure(stream) } : {}),
         tlsFirst,
-        short: () => this.#listener.short,
+        short: this.#short,
       },
       (wire) => new Session(context, wire),
     );
@@ -161,7 +166,8 @@ export class SmtpServer {
     const env = { ...this.#options.env, ...ruled };
     const { queueFor, certificates, auth } = this.#parts as ServerParts;
     const controls = this.#controlsFor(ruled);
-    const { limits } = controls;
+    const shared = controls === this.#controls ? this.#bounds : null;
+    const bounds = shared ?? this.#boundsOf(controls.limits);
     const relay =
       submission === null && (this.#mayRelay(ip) || this.#hasReadMail(ip, controls)) ? "" : null;
     const relayclient = env.RELAYCLIENT ?? relay;
@@ -182,11 +188,18 @@ export class SmtpServer {
       login: auth && { ...auth, guard: this.#brakes.for(ip), host: controls.me ?? local },
       submission,
       rewriting: submission && completing(controls.idhost),
+      limits: bounds.limits,
+      hasRoom: bounds.hasRoom,
+      now: Date.now,
+      clock,
+      log: write,
+    };
+  }
+
+  #boundsOf(limits: Limits): Pick<SessionContext, "limits" | "hasRoom"> {
+    return {
       limits: () => (this.#listener.short ? hurried(limits) : limits),
       hasRoom: (bytes) => this.#space.has(bytes, limits),
-      now: Date.now,
-      clock: () => performance.now(),
-      log: write,
     };
   }
 

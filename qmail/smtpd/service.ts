@@ -1,8 +1,11 @@
 /** The life of the SMTP service's process: bind, give up root, serve, read again, end. */
 
 import { EXIT } from "../exit.ts";
-import { type Ids, readIds } from "../ids.ts";
-import { Certificates } from "../net/tls.ts";
+import { become } from "../files/become.ts";
+import { closeInherited } from "../files/inherited.ts";
+import { readIds } from "../ids.ts";
+import { serviceCertificates } from "../net/service-certificates.ts";
+import type { Certificates } from "../net/tls.ts";
 import { networkQueue } from "../queue/network-queue.ts";
 import { programQueue } from "../queue/program-queue.ts";
 import { sayReady } from "../supervise/ready.ts";
@@ -20,6 +23,7 @@ type Log = (line: string) => void;
 
 /** Serves from the qmail home `home` until SIGTERM. Throws when it cannot begin, with a text for a person. */
 export async function runService(home: string, options: SmtpdOptions): Promise<void> {
+  closeInherited();
   process.chdir(home);
   const ids = readIds(".");
   const batch = new LogBatch(process.stdout);
@@ -30,14 +34,19 @@ export async function runService(home: string, options: SmtpdOptions): Promise<v
   await server.bind();
   const root = !ids.sandbox && process.getuid?.() === 0;
   const helper = root && options.auth ? startAuthHelper(options.auth, home) : null;
-  if (root) becomeQmaild(ids);
+  const certificates = theCertificates(options, root, log);
+  // For good, and before the first byte from the network is read.
+  if (root) become({ uid: ids.uid.qmaild, gid: ids.gid.nofiles });
   const { queueFor, ready } = theQueue(process.env.QMAILQUEUE, log);
   server.serve({
     queueFor,
-    certificates: theCertificates(options, log),
+    certificates,
     auth: theAuth(options, helper, log),
   });
-  process.on("SIGHUP", () => reread(server, log));
+  process.on("SIGHUP", () => {
+    reread(server, log);
+    certificates?.reread();
+  });
   const end = async () => {
     await server.end();
     batch.flush();
@@ -49,27 +58,12 @@ export async function runService(home: string, options: SmtpdOptions): Promise<v
   sayReady();
 }
 
-/** For good, and before the first byte from the network is read. */
-function becomeQmaild({ gid, uid }: Ids): void {
-  process.setgroups?.([]);
-  process.setgid?.(gid.nofiles);
-  process.setuid?.(uid.qmaild);
-}
-
-/** Read as the user who will have to read them again. */
-function theCertificates({ certificates }: SmtpdOptions, log: Log): Certificates | null {
-  if (certificates.length === 0) return null;
-  return new Certificates({
-    files: certificates,
-    user: daemonUser(),
-    warn: (text) => log(warning(text)),
-  });
-}
-
-function daemonUser() {
-  const ids = readIds(".");
-  if (!ids.sandbox) return { name: "qmaild", group: "nofiles" };
-  return { name: `uid ${process.geteuid?.()}`, group: String(process.getegid?.()) };
+function theCertificates(
+  { certificates }: SmtpdOptions,
+  root: boolean,
+  log: Log,
+): Certificates | null {
+  return serviceCertificates(certificates, { root, warn: (text) => log(warning(text)) });
 }
 
 /** To look passwords up needs root: a helper that has kept it does it for us. */

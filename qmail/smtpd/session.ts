@@ -127,7 +127,7 @@ export class Session implements Conversation {
       this.#run();
       return;
     }
-    const why = this.#patience.over ? "too-long" : "timeout";
+    const why = this.#patience.look() ? "too-long" : "timeout";
     this.#replies += ENDS[why]();
     this.#end(why);
   }
@@ -197,11 +197,12 @@ export class Session implements Conversation {
   }
 
   #setTime(): void {
-    if (this.#state === "waiting") this.#patience.pause();
+    const state = this.#state;
+    if (state === "waiting") this.#patience.pause();
     // The handshake has a time of its own.
-    else if (!["ended", "securing", "slowed"].includes(this.#state)) {
-      this.#patience.await(this.#mail.underWay);
-    }
+    if (state === "waiting" || state === "ended" || state === "securing" || state === "slowed")
+      return;
+    this.#patience.await(this.#mail.underWay);
   }
 
   #say(reply: string): void {

@@ -107,11 +107,14 @@ export class Transaction {
 
   /** Parameters that are not known are passed over, as C qmail does with all. */
   #parameterRefusal(rest: string): string | null {
-    const parameters = parseParameters(rest);
     const { databytes } = this.#context.controls;
-    const size = parameters.get("SIZE") ?? "0";
-    const body = parameters.get("BODY") ?? "7BIT";
-    if (!/^\d{1,20}$/.test(size) || !BODY_TYPES.has(body.toUpperCase())) return replies.syntax();
+    let size = "0";
+    if (rest !== "") {
+      const parameters = parseParameters(rest);
+      size = parameters.get("SIZE") ?? size;
+      const body = parameters.get("BODY") ?? "7BIT";
+      if (!/^\d{1,20}$/.test(size) || !BODY_TYPES.has(body.toUpperCase())) return replies.syntax();
+    }
     if (databytes > 0 && Number(size) > databytes) return replies.tooBig();
     return this.#context.hasRoom(Number(size)) ? null : replies.noRoom();
   }

@@ -6,16 +6,18 @@
  * never serves a second uid. It has the user's uid and gid and, as in C qmail, no supplementary groups.
  */
 
-import { closeSync } from "node:fs";
 import { resolve } from "node:path";
 import { programArgs } from "../arguments.ts";
 import { EXIT, QLX } from "../exit.ts";
+import { Hearsay } from "../hearsay.ts";
 import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
 import { programPath } from "../programs.ts";
 import { Assignments, NughdeError, type Whose } from "../users/nughde.ts";
+import { warn } from "../warn.ts";
 import { DoneLines } from "./done-lines.ts";
 import type { Report } from "./report.ts";
+import { type Place, Shares } from "./shares.ts";
 import { type Spawn, serveSpawner } from "./spawner.ts";
 import { type Owner, WorkerPool } from "./worker-pool.ts";
 import { WorkerProcess } from "./worker-process.ts";
@@ -62,49 +64,57 @@ export function idleMax(memory: number): number {
 interface LspawnOptions {
   readonly assignments: Assignments;
   readonly pool: WorkerPool;
+  readonly shares: Shares;
   readonly aliasempty: string;
   readonly doneLines: DoneLines;
 }
 
 async function deliver(
-  { assignments, pool, aliasempty, doneLines }: LspawnOptions,
+  { assignments, pool, shares, aliasempty, doneLines }: LspawnOptions,
   spawn: Spawn,
   done: (report: Report) => void,
 ): Promise<void> {
-  const refuse = (report: Report) => {
-    if (spawn.message.fd >= 0) closeSync(spawn.message.fd);
-    done(report);
-  };
   // The address <> is delivered to nobody, with success.
-  if (spawn.local === "") return refuse({ status: "K", text: "" });
+  if (spawn.local === "") return done({ status: "K", text: "" });
   try {
     const whose = await assignments.find(spawn.local);
-    if (!spawn.wanted()) return refuse(CRASHED);
-    const { messid, made, message, waits } = spawn;
+    if (!spawn.wanted()) return done(CRASHED);
+    const { messid, made, open, waits } = spawn;
     const fields = localFields(whose, spawn, aliasempty);
     const key = [messid, `${made}`, `${whose.nughde.uid}`, ...fields];
-    const order = { fields: [...fields, doneLines.get(key)], message };
-    pool.deliver(whose.nughde, order, {
-      waits,
-      done: ({ progress, ...report }) => {
-        if (report.status !== "Z") doneLines.forget(key);
-        else if (progress) doneLines.set(key, progress);
-        done(report);
-      },
-    });
+    const start = (place: Place) =>
+      pool.deliver(
+        whose.nughde,
+        { fields: [...fields, doneLines.get(key)], open },
+        {
+          waits: place.blocked,
+          done: ({ progress, ...report }) => {
+            if (report.status !== "Z") doneLines.forget(key);
+            else if (progress) doneLines.set(key, progress);
+            place.end();
+            done(report);
+          },
+        },
+      );
+    shares.enter(whose.nughde.uid, { start, refuse: done, waits });
   } catch (error) {
-    if (error instanceof NughdeError) return refuse(troubleReport(error));
-    process.stderr.write(`warning: qmail-lspawn: ${(error as Error).stack}\n`);
-    refuse({ status: "Z", text: TROUBLE[QLX.sys] as string });
+    if (error instanceof NughdeError) return done(troubleReport(error));
+    warn(String((error as Error).stack));
+    done({ status: "Z", text: TROUBLE[QLX.sys] as string });
   }
 }
 
+/** What the workers say: they are their users'. */
+const hearsay = new Hearsay({ write: (line) => void process.stderr.write(line, "latin1") });
+
 function startWorker(home: string, owner: Partial<Owner>, gone: () => void): WorkerProcess {
   const { QMAILHOME, ...env } = process.env;
+  const who = `qmail-local uid ${owner.uid ?? process.getuid?.()}`;
   return new WorkerProcess(
     {
       program: programPath("local/qmail-local"),
       args: ["--worker", home],
+      listen: (stream) => hearsay.listen(stream, who),
       env: { PATH: "/usr/bin:/bin", ...env, UV_THREADPOOL_SIZE: "16" },
       owner,
       gone,
@@ -123,9 +133,11 @@ function main(aliasempty: string): void {
     idleMs: IDLE_MS,
     idleMax: () => idleMax(process.availableMemory()),
   });
+  const shares = new Shares({ alone: ids.sandbox });
   const options = {
     assignments: new Assignments(home, ids),
     pool,
+    shares,
     aliasempty,
     doneLines: new DoneLines(),
   };
@@ -133,7 +145,13 @@ function main(aliasempty: string): void {
     home: ".",
     owner: ids.uid.qmailq,
     spawn: (spawn, done) => void deliver(options, spawn, done),
-    leave: () => pool.leave(),
+    limit: (most) => {
+      shares.limit = most;
+    },
+    leave: () => {
+      shares.leave();
+      pool.leave();
+    },
     finished: () => void pool.end().then(() => process.exit(EXIT.ok)),
   });
 }

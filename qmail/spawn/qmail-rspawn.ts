@@ -1,37 +1,63 @@
 /**
  * qmail-rspawn: hands messages for other hosts to qmail-remote (qmail-rspawn(8)). Reads the queue, so
- * that the process that talks to the network need not: one worker has all connections.
+ * that the process that talks to the network need not: one worker has all connections. It is qmailr too, but not of the
+ * group qmail, which may look into the queue.
  */
 
+import { closeSync, openSync } from "node:fs";
 import { resolve } from "node:path";
 import { EXIT } from "../exit.ts";
+import { become } from "../files/become.ts";
+import { Hearsay } from "../hearsay.ts";
 import { qmailHome } from "../home.ts";
 import { readIds } from "../ids.ts";
-import { programPath } from "../programs.ts";
+import { permissionArguments, programPath } from "../programs.ts";
+import { TCPTO_FILE } from "../remote/tcpto.ts";
 import type { Flow } from "./protocol.ts";
 import type { Report } from "./report.ts";
 import { serveSpawner } from "./spawner.ts";
-import { WorkerProcess } from "./worker-process.ts";
+import { type Watch, WORKER_FILE, WorkerProcess } from "./worker-process.ts";
 
 const CRASHED: Report = { status: "Z", text: "qmail-remote crashed.\n" };
 
+/** One worker has all deliveries: it must not stand still for long. */
+const WATCH: Watch = { everyMs: 10_000, unanswered: 6 };
+
+/** Of the home qmail-remote needs no more. */
+const READS = ["control", "run/remote", "/etc/resolv.conf"];
+const WRITES = ["run/remote"];
+
 class Rspawn {
   readonly #home: string;
+  /** The worker's; undefined: ours. */
+  readonly #gid: number | undefined;
   readonly #held = new Set<string>();
+  readonly #hearsay = new Hearsay({
+    write: (line) => void process.stderr.write(line, "latin1"),
+  });
   flow: Flow | null = null;
   #worker: WorkerProcess | null = null;
 
-  constructor(home: string) {
+  constructor(home: string, gid: number | undefined) {
     this.#home = home;
+    this.#gid = gid;
   }
 
   /** The worker, started when the first message needs it, and again after a crash. */
   worker(): WorkerProcess {
     if (this.#worker) return this.#worker;
+    const tcpto = openTcpto();
     const worker = new WorkerProcess(
       {
         program: programPath("remote/qmail-remote"),
-        args: ["--worker"],
+        args: ["--worker", ...(tcpto === null ? [] : [WORKER_FILE])],
+        ...(tcpto === null ? {} : { fd: tcpto }),
+        execArgv: permissionArguments({
+          reads: [...READS.map((path) => resolve(this.#home, path)), WORKER_FILE],
+          writes: [...WRITES.map((path) => resolve(this.#home, path)), WORKER_FILE],
+        }),
+        ...(this.#gid === undefined ? {} : { owner: { gid: this.#gid } }),
+        listen: (stream) => this.#hearsay.listen(stream, "qmail-remote"),
         env: {
           PATH: process.env.PATH ?? "/usr/bin:/bin",
           QMAILHOME: this.#home,
@@ -44,6 +70,7 @@ class Rspawn {
           },
           free: (host) => this.#free(host),
         },
+        watch: WATCH,
         gone: () => {
           if (this.#worker === worker) this.#worker = null;
           // What it held it can free no more.
@@ -52,6 +79,7 @@ class Rspawn {
       },
       CRASHED,
     );
+    if (tcpto !== null) closeSync(tcpto);
     this.#worker = worker;
     return worker;
   }
@@ -77,17 +105,30 @@ class Rspawn {
   }
 }
 
+/** Which hosts time out: a file of qmailr's, in a directory of the queue that the worker cannot enter. */
+function openTcpto(): number | null {
+  try {
+    return openSync(TCPTO_FILE, "r+");
+  } catch {
+    // It only saves time.
+    return null;
+  }
+}
+
 if (import.meta.main) {
   process.title = "qmail-rspawn";
   process.chdir(qmailHome());
   const ids = readIds(".");
-  const rspawn = new Rspawn(resolve("."));
+  if (!ids.sandbox) {
+    become({ uid: ids.uid.qmailr, gid: ids.gid.qmail, childGid: ids.gid.nofiles });
+  }
+  const rspawn = new Rspawn(resolve("."), ids.sandbox ? undefined : process.getgid?.());
   rspawn.flow = serveSpawner({
     home: ".",
     owner: ids.uid.qmailq,
-    spawn: ({ messid, made, sender, local, host, message }, done) => {
+    spawn: ({ messid, made, sender, local, host, open }, done) => {
       const fields = [messid, host, sender, `${local}@${host}`, String(made)];
-      rspawn.worker().start(fields, message, { done });
+      rspawn.worker().start(fields, open, { done });
     },
     flush: (host) => rspawn.flush(host),
     leave: () => rspawn.leave(),

@@ -2,16 +2,24 @@
 
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { Socket } from "node:net";
-import { Link } from "../net/link.ts";
-import { fmtqfn, isMessId } from "../queue/fmtqfn.ts";
+import { formatUint32, heard } from "../net/frames.ts";
+import { Link, Refusal } from "../net/link.ts";
+import { fmtqfn } from "../queue/fmtqfn.ts";
 import { madeOf } from "../queue/made.ts";
-import { type Delivery, type Flow, parseDelivery, SPAWN, SPAWN_LIMIT } from "./protocol.ts";
+import { warn } from "../warn.ts";
+import {
+  type Delivery,
+  type Flow,
+  REPORT_MAX,
+  SPAWN,
+  SPAWN_LIMIT,
+  TO_SPAWNER,
+} from "./protocol.ts";
 import type { Report } from "./report.ts";
 import type { OpenMessage } from "./worker-process.ts";
 import { INLINE_MAX } from "./worker-protocol.ts";
 
-/** Reports are cut here, so that no program's output floods log and bounce. */
-const REPORT_MAX = 3000;
+/** Where reports are cut, so that no program's output floods log and bounce. */
 const TRUNCATED = "\nError report too long, sorry.\n";
 
 export interface Spawn {
@@ -22,7 +30,8 @@ export interface Spawn {
   /** The recipient's part before its last @, and the part behind. */
   readonly local: string;
   readonly host: string;
-  readonly message: OpenMessage;
+  /** Opens the message that is meant; who waits for his turn does that when it has come. A report: it cannot be. */
+  open(): OpenMessage | Report;
   /** False when qmail-send has gone: what has not begun is begun by its successor. */
   wanted(): boolean;
   /** It waits for something of its own user's, and takes no slot of others, or goes on. */
@@ -34,10 +43,12 @@ export interface SpawnerOptions {
   readonly home: string;
   /** Owner that messages must have. */
   readonly owner: number;
-  /** Starts one delivery; `done` must be called once. The callee closes `message.fd` when it is open. */
+  /** Starts one delivery; `done` must be called once. Who opens the message closes its `fd`. */
   spawn(delivery: Spawn, done: (report: Report) => void): void;
   /** A domain, or "" for all, is to be tried again whatever is known against it. */
   flush?(host: string): void;
+  /** So many deliveries take slots at once. */
+  limit?(most: number): void;
   /** Nothing more will come; what can be put off is to be put off soon. */
   leave?(): void;
   /** No more orders will come and none is under way. */
@@ -52,31 +63,34 @@ export function serveSpawner(options: SpawnerOptions): Flow {
     if (ended && underWay === 0) options.finished();
   };
   const link: Link = new Link(new Socket({ fd: 3 }), {
-    frame: (type, delnum, payload) => {
-      if (type === SPAWN.flush) options.flush?.(payload.toString("latin1"));
-      else if (type === SPAWN.leave) options.leave?.();
-      if (type !== SPAWN.deliver) return;
-      underWay++;
-      order(options, payload, {
-        done: (report) => {
-          underWay--;
-          link.send(SPAWN.report, delnum, formatReport(report));
-          leave();
-        },
-        wanted: () => !ended,
-        waits: (waits) => link.send(SPAWN.waits, delnum, waits ? "1" : "0"),
-      });
-    },
-    close: () => {
+    guarded: true,
+    hears: heard(TO_SPAWNER, {
+      deliver: (delivery, delnum) => {
+        underWay++;
+        order(options, delivery, {
+          done: (report) => {
+            underWay--;
+            link.send(SPAWN.report, delnum, formatReport(report));
+            leave();
+          },
+          wanted: () => !ended,
+          waits: (waits) => link.send(SPAWN.waits, delnum, waits ? "1" : "0"),
+        });
+      },
+      flush: (host) => options.flush?.(host),
+      limit: (most) => options.limit?.(most),
+      leave: () => options.leave?.(),
+    }),
+    close: (error) => {
+      if (error instanceof Refusal)
+        warn(`ended the link to qmail-send, which said ${error.message}`);
       ended = true;
       // Nobody will hear of what is still waited for.
       options.leave?.();
       leave();
     },
   });
-  const hello = Buffer.alloc(4);
-  hello.writeUInt32BE(SPAWN_LIMIT);
-  link.send(SPAWN.hello, 0, hello);
+  link.send(SPAWN.hello, 0, formatUint32(SPAWN_LIMIT));
   return {
     hold: (host) => link.send(SPAWN.hold, 0, host),
     free: (host) => link.send(SPAWN.free, 0, host),
@@ -88,32 +102,16 @@ interface Order extends Pick<Spawn, "wanted" | "waits"> {
   done(report: Report): void;
 }
 
-function order(options: SpawnerOptions, payload: Buffer, { done, wanted, waits }: Order): void {
-  const delivery = parseDelivery(payload);
-  if (!delivery || !isMessId(delivery.messid)) {
-    done({ status: "D", text: "Internal error: messid has nonnumerics. (#5.3.5)\n" });
-    return;
-  }
-  const at = delivery.recipient.lastIndexOf("@");
+function order(options: SpawnerOptions, delivery: Delivery, { done, wanted, waits }: Order): void {
+  const { messid, made, sender, recipient } = delivery;
+  const at = recipient.lastIndexOf("@");
   if (at < 0) {
     done({ status: "D", text: "Sorry, address must include host name. (#5.1.3)\n" });
     return;
   }
-  const message = openMessage(delivery, options);
-  if ("status" in message) {
-    done(message);
-    return;
-  }
-  const local = delivery.recipient.slice(0, at);
-  const host = delivery.recipient.slice(at + 1);
-  try {
-    const { messid, made, sender } = delivery;
-    options.spawn({ messid, made, sender, local, host, message, wanted, waits }, done);
-  } catch (error) {
-    if (message.fd >= 0) closeSync(message.fd);
-    done({ status: "Z", text: `Temporary failure in ${process.title}.\n` });
-    process.stderr.write(`warning: ${process.title}: ${(error as Error).stack}\n`);
-  }
+  const [local, host] = [recipient.slice(0, at), recipient.slice(at + 1)];
+  const open = () => openMessage(delivery, options);
+  options.spawn({ messid, made, sender, local, host, open, wanted, waits }, done);
 }
 
 /**

@@ -5,7 +5,7 @@
  * idle ones.
  */
 
-import type { Listener, OpenMessage, WorkerProcess } from "./worker-process.ts";
+import type { Listener, Opener, WorkerProcess } from "./worker-process.ts";
 
 /** Whom a worker runs as. */
 export interface Owner {
@@ -41,16 +41,16 @@ export class WorkerPool {
     this.#options = options;
   }
 
-  /** Has `fields` and `message` delivered as `owner`; arguments as WorkerProcess.start. */
+  /** Has `fields` and the message that `open` opens delivered as `owner`; arguments as WorkerProcess.start. */
   deliver(
     owner: Owner,
-    { fields, message }: { readonly fields: readonly string[]; readonly message: OpenMessage },
+    { fields, open }: { readonly fields: readonly string[]; readonly open: Opener },
     listener: Listener,
   ): void {
     const key = `${owner.uid}:${owner.gid}`;
     const entry = this.#entries.get(key) ?? this.#start(key, owner);
     this.#wake(key, entry);
-    entry.worker.start(fields, message, {
+    entry.worker.start(fields, open, {
       ...listener,
       done: (report) => {
         this.#rest(key, entry);

@@ -5,11 +5,13 @@
 
 import { Socket } from "node:net";
 import { EXIT } from "../exit.ts";
+import { heard } from "../net/frames.ts";
 import { Link } from "../net/link.ts";
+import { warn } from "../warn.ts";
 import type { Message } from "./message.ts";
 import type { Flow } from "./protocol.ts";
 import type { WorkReport } from "./report.ts";
-import { parseOrder, WORK } from "./worker-protocol.ts";
+import { formatPosition, type Order, REPORT_MAX, TO_WORKER, WORK } from "./worker-protocol.ts";
 
 /**
  * One delivery. May throw: that counts as temporary trouble. `waits` is to be called with true when it waits for
@@ -34,15 +36,17 @@ export interface Worker {
 export function serveWork(begin: (flow: Flow) => Worker): void {
   const asked = new Map<number, (piece: Buffer) => void>();
   const link: Link = new Link(new Socket({ fd: 3 }), {
-    frame: (type, id, payload) => {
-      if (type === WORK.start) void perform(id, Buffer.from(payload));
-      else if (type === WORK.piece) {
+    hears: heard(TO_WORKER, {
+      start: (order, id) => void perform(id, { ...order, inline: Buffer.from(order.inline) }),
+      piece: (piece, id) => {
         const resolve = asked.get(id);
         asked.delete(id);
-        resolve?.(Buffer.from(payload));
-      } else if (type === WORK.flush) worker.flush?.(payload.toString("latin1"));
-      else if (type === WORK.leave) worker.leave?.();
-    },
+        resolve?.(Buffer.from(piece));
+      },
+      flush: (host) => worker.flush?.(host),
+      leave: () => worker.leave?.(),
+      ping: () => link.send(WORK.pong, 0),
+    }),
     close: () => process.exit(EXIT.ok),
   });
 
@@ -52,14 +56,11 @@ export function serveWork(begin: (flow: Flow) => Worker): void {
   });
 
   const piece = (id: number, position: number): Promise<Buffer> => {
-    const payload = Buffer.allocUnsafe(8);
-    payload.writeDoubleBE(position, 0);
-    link.send(WORK.more, id, payload);
+    link.send(WORK.more, id, formatPosition(position));
     return new Promise((resolve) => asked.set(id, resolve));
   };
 
-  const perform = async (id: number, payload: Buffer) => {
-    const { fields, size, inline } = parseOrder(payload);
+  const perform = async (id: number, { fields, size, inline }: Order) => {
     const message: Message = {
       size,
       async *chunks() {
@@ -75,11 +76,11 @@ export function serveWork(begin: (flow: Flow) => Worker): void {
     const waits = (waiting: boolean) => link.send(WORK.waits, id, waiting ? "1" : "0");
     const report = await worker.work(fields, message, waits).catch(trouble);
     if (report.progress) link.send(WORK.progress, id, report.progress);
-    link.send(WORK.report, id, report.status + report.text);
+    link.send(WORK.report, id, report.status + report.text.slice(0, REPORT_MAX));
   };
 }
 
 function trouble(error: unknown): WorkReport {
-  process.stderr.write(`warning: ${process.title}: ${(error as Error).stack}\n`);
+  warn(String((error as Error).stack));
   return { status: "Z", text: `Internal trouble: ${(error as Error).message}. (#4.3.0)\n` };
 }

@@ -8,7 +8,7 @@
  * that we may not look into a note has to do (state.ts).
  */
 
-import { readdirSync, readFileSync, type Stats, statSync } from "node:fs";
+import { constants, readdirSync, readFileSync, type Stats, statSync } from "node:fs";
 import { groupMembers, type ProcessInfo, processIds, processInfo } from "./procfs.ts";
 import { notedGroups } from "./state.ts";
 
@@ -16,6 +16,7 @@ export const LOCK_FILE = "run/supervise.lock";
 /** The mail system itself: started first, stopped last. */
 export const MAIL_SYSTEM = "qmail-send";
 
+const GIVEN = constants.O_WRONLY | constants.O_APPEND;
 const LOG_FIFO = /^log\.(.+)$/;
 /** Who holds the lock file, beside names of services, which are names of files. */
 export const HELPER = "/";
@@ -59,7 +60,7 @@ export function account(home: string): Account {
 /** True when all of `home` is for us to see: what runs there as others is hidden. */
 export function seesAll(home: string): boolean {
   const uid = process.getuid?.();
-  return uid === 0 || uid === statSync(`${home}/run`).uid;
+  return uid === 0 || uid === statSync(home).uid;
 }
 
 /** Holders of a FIFO with their groups: a program that a delivery has started holds none. */
@@ -93,7 +94,8 @@ function knownFiles(home: string): ReadonlyMap<string, string> {
     if (stats) files.set(key(stats), name);
   };
   add(`${home}/${LOCK_FILE}`, HELPER);
-  for (const file of readdirSync(`${home}/run`)) {
+  const run = statSync(`${home}/run`, { throwIfNoEntry: false }) ? readdirSync(`${home}/run`) : [];
+  for (const file of run) {
     const name = LOG_FIFO.exec(file)?.[1];
     if (name !== undefined) add(`${home}/run/${file}`, name);
   }
@@ -120,11 +122,11 @@ function heldBy(pid: number, files: ReadonlyMap<string, string>): Held | null {
     for (const fd of readdirSync(`/proc/${pid}/fd`)) {
       const name = nameOf(`/proc/${pid}/fd/${fd}`, files);
       if (name === null) continue;
-      const { locked, both } = descriptorInfo(`/proc/${pid}/fdinfo/${fd}`);
+      const { locked, given } = descriptorInfo(`/proc/${pid}/fdinfo/${fd}`);
       // The file may be open twice, with the lock and without.
       if (name === HELPER && !lock?.locked) lock = { name, locked };
-      // Who only reads a FIFO, or only writes to it, has opened it himself: the supervisor hands out both.
-      if (name !== HELPER && both) service = { name, locked: false };
+      // Who reads a FIFO, or only writes to it, has opened it himself.
+      if (name !== HELPER && given) service = { name, locked: false };
     }
   } catch (error) {
     // Or it has gone meanwhile.
@@ -148,13 +150,13 @@ function nameOf(path: string, files: ReadonlyMap<string, string>): string | null
   }
 }
 
-/** Whether a lock is held by an open file, and whether it is open for reading and writing. */
-function descriptorInfo(path: string): { locked: boolean; both: boolean } {
+/** Whether a lock is held by an open file, and whether it is open as a supervisor gives FIFOs to services (fifo.ts). */
+function descriptorInfo(path: string): { locked: boolean; given: boolean } {
   try {
     const text = readFileSync(path, "latin1");
     const flags = Number.parseInt(/^flags:\s*([0-7]+)/m.exec(text)?.[1] ?? "0", 8);
-    return { locked: /^lock:.*\bFLOCK\b/m.test(text), both: (flags & 3) === 2 };
+    return { locked: /^lock:.*\bFLOCK\b/m.test(text), given: (flags & GIVEN) === GIVEN };
   } catch {
-    return { locked: false, both: false };
+    return { locked: false, given: false };
   }
 }

@@ -1,6 +1,7 @@
 /** Talking to the supervisor: one JSON line each way over run/supervise. */
 
 import { connect } from "node:net";
+import { constants } from "node:os";
 
 export const CONTROL_SOCKET = "run/supervise";
 /** Exit code of a supervisor that found another one in its home. */
@@ -41,6 +42,35 @@ export interface Response {
   readonly pid: number;
   readonly services: readonly ServiceStatus[];
   readonly logs: LogsStatus;
+}
+
+/** A longer request is nobody's. */
+export const REQUEST_MAX = 10_000;
+/** Milliseconds that a wait may last: a timer takes no more. */
+const WAIT_MAX = 0x7fffffff;
+
+/** The request on `line`; null for what is none. */
+export function parseRequest(line: string): Request | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return null;
+  }
+  if (typeof value !== "object" || value === null) return null;
+  const { type, timeout, service, signal } = value as Record<string, unknown>;
+  if (type === "status" || type === "stop") return { type };
+  if (type === "wait" && typeof timeout === "number" && timeout >= 0) {
+    return { type, timeout: Math.min(timeout, WAIT_MAX) };
+  }
+  if (type === "signal" && typeof service === "string" && isSignal(signal)) {
+    return { type, service, signal };
+  }
+  return null;
+}
+
+function isSignal(value: unknown): value is NodeJS.Signals {
+  return typeof value === "string" && Object.hasOwn(constants.signals, value);
 }
 
 /** A service with more short lives in a row than this keeps dying. */

@@ -16,6 +16,14 @@ export function openFifo(path: string): number {
   return openSync(path, constants.O_RDWR);
 }
 
+/**
+ * The FIFO `path`, which is open, for a service: to write, so that it cannot read what others say there. As a sign that it
+ * was given to it (account.ts) it is for appending, which means nothing to a FIFO.
+ */
+export function openForService(path: string): number {
+  return openSync(path, constants.O_WRONLY | constants.O_APPEND);
+}
+
 /** Hears what is said in a FIFO that stays open. */
 export class Listener {
   readonly #fd: number;

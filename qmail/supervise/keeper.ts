@@ -11,7 +11,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync, writeSync } from "node:fs";
-import { programPath } from "../programs.ts";
+import { nodeArguments, programPath } from "../programs.ts";
 import { LOCK_FILE } from "./account.ts";
 import { silence } from "./silence.ts";
 
@@ -35,6 +35,7 @@ done`;
 
 export class Keeper {
   readonly #home: string;
+  #fifos: readonly number[] = [];
   #child: ChildProcess | null = null;
   #again: NodeJS.Timeout | undefined;
   #ended = false;
@@ -43,21 +44,25 @@ export class Keeper {
     this.#home = home;
   }
 
-  start(): void {
+  /** It holds `fifos` for the next supervisor: without anybody who could read them, what services say would be refused. */
+  start(fifos: readonly number[]): void {
+    this.#fifos = fifos;
     if (this.#ended) return;
-    const supervise = [process.execPath, programPath("supervise/supervise"), this.#home, KEPT];
+    const program = programPath("supervise/supervise");
+    const supervise = [process.execPath, ...nodeArguments(program, [this.#home, KEPT])];
     const lockFile = openSync(LOCK_FILE, "r");
     const child = spawn("/bin/sh", ["-c", SCRIPT, "qmail-keeper", ...supervise], {
       argv0: "qmail-keeper",
       cwd: this.#home,
       detached: true,
-      stdio: ["pipe", "ignore", "ignore", lockFile],
+      stdio: ["pipe", "ignore", "ignore", lockFile, ...fifos],
     });
     closeSync(lockFile);
     this.#child = child;
     child.stdin?.on("error", () => {});
     const gone = () => {
-      if (this.#child === child) this.#again = setTimeout(() => this.start(), AGAIN_SECONDS * 1000);
+      if (this.#child === child)
+        this.#again = setTimeout(() => this.start(this.#fifos), AGAIN_SECONDS * 1000);
     };
     child.on("error", gone);
     child.on("exit", gone);

@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { chownSync, closeSync, openSync } from "node:fs";
 import { EXIT } from "../exit.ts";
 import { type Ids, readIds } from "../ids.ts";
-import { programPath } from "../programs.ts";
+import { nodeArguments, programPath } from "../programs.ts";
 import { LOCK_FILE } from "./account.ts";
 import type { LogsStatus } from "./control.ts";
 
@@ -69,7 +69,7 @@ export class LogWriter {
     const lockFile = openSync(LOCK_FILE, "r");
     const child = spawn(
       process.execPath,
-      [programPath("multilog/service-logs"), ...this.#context.names],
+      nodeArguments(programPath("multilog/service-logs"), this.#context.names),
       // Its input ends when we end, or want it to; by the last, and by its own group, it is known (account.ts).
       { detached: true, stdio: ["pipe", "pipe", "ignore", lockFile], ...owner },
     );

@@ -18,12 +18,14 @@ import {
   CONTROL_SOCKET,
   EXIT_BUSY,
   keepsDying,
+  parseRequest,
+  REQUEST_MAX,
   type Request,
   type Response,
   type ServiceStatus,
 } from "./control.ts";
 import { endHelpers, endServices } from "./ending.ts";
-import { Listener, openFifo } from "./fifo.ts";
+import { Listener, openFifo, openForService } from "./fifo.ts";
 import { KEEPERS_FD, KEPT, Keeper, releaseKeeper } from "./keeper.ts";
 import { LogWriter } from "./log-writer.ts";
 import { READY_LINE } from "./ready.ts";
@@ -34,6 +36,8 @@ import { Voice } from "./voice.ts";
 
 /** What a supervisor that has just been killed was starting may hold its lock for a moment; so does a stop. */
 const LOCK_SECONDS = 5;
+/** So many may ask at once. */
+const CLIENTS_MAX = 100;
 
 class Supervisor {
   readonly #services: readonly Service[];
@@ -41,6 +45,7 @@ class Supervisor {
   readonly #state: StateFile;
   readonly #keeper: Keeper | null;
   readonly #server: Server;
+  readonly #fifos: number[] = [];
   readonly #watchers = new Set<() => void>();
   readonly #voices = new Map<string, Voice>();
   /** The end of what an earlier supervisor has left. */
@@ -61,18 +66,19 @@ class Supervisor {
     });
     this.#state = new StateFile((line) => this.#say(MAIL_SYSTEM, line));
     this.#server = createServer((socket) => this.#serve(socket));
+    this.#server.maxConnections = CLIENTS_MAX;
   }
 
   #service(name: string): Service {
-    const inputFd = openFifo(`run/ready.${name}`);
-    const logFd = openFifo(`run/log.${name}`);
+    // Ours stay open: so there is always somebody who could read.
+    for (const path of [`run/ready.${name}`, `run/log.${name}`]) this.#fifos.push(openFifo(path));
     this.#voices.set(name, new Voice(`run/log.${name}`));
     const readiness = new Listener(`run/ready.${name}`, READY_LINE, () => service.handle("ready"));
     const service = new Service({
       name,
       directory: `service/${name}`,
-      inputFd,
-      logFd,
+      inputFd: openForService(`run/ready.${name}`),
+      logFd: openForService(`run/log.${name}`),
       now: () => performance.now(),
       say: (line) => this.#say(name, line),
       starting: () => readiness.forget(),
@@ -90,7 +96,7 @@ class Supervisor {
     // Who has started us asks from now on.
     silence(2);
     const left = account(".");
-    this.#keeper?.start();
+    this.#keeper?.start(this.#fifos);
     releaseKeeper("kept");
     this.#inherited = this.#endLeft(left);
     await this.#inherited;
@@ -185,29 +191,25 @@ class Supervisor {
     });
   }
 
+  /** One question after another: nothing more is heard before the answer is read. */
   #serve(socket: Socket): void {
     let text = "";
     socket.on("error", () => {});
-    socket.on("data", (chunk) => {
-      text += String(chunk);
+    socket.on("data", (chunk: Buffer) => {
+      text += chunk.toString("latin1");
       const end = text.indexOf("\n");
-      if (end < 0) {
-        if (text.length > 10_000) socket.destroy();
-        return;
-      }
-      const line = text.slice(0, end);
+      if (end < 0 && text.length <= REQUEST_MAX) return;
+      const request = end < 0 ? null : parseRequest(text.slice(0, end));
       text = "";
-      void this.#answer(line).then((answer) => socket.write(`${JSON.stringify(answer)}\n`));
+      if (!request) return void socket.end(`${JSON.stringify(this.#response(false))}\n`);
+      socket.pause();
+      void this.#answer(request).then((answer) => {
+        socket.write(`${JSON.stringify(answer)}\n`, () => socket.resume());
+      });
     });
   }
 
-  async #answer(line: string): Promise<Response> {
-    let request: Request;
-    try {
-      request = JSON.parse(line);
-    } catch {
-      return this.#response(false);
-    }
+  async #answer(request: Request): Promise<Response> {
     switch (request.type) {
       case "status":
         return this.#response(true);
@@ -224,8 +226,6 @@ class Supervisor {
           this.#services.find(({ name }) => name === service)?.signal(signal) ?? false,
         );
       }
-      default:
-        return this.#response(false);
     }
   }
 

@@ -50,7 +50,7 @@ export function actionFor(state: State["name"], event: Event): Action {
 }
 
 /** A service that lives this long has started well: the brake is released. */
-export const STEADY_MS = 10_000;
+export const STEADY_MS = 5000;
 const BRAKE_FIRST_MS = 1000;
 const BRAKE_MAX_MS = 30_000;
 

@@ -5,8 +5,8 @@ import type { Socket } from "node:net";
 import { constants } from "node:os";
 import { EXIT } from "../exit.ts";
 import { systemReason } from "../system-reason.ts";
+import { endpoints, plain, unmapped } from "./endpoints.ts";
 import { connectionEnvironment } from "./environment.ts";
-import { canonicalAddress } from "./keys.ts";
 import { type Endpoints, hasAddress, hostName, remoteInfo } from "./lookups.ts";
 import type { ServerOptions } from "./options.ts";
 import { ALLOWED, Rules, type Verdict } from "./rules.ts";
@@ -178,26 +178,6 @@ export class Doorkeeper {
   #verbose(line: string): void {
     if (this.#options.verbosity === 2) this.#around.say(line);
   }
-}
-
-/** Both ends as texts; null when the client has gone. */
-function endpoints(socket: Socket, mapped: boolean): Endpoints | null {
-  const { localAddress, localPort, remoteAddress, remotePort } = socket;
-  if (!localAddress || !localPort || !remoteAddress || !remotePort) return null;
-  const shown = (address: string) => {
-    const ip = plain(address);
-    return mapped && !ip.includes(":") ? `::ffff:${ip}` : ip;
-  };
-  return { localIp: shown(localAddress), localPort, remoteIp: shown(remoteAddress), remotePort };
-}
-
-function plain(address: string): string {
-  return canonicalAddress(unmapped(address).replace(/%.*/, ""));
-}
-
-/** An IPv4 address, however it is shown. */
-function unmapped(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, "");
 }
 
 /** Resolves when the kernel has `text`, or the connection is gone. */

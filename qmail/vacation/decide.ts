@@ -4,7 +4,6 @@ import { lowerAscii } from "../control/constmap.ts";
 import { addressList } from "../inject/addresslist.ts";
 import { fieldName } from "../inject/headerfield.ts";
 import { withoutRoute } from "../inject/rewrite.ts";
-import { tokenise } from "../inject/token822.ts";
 import { isBounce } from "../local/dotqmail.ts";
 
 export interface Occasion {
@@ -78,8 +77,7 @@ function namesMe(fields: readonly string[], mine: readonly string[]): boolean {
 }
 
 function addressesIn(field: string): readonly string[] {
-  const tokens = tokenise(field);
-  return (tokens && addressList(tokens, withoutRoute)?.addresses) ?? [];
+  return addressList(field, withoutRoute)?.addresses ?? [];
 }
 
 function isMe(address: string, mine: string): boolean {

@@ -13,6 +13,8 @@ import { readFileSync, writeSync } from "node:fs";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { programArgs } from "../arguments.ts";
+import { ConstMap } from "../control/constmap.ts";
+import { Control } from "../control/control.ts";
 import { EXIT } from "../exit.ts";
 import { getopt } from "../getopt.ts";
 import { type Context, exitWith, type Outcome, programContext, toText } from "../inject/context.ts";
@@ -21,6 +23,7 @@ import { inject } from "../inject/qmail-inject.ts";
 import { Answered } from "./answered.ts";
 import { whyNot } from "./decide.ts";
 import { reply } from "./reply.ts";
+import { writtenAddress } from "./written-address.ts";
 
 const USAGE =
   "usage: vacation [ -ij ] [ -a alias ] [ -f directory ] [ -m file ] [ -r days ] [ -s sender ] [ -t time ] [ user ]";
@@ -95,7 +98,7 @@ export async function vacation(args: readonly string[], context: Context): Promi
   const why = whyNot({ sender, fields, mine, toAnybody: settings.toAnybody });
   if (why !== null) return done(`not answered: ${why}`);
   const [from = ""] = mine;
-  const template = readFileSync(resolve(home, settings.message), "latin1");
+  const template = textOf(resolve(home, settings.message));
   const now = context.now * 1000;
   if (!answered.note(sender, now, settings.interval)) {
     return done("not answered: its sender has had an answer, or too many have");
@@ -132,9 +135,28 @@ function returnPath(fields: readonly string[]): string | null {
   return null;
 }
 
-function addressesOf({ aliases, user }: Settings, { env }: Context): string[] {
+/** The text of the message file, which may come from an editor that ends lines otherwise and begins with a BOM. */
+function textOf(file: string): string {
+  return readFileSync(file, "latin1")
+    .replace(/^\xef\xbb\xbf/, "")
+    .replaceAll("\r\n", "\n");
+}
+
+/** The addresses that are the user, first the one that the message was sent to. */
+function addressesOf({ aliases, user }: Settings, { env, home }: Context): string[] {
   const name = user ?? env.USER;
-  return [env.RECIPIENT, name, ...aliases].filter((each) => each !== undefined);
+  const recipient =
+    env.RECIPIENT === undefined ? undefined : writtenAddress(env.RECIPIENT, virtualdomains(home));
+  return [recipient, name, ...aliases].filter((each) => each !== undefined);
+}
+
+/** What cannot be read by the user changes no address. */
+function virtualdomains(home: string): ConstMap {
+  try {
+    return new ConstMap(new Control(home).lines("virtualdomains") ?? []);
+  } catch {
+    return new ConstMap([]);
+  }
 }
 
 /** With the empty envelope sender, so that nothing comes back (RFC 3834 section 3.3). */

@@ -125,6 +125,38 @@ export async function asRoot(t: TestContext): Promise<void> {
     assert.equal(await lspawn.deliver("one@local.test"), unreachable);
   });
 
+  await t.test("one user's programs that sleep keep no slot from others", async () => {
+    using home = new RootHome();
+    const sleep = `|while ! test -e ${home.path}/go; do sleep 0.1; done\n`;
+    home.user(FIRST_UID, { ".qmail-sleep": sleep });
+    home.user(FIRST_UID + 1);
+    home.assign([
+      ["one", FIRST_UID],
+      ["two", FIRST_UID + 1],
+    ]);
+    await using lspawn = new LspawnProcess(home.path, "./Maildir/");
+    lspawn.limit(10);
+    const asleep = Array.from({ length: 10 }, () => lspawn.deliver("one-sleep@local.test"));
+    // Half of the slots are the others' after a moment.
+    await lspawn.waiting(5);
+    const order: number[] = [];
+    const more = Array.from({ length: 20 }, async (_, at) => {
+      const report = await lspawn.deliver("one-sleep@local.test");
+      order.push(at);
+      return report;
+    });
+    await lspawn.waiting(25);
+    for (let at = 0; at < 5; at++) {
+      assert.equal(await lspawn.deliver("two@local.test"), "Kdid 1+0+0\n");
+    }
+    assert.deepEqual(order, []);
+    home.write("go", "");
+    chmodSync(join(home.path, "go"), 0o644);
+    const reports = new Set(await Promise.all([...asleep, ...more]));
+    assert.deepEqual([...reports], ["Kdid 0+0+1\n"]);
+    await lspawn.waiting(0);
+  });
+
   await t.test(`mail for ${USERS} uids leaves no more workers than may be idle`, async () => {
     using home = new RootHome();
     const users = Array.from({ length: USERS }, (_, at) => [`u${at}`, FIRST_UID + at] as const);

@@ -136,7 +136,8 @@ async function login(port: number, name: string, password: string) {
   return { client, reply: await client.line() };
 }
 
-function makeMaildir(path: string, { uid, gid }: Account): void {
+/** A Maildir at `path` that is theirs, with a message. */
+export function makeMaildir(path: string, { uid, gid }: Account): void {
   for (const sub of ["", "new", "cur", "tmp"]) {
     mkdirSync(join(path, sub), { recursive: true });
     chmodSync(join(path, sub), 0o700);

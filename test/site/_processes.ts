@@ -13,7 +13,7 @@ export function pidsIn(home: string): number[] {
 }
 
 /** Those with the title `title`. */
-export function pidsOf(site: Site, title: string): number[] {
+export function pidsOf(site: Pick<Site, "home">, title: string): number[] {
   return pidsIn(site.home).filter((pid) => titleOf(processInfo(pid) ?? { title: "" }) === title);
 }
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { arrivedUntil, makeSite, type Result, run, type Site } from "./_site.ts";
@@ -39,6 +39,19 @@ async function message(text: string): Promise<string> {
   const texts = await arrivedUntil(maildir, (all) => all.some((each) => each.includes(text)));
   return texts.find((each) => each.includes(text)) ?? "";
 }
+
+test("mailq and newaliases, as links to sendmail", async () => {
+  // The real one would write into /etc.
+  writeFileSync(join(site.home, "bin/newaliases"), "#!/bin/sh\necho made\n");
+  for (const [name, says] of [
+    ["mailq", ""],
+    ["newaliases", "made\n"],
+  ] as const) {
+    symlinkSync(sendmail, join(site.directory, name));
+    const result = await run(join(site.directory, name), [], { cwd: "/" });
+    assert.deepEqual(result, { code: 0, stdout: says, stderr: "" });
+  }
+});
 
 test("PHP's mail()", { skip: missing("php") }, async () => {
   const script =

@@ -11,6 +11,7 @@ import { pidsIn } from "./_processes.ts";
 import {
   arrived,
   freePort,
+  LAUNCHER,
   lacks,
   makeSite,
   qmailctl,
@@ -52,6 +53,22 @@ for (const [fields, expected] of WRONG) {
     assert.ok(!existsSync(site.home));
   });
 }
+
+/** Lets Node see a machine that no network knows. */
+const NAMELESS = [
+  "--import",
+  `data:text/javascript,${encodeURIComponent('import os from "node:os"; import { syncBuiltinESMExports } from "node:module"; os.networkInterfaces = () => ({}); syncBuiltinESMExports();')}`,
+];
+
+test("install that finds no name for the host touches nothing", async () => {
+  await using site = await makeSite({ host: undefined });
+  const args = [...NAMELESS, LAUNCHER, "--config", site.config, "install"];
+  const { code, stdout, stderr } = await run(process.execPath, args, { cwd: site.directory });
+  assert.equal(code, 111);
+  assert.equal(stdout, "");
+  assert.match(stderr, /cannot find out this host's name.*\n.*--host mail\.example\.com/);
+  assert.ok(!existsSync(site.home));
+});
 
 test("a config file that is missing, broken or empty", async () => {
   await using site = await makeSite();

@@ -118,7 +118,7 @@ test("what a power cut leaves in run/ is no obstacle, and nobody else's process 
   await site.ok("start");
   await site.ok("stop");
   const state = join(site.home, "run/supervise.state");
-  const bystander = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
+  const bystander = spawn("sleep", ["600"], { detached: true, stdio: "ignore" });
   const pid = Number(bystander.pid);
   try {
     const { startTicks } = processInfo(pid) ?? {};

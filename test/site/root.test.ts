@@ -12,6 +12,7 @@ import { processInfo } from "../../qmail/supervise/procfs.ts";
 import { getgrnam, getpwnam } from "../../qmail/users/passwd.ts";
 import { asRoot } from "./_as-root.ts";
 import { pop3AsRoot } from "./_pop3-as-root.ts";
+import { processesAsRoot } from "./_processes-as-root.ts";
 import { freePort, LAUNCHER, lacks, qmailctl, run } from "./_site.ts";
 import { submissionAsRoot } from "./_submission-as-root.ts";
 
@@ -230,6 +231,7 @@ test("a real installation", { skip }, async (t) => {
 
     await submissionAsRoot(t, USER);
     await pop3AsRoot(t, USER);
+    await processesAsRoot(t, USER);
   } finally {
     await ctl("stop");
     // A mount point cannot be removed, but emptied.

@@ -105,12 +105,12 @@ test("each secret belongs to who needs it", { skip: NEEDS_ROOT }, async () => {
   chownSync(home.path("users/password"), 64_000, 64_000);
   for (const row of await controls.rows(context)) if (row.inspect() !== null) await row.apply();
   context.save();
-  for (const { path, owner, mode } of SECRETS) {
+  for (const { path, owner, group, mode } of SECRETS) {
     const stat = statSync(home.path(path));
     const uid = owner === "root" ? 0 : IDS.uid[owner];
     assert.deepEqual(
       [path, stat.uid, stat.gid, stat.mode & 0o7777],
-      [path, uid, IDS.gid.qmail, mode],
+      [path, uid, IDS.gid[group], mode],
     );
   }
 });

@@ -49,20 +49,22 @@ async function delivers(site: Site, count: number): Promise<void> {
 /** SIGKILLs the supervisor `pid`, and its successors as soon as they are there, `successors` of them. */
 async function killLine(site: Site, pid: number, successors: number): Promise<void> {
   const killed = new Set<number>();
-  process.kill(pid, "SIGKILL");
-  killed.add(pid);
+  const kill = (victim: number) => {
+    process.kill(victim, "SIGKILL");
+    killed.add(victim);
+  };
+  kill(pid);
   while (killed.size <= successors) {
-    // Its name while it is loaded, and then.
-    const next = pidsIn(site.home).find((each) => {
-      const title = processInfo(each)?.title ?? "";
-      return !killed.has(each) && /supervise\/supervise|^qmail-supervise/.test(title);
-    });
-    const shell = next !== undefined && /^qmail-keeper/.test(processInfo(next)?.title ?? "");
-    if (next === undefined || shell) await sleep(10);
-    else {
-      process.kill(next, "SIGKILL");
-      killed.add(next);
-    }
+    await until(() => {
+      const next = pidsIn(site.home).find((each) => {
+        // Its name while it is loaded, and then; the keeper's shell has it in its own arguments.
+        const title = processInfo(each)?.title ?? "";
+        const named = /supervise\/supervise|^qmail-supervise/.test(title);
+        return named && !/^qmail-keeper/.test(title) && !killed.has(each);
+      });
+      if (next !== undefined) kill(next);
+      return next !== undefined;
+    }, `successor ${killed.size} comes`);
   }
 }
 

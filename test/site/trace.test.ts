@@ -16,7 +16,7 @@ test("send --trace shows route, dialogue and result, and no password", async () 
   await using site = await makeSite({
     control: {
       smtproutes: [`far.test:127.0.0.1:${far.port}`, "dead.test:127.0.0.1:1"],
-      remoteoptions: ["far.test:auth=relay"],
+      remoteoptions: ["far.test:auth=relay authwithouttls"],
     },
   });
   await site.ok("install");

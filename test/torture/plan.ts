@@ -24,9 +24,27 @@ export interface Fault {
   readonly what: "skip" | "late";
 }
 
+/** Everything that may happen in another order, or fail, without a crash (order-hooks.ts). */
+export interface OrderPlan {
+  readonly seed: number;
+  /** Of 1,000 calls of the thread pool so many are held back. */
+  readonly holds: number;
+  /** For at most so many milliseconds: most for a few, some for all of it. */
+  readonly holdMs: number;
+  /** Of 100,000 calls so many fail. */
+  readonly failures: number;
+  /** Every sync takes at least so many milliseconds. */
+  readonly flushMs: number;
+  /** Calls are written down here. */
+  readonly trace?: string;
+  /** The file that says what the clock shows (clock-hooks.ts). */
+  readonly clock?: string;
+}
+
 export interface Plan {
   /** The qmail home. */
   readonly site: string;
+  readonly orders?: OrderPlan;
   readonly kill?: Kill;
   /** Changes and syncs are appended to this file. */
   readonly trace?: string;

@@ -1,7 +1,7 @@
 /**
  * Loaded into every process of a tortured site before its own code (`node --import`): sees each call
  * that changes a file of the site, and does with it what the plan in TORTURE_PLAN says:
- * kill the process at one of them, write them down, or pretend a sync.
+ * kill the process at one of them, write them down, pretend a sync, or hold calls back and have them fail.
  *
  * Nothing of the mail system is imported here, and nothing of it knows about this.
  */
@@ -10,7 +10,9 @@ import childProcess from "node:child_process";
 import { existsSync, openSync, writeSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { basename } from "node:path";
+import { hookClock } from "./clock-hooks.ts";
 import { type Call, hookFiles, type Watcher } from "./hooks.ts";
+import { hookOrders } from "./order-hooks.ts";
 import type { Fault, Kill, Plan, TraceEvent } from "./plan.ts";
 
 const plan = JSON.parse(process.env.TORTURE_PLAN as string) as Plan;
@@ -144,5 +146,7 @@ function hookSpawn(): void {
 }
 
 hookSpawn();
-hookFiles(watcher());
+if (plan.orders?.clock) hookClock(plan.orders.clock);
+if (plan.orders) hookOrders(plan.site, plan.orders, role);
+else hookFiles(watcher());
 syncBuiltinESMExports();

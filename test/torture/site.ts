@@ -24,6 +24,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { HIER } from "../../qmail/hier.ts";
 import { LOCAL_SOCKET, NETWORK_SOCKET } from "../../qmail/queue/protocol.ts";
+import { groupMembers } from "../../qmail/supervise/procfs.ts";
 import { HOST } from "./letters.ts";
 import type { Plan } from "./plan.ts";
 
@@ -158,8 +159,10 @@ export class Site {
     child.stdout.on("data", note);
     child.stderr.on("data", note);
     this.#daemons = child;
-    // The pipes close when the last of the processes has gone.
-    this.#gone = once(child, "close").then(() => {
+    const group = new Set([child.pid as number]);
+    // The pipes close when the last of the daemons has gone; workers have others.
+    this.#gone = once(child, "close").then(async () => {
+      while (groupMembers(group).length > 0) await sleep(4);
       this.#daemons = null;
     });
     while (this.running && !existsSync(join(this.home, LOCAL_SOCKET))) await sleep(4);

@@ -1,4 +1,7 @@
-/** The harness itself: a system that is as it should be passes, and every sync that is broken on purpose is found. */
+/**
+ * The harness itself: a system that is as it should be passes, and every sync that is broken on purpose, every fix that
+ * is taken out, is found.
+ */
 
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
@@ -6,6 +9,8 @@ import { after, test } from "node:test";
 import type { Filesystem } from "./disk.ts";
 import { killHarness } from "./kill.ts";
 import { mboxEntries } from "./law.ts";
+import { MUTATIONS } from "./mutations.ts";
+import { describe, newOrderTotals, quickOrders, roundsWithout } from "./order-run.ts";
 import type { Fault } from "./plan.ts";
 import { powerCutHarness } from "./powercut.ts";
 import { compile } from "./site.ts";
@@ -87,6 +92,25 @@ test("killed here and there, nothing is lost", async () => {
   const result = await killHarness({ build, seed: 2, until, sites: 1, most: 6, say() {} });
   assert.deepEqual(result.violations, []);
   assert.ok(result.crashes >= 6);
+});
+
+const ORDERS = { build, seed: 1, settings: { flood: null, own: {}, without: null }, say() {} };
+
+test("two things under way at once: nothing is lost, and nobody gets what was not for him", async () => {
+  const totals = newOrderTotals();
+  await quickOrders(ORDERS, totals);
+  assert.deepEqual(totals.violations, []);
+  assert.ok(totals.accepted > 300 && totals.arrived > 1000, describe(totals));
+});
+
+test("a fix that is taken out is missed", async (t) => {
+  for (const name of Object.keys(MUTATIONS)) {
+    await t.test(name, async () => {
+      const result = await roundsWithout(ORDERS, name);
+      removeKept(result.violations);
+      assert.notDeepEqual(result.violations, []);
+    });
+  }
 });
 
 test("a From_ line counts behind an empty line only", () => {

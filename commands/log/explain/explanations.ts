@@ -81,8 +81,15 @@ export const TEXTS: readonly Explanation[] = [
     [
       "its certificate does not match its name, MTA-STS policy or TLSA record",
       "it offers no STARTTLS",
+      "a password is to go there (auth in control/remoteoptions): that takes a verified certificate",
     ],
     ["openssl s_client -starttls smtp -connect HOST:25"],
+  ),
+  row(
+    /anybody could read the password/i,
+    "The relay wants a password, and the connection is not one that passwords go over.",
+    ["it has no TLS, or no certificate that can be verified"],
+    ["cat control/remoteoptions: tls, name, ca; or authwithouttls"],
   ),
   row(
     /but authentication failed/i,
@@ -101,6 +108,12 @@ export const TEXTS: readonly Explanation[] = [
     "The mail server was stopped while this delivery was under way. Nothing was handed over; it is tried again at the next start, or later.",
     ["qmailctl stop or restart, or a reboot, while a server had not answered yet"],
     ["qmailctl start, when it is to run", "qmailctl queue list --state todo"],
+  ),
+  row(
+    /said more than it was asked/i,
+    "The other side gave more answers than there were questions: which answers what is not known, so none of them counts.",
+    ["a broken server, or something between here and there that speaks for it"],
+    ["qmailctl send --trace ADDRESS"],
   ),
   row(
     /connection died|communication with mail server failed/i,
@@ -308,6 +321,24 @@ export const TEXTS: readonly Explanation[] = [
     "A system call failed in a delivery; the text says which.",
     ["wrong owner or mode", "disk full or quota", "a file system that is not mounted"],
     ["try it as that user: sudo -u USER", "df -h"],
+  ),
+  row(
+    /mail exchangers that are better than me/i,
+    "Of the domain's mail exchangers only this machine was found; about the others the name servers could not say.",
+    ["a name server of the domain does not answer for all of them"],
+    ["dig MX DOMAIN", "qmailctl flush when it is mended"],
+  ),
+  row(
+    /Too many deliveries of this user are under way/i,
+    "One user has more deliveries under way than may wait for him; the rest is tried again.",
+    ["programs in his .qmail files that take long", "a lock on his mailbox"],
+    ["qmailctl queue list", "qmailctl top"],
+  ),
+  row(
+    /The mail system is being stopped/i,
+    "The delivery had not begun when the mail system was stopped; the next start tries it.",
+    ["qmailctl stop or restart"],
+    ["qmailctl status"],
   ),
   row(
     /wrong (?:type|owner)|message is another one|messid has nonnumerics|report mangled|invoked improperly|unable to open message/i,

@@ -5,8 +5,9 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { queueAct } from "../../../commands/queue/act.ts";
+import { heard } from "../../../qmail/net/frames.ts";
 import { Link } from "../../../qmail/net/link.ts";
-import { encode, parseRequest, SEND_SOCKET } from "../../../qmail/send/action-protocol.ts";
+import { ASK, encode, FROM_ASKER, SEND_SOCKET } from "../../../qmail/send/action-protocol.ts";
 import { SendRig } from "../../qmail/send/_send.ts";
 import { Captured } from "../_output.ts";
 
@@ -18,11 +19,15 @@ test("neither qmail-send's reasons nor names of senders and recipients reach the
   // As somebody who is qmails would answer.
   const server = createServer((socket) => {
     const link: Link = new Link(socket, {
-      frame(type, id, payload) {
-        const targets = parseRequest(payload)?.targets ?? [];
-        const answers = targets.map((target) => ({ ...target, outcome: "refused", reason: EVIL }));
-        link.send(type, id, encode(answers));
-      },
+      hears: heard(FROM_ASKER, {
+        act: ({ targets }, id) => {
+          const outcome = "refused" as const;
+          const answers = targets.map((target) => ({ ...target, outcome, reason: EVIL }));
+          link.send(ASK.answers, id, encode(answers));
+        },
+        flush() {},
+        status() {},
+      }),
       close: () => socket.destroy(),
     });
   });

@@ -11,6 +11,7 @@ import { freePort } from "../../site/_site.ts";
 export type Answering = (
   question: packet.Question,
   over: "udp" | "tcp",
+  edns: boolean,
 ) => Partial<packet.Packet> | null;
 
 export interface TestServer extends AsyncDisposable {
@@ -22,10 +23,11 @@ export interface TestServer extends AsyncDisposable {
 export async function dnsServer(answering: Answering): Promise<TestServer> {
   const asked: string[] = [];
   const reply = (bytes: Buffer, over: "udp" | "tcp"): Buffer | null => {
-    const { id, questions = [] } = packet.decode(bytes);
+    const { id, questions = [], additionals = [] } = packet.decode(bytes);
     const [question] = questions as [packet.Question];
     asked.push(`${over} ${question.type} ${question.name}`);
-    const parts = answering(question, over);
+    const edns = additionals.some(({ type }) => type === "OPT");
+    const parts = answering(question, over, edns);
     return parts && packet.encode({ id: id as number, type: "response", questions, ...parts });
   };
   const udp = createSocket("udp4", (bytes, from) => {

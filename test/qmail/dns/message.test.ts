@@ -9,7 +9,9 @@ import {
   type RecordType,
 } from "../../../qmail/dns/message.ts";
 
+const FORMERR = 1;
 const NXDOMAIN = 3;
+const NOTIMP = 4;
 const SERVFAIL = 2;
 const SOA = { mname: "ns.test", rname: "root.test", serial: 1, refresh: 1, retry: 1, expire: 1 };
 
@@ -102,6 +104,72 @@ test("parseAnswer() tells none from nothing there from cannot say", () => {
     type: "trouble",
     rcode: "SERVFAIL",
   });
+});
+
+test("parseAnswer() takes no answer without proof for none (RFC 2308 section 2.2)", () => {
+  const ns = (name: string): packet.Answer => ({ name, type: "NS", ttl: 60, data: "ns.test" });
+  const ra = packet.RECURSION_AVAILABLE;
+  const unproven = "nothing, and no proof of it";
+  const cases: readonly (readonly [string, packet.Packet, unknown])[] = [
+    ["nothing at all", {}, { type: "trouble", rcode: unproven }],
+    ["a referral", { authorities: [ns("test")] }, { type: "trouble", rcode: "a referral" }],
+    [
+      "a referral by a resolver",
+      { flags: ra, authorities: [ns(".")] },
+      { type: "trouble", rcode: "a referral" },
+    ],
+    [
+      "no such name, without a right to say so",
+      { flags: NXDOMAIN },
+      { type: "trouble", rcode: unproven },
+    ],
+    ["nothing, by a resolver", { flags: ra }, { type: "nodata", ttl: 60, unproven: true }],
+    ["no such name, by a resolver", { flags: ra | NXDOMAIN }, { type: "nxdomain", ttl: 60 }],
+    [
+      "no such name, by who knows",
+      { flags: packet.AUTHORITATIVE_ANSWER | NXDOMAIN },
+      { type: "nxdomain", ttl: 60 },
+    ],
+  ];
+  for (const [what, parts, expected] of cases) {
+    assert.deepEqual(verdict("a.test", "A", parts), expected, what);
+  }
+});
+
+test("parseAnswer() reads the whole RCODE, of EDNS too", () => {
+  const opt = (extendedRcode: number): packet.OptAnswer => {
+    return {
+      name: ".",
+      type: "OPT",
+      udpPayloadSize: 1232,
+      extendedRcode,
+      ednsVersion: 0,
+      flags: 0,
+      flag_do: false,
+      options: [],
+    };
+  };
+  const soa: packet.Answer = { name: "test", type: "SOA", ttl: 9, data: { ...SOA, minimum: 9 } };
+  // Their lower halves are NOERROR and NXDOMAIN.
+  for (const [flags, code] of [
+    [0, 16],
+    [NXDOMAIN, 19],
+  ] as const) {
+    const parts: packet.Packet = { flags, authorities: [soa], additionals: [opt(1)] };
+    assert.deepEqual(verdict("a.test", "A", parts), { type: "trouble", rcode: `RCODE ${code}` });
+  }
+  const fine = { authorities: [soa], additionals: [opt(0)] };
+  assert.equal(verdict("a.test", "A", fine)?.type, "nodata");
+});
+
+test("parseAnswer() hears a server that does not understand the question, and does not repeat it", () => {
+  const bytes = (flags: number) => packet.encode({ id: 7, type: "response", flags, questions: [] });
+  const heard = (flags: number) =>
+    parseAnswer(bytes(flags), { id: 7, name: "a.test", type: "A" })?.verdict;
+  assert.deepEqual(heard(FORMERR), { type: "trouble", rcode: "FORMERR" });
+  assert.deepEqual(heard(NOTIMP), { type: "trouble", rcode: "NOTIMP" });
+  assert.equal(heard(NXDOMAIN), undefined);
+  assert.equal(heard(0), undefined);
 });
 
 test("parseAnswer() passes on AD and TC", () => {

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as packet from "dns-packet";
+import { exchange } from "../../../qmail/dns/exchange.ts";
 import type { NameServer } from "../../../qmail/dns/resolv-conf.ts";
 import { Resolver } from "../../../qmail/dns/resolver.ts";
 import { type Answering, dnsServer } from "./_server.ts";
 
+const FORMERR = 1;
 const SERVFAIL = 2;
 const NXDOMAIN = 3;
+const NOTIMP = 4;
 
 function a(name: string, data: string, ttl = 60): packet.Answer {
   return { name, type: "A", ttl, data };
@@ -136,6 +139,60 @@ test("a server that fails or is not there is passed over", async () => {
   assert.equal((await w.resolver.lookup("a.test", "A")).status, "found");
   assert.equal(broken.asked.length, 1);
 });
+
+test("a server that says nothing, or who else may know, is passed over", async () => {
+  const referral: packet.Answer = { name: "test", type: "NS", ttl: 60, data: "ns.test" };
+  for (const useless of [{}, { authorities: [referral] }]) {
+    await using lame = await dnsServer(() => useless);
+    await using w = await world(({ name }) => ({ answers: [a(name, "192.0.2.1")] }), [lame.server]);
+    assert.equal((await w.resolver.lookup("a.test", "A")).status, "found");
+    const alone = new Resolver({ servers: { servers: [lame.server], trusted: true } });
+    assert.equal((await alone.lookup("a.test", "A")).status, "trouble");
+  }
+});
+
+test("none without proof is what is said when nobody knows better", async () => {
+  await using cache = await dnsServer(() => ({ flags: packet.RECURSION_AVAILABLE }));
+  await using w = await world(({ name }) => ({ answers: [a(name, "192.0.2.1")] }), [cache.server]);
+  assert.equal((await w.resolver.lookup("a.test", "A")).status, "found");
+  await using broken = await dnsServer(() => ({ flags: SERVFAIL }));
+  const servers = [cache.server, broken.server];
+  const resolver = new Resolver({ servers: { servers, trusted: true } });
+  assert.deepEqual(await resolver.lookup("a.test", "A"), {
+    status: "none",
+    exists: true,
+    secure: false,
+    unproven: true,
+  });
+});
+
+/** What servers do that do not know EDNS. */
+const WITHOUT_EDNS: Readonly<Record<string, Partial<packet.Packet> | null>> = {
+  FORMERR: { flags: FORMERR },
+  "FORMERR without the question": { flags: FORMERR, questions: [] },
+  NOTIMP: { flags: NOTIMP },
+  silence: null,
+};
+for (const [what, says] of Object.entries(WITHOUT_EDNS)) {
+  test(`a server that answers EDNS with ${what} is asked without, from then on`, async () => {
+    const seen: boolean[] = [];
+    await using w = await world(({ name }, _, edns) => {
+      seen.push(edns);
+      return edns ? says : { answers: [a(name, "192.0.2.1")] };
+    });
+    // By a clock that is not waited for.
+    const ask: typeof exchange = (server, question) => exchange(server, question, 500);
+    const servers = { servers: [w.server], trusted: true };
+    const resolver = new Resolver({ servers, now: () => w.clock.ms, ask });
+    assert.equal((await resolver.lookup("a.test", "A")).status, "found");
+    assert.equal((await resolver.lookup("b.test", "A")).status, "found");
+    assert.deepEqual(seen, [true, false, false]);
+    // Servers are mended.
+    w.clock.ms += 3_700_000;
+    assert.equal((await resolver.lookup("c.test", "A")).status, "found");
+    assert.deepEqual(seen, [true, false, false, true, false]);
+  });
+}
 
 test("trouble is told, asked twice, and kept for a moment only", async () => {
   await using w = await world(() => ({ flags: SERVFAIL }));

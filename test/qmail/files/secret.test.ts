@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Config } from "../../../commands/config.ts";
 import { warnings } from "../../../commands/install/warnings.ts";
-import { exposure } from "../../../qmail/files/secret.ts";
+import { exposure, exposureBesideRoot } from "../../../qmail/files/secret.ts";
 import { Certificates } from "../../../qmail/net/tls.ts";
 import { makeCertificate, withoutOpenssl } from "../_certificate.ts";
 
@@ -26,6 +26,15 @@ test("a secret is its owner's to write, and its group's to read at the most", ()
     assert.match(exposure({ mode }) ?? "", /everybody/);
   }
   for (const mode of [0o660, 0o620]) assert.match(exposure({ mode }) ?? "", /others may write/);
+});
+
+test("what root alone needs is root's alone", () => {
+  const of = (mode: number, uid = 0, gid = 0) => exposureBesideRoot({ mode, uid, gid });
+  for (const mode of [0o600, 0o400, 0o640]) assert.equal(of(mode), null);
+  assert.match(of(0o644) ?? "", /everybody/);
+  assert.match(of(0o600, 1000) ?? "", /belongs to uid 1000/);
+  assert.match(of(0o640, 0, 115) ?? "", /the group 115 may use it \(mode 0640\)/);
+  assert.equal(of(0o600, 0, 115), null);
 });
 
 test("a TLS key that everybody can read is told of when it is read", {
@@ -84,7 +93,7 @@ test("install tells of open keys, and of programs that run as root and that othe
   } as unknown as Config;
   const found = warnings(config).filter((line) => line.includes(directory));
   assert.equal(found.length, 3, found.join("\n"));
-  assert.match(found[0] ?? "", /mail.key": everybody may use it \(mode 0644\)/);
+  assert.match(found[0] ?? "", /mail.key": everybody may use it \(mode 0644\); .*chmod 600/);
   assert.match(found[1] ?? "", /none": it is not there/);
   assert.match(found[2] ?? "", /checker" runs as root, and everybody may write/);
   assert.equal(warnings({ ...config, sandbox: true }).length, 2);

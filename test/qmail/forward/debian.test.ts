@@ -60,6 +60,8 @@ for (const text of [
   '"|exit 7"',
   '"|kill -9 $$"',
   '"|true"',
+  '"|cat /dev/stdin >out"',
+  '"|cat /dev/fd/0 | wc -c >out"',
 ]) {
   test(`dot-forward of ${JSON.stringify(text)}`, { skip }, () => {
     using twins = new Twins();

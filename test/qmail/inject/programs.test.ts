@@ -164,3 +164,21 @@ test("qreceipt and datemail run", () => {
   );
   assert.equal(run("datemail", ["-t"], { input: "To: a@b.c\n\n" }).status, 0);
 });
+
+test("no message is made of a standard input that is closed", () => {
+  for (const [program, ...args] of [
+    ["qmail-inject", "a@b.c"],
+    ["sendmail", "a@b.c"],
+    ["mailsubj", "subject", "a@b.c"],
+  ] as const) {
+    writeFileSync(queued, "");
+    const { status, stderr } = spawnSync(
+      "/bin/sh",
+      ["-c", 'exec "$@" <&-', "sh", process.execPath, programPath(`inject/${program}`), ...args],
+      { env: { PATH: process.env.PATH, QMAILHOME: home, QMAILQUEUE: queue, USER: "usr" } },
+    );
+    assert.equal(status, 111, program);
+    assert.match(stderr.toString(), /read error: descriptor 0 is closed\n$/);
+    assert.equal(readFileSync(queued, "latin1"), "");
+  }
+});

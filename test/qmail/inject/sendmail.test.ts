@@ -89,6 +89,30 @@ const CALLS: readonly (readonly [args: string, sender: string, to: string[], fro
   ["-- -t", `usr@${HOST}`, [`-t@${HOST}`]],
 ];
 
+/** One argument, and whom it means: what it has beside addresses belongs to none. */
+const ARGUMENTS: readonly (readonly [argument: string, to: string[]])[] = [
+  [" joe@x.y ", ["joe@x.y"]],
+  ["joe@x.y\n", ["joe@x.y"]],
+  ["\tjoe@x.y\r\n", ["joe@x.y"]],
+  ["a@x.y b@x.y", ["a@x.y", "b@x.y"]],
+  ["a@x.y\nb@x.y", ["a@x.y", "b@x.y"]],
+  ['"odd user"@x.y', ["odd user@x.y"]],
+  ['"joe"@x.y', ["joe@x.y"]],
+  ["(Joe) joe@x.y", ["joe@x.y"]],
+  ["joe@x.y (Joe [Admin], Sr.)", ["joe@x.y"]],
+  ["dependabot[bot] <b@x.y>, c@x.y", ["b@x.y", "c@x.y"]],
+  ["odd!#$%&'*+-/=?^_`{|}~user@x.y", ["odd!#$%&'*+-/=?^_`{|}~user@x.y"]],
+];
+
+for (const [argument, to] of ARGUMENTS) {
+  test(`sendmail ${JSON.stringify(argument)}`, async () => {
+    const { code, error, recipients } = await run(["-i", argument]);
+    assert.deepEqual([code, error, recipients], [0, "", to]);
+    if (to.length > 1) return;
+    assert.equal((await run(["-f", argument, "x@y.z"])).sender, to[0]);
+  });
+}
+
 for (const [args, sender, recipients, from] of CALLS) {
   test(`sendmail ${args}`, async () => {
     const result = await run(args.split(" "));
@@ -123,6 +147,9 @@ const REFUSED: readonly (readonly [args: string[], error: RegExp])[] = [
   [["-bd", "-q15m"], /^-bd is not supported/],
   [["-bz"], /^unknown mode "-bz"; usage/],
   [["-i"], /^no recipients$/],
+  [["(joe@x.y"], /^unable to parse address: \(joe@x\.y$/],
+  [['"joe@x.y'], /^unable to parse address: "joe@x\.y$/],
+  [[" "], /^unable to parse address: $/],
   [["a@b.c, <d"], /^unable to parse address: a@b\.c, <d$/],
   [["-f", "a@b.c, d@e.f", "x@y.z"], /^unable to parse address: a@b\.c, d@e\.f$/],
   [["-f", "a@[1", "x@y.z"], /^unable to parse address: a@\[1$/],
@@ -210,11 +237,13 @@ test("a message with network line endings, as PHP writes it, gets qmail's", asyn
   }
 });
 
-test("carriage returns in a message with newlines stay", async () => {
-  const text = "To: to@x.x\nSubject: s\n\nline\r\nend\r";
+test("line endings of both kinds, as PHP makes them, are all the same", async () => {
+  const text =
+    "To: to@x.x\nSubject: s\nX-Mailer: PHP\r\nMIME-Version: 1.0\r\n\r\nline\r\nend\n\ra\r";
   for (const pieces of [[text], [...text]]) {
     const { message } = await run(["-t"], { text: pieces });
-    assert.ok(message?.endsWith("To: to@x.x\nSubject: s\n\nline\r\nend\r\n"));
+    const end = "To: to@x.x\nSubject: s\nX-Mailer: PHP\nMIME-Version: 1.0\n\nline\nend\n\ra\r\n";
+    assert.ok(message?.endsWith(end), message ?? "");
   }
 });
 

@@ -262,3 +262,28 @@ test("From_ lines are quoted, however the message is cut", () => {
     ),
   );
 });
+
+test("what a program says keeps its order, whichever of its descriptors it says it on", async () => {
+  using home = new Home();
+  const said = "one\ntwo\nthree\nfour\nfive\n";
+  home.write(
+    ".qmail",
+    "|echo one; echo two >&2; echo three; echo four >/dev/stderr; echo five >/dev/stdout; exit 100",
+  );
+  assert.deepEqual(await home.deliver(), { status: "D", text: said });
+  // The pipe of an earlier one is used again, and has nothing of it.
+  assert.deepEqual(await home.deliver(), { status: "D", text: said });
+});
+
+test("a program opens its message by every name it has", async () => {
+  using home = new Home();
+  home.write(".qmail", "|cat /dev/stdin /dev/fd/0 /proc/self/fd/0; head -c 2 >/dev/null; cat");
+  const { status, text } = await home.deliver({ text: "a\nb\n" });
+  assert.deepEqual([status, text], ["K", "a\nb\na\nb\na\nb\nb\ndid 0+0+1\n"]);
+});
+
+test("what a program leaves running may still speak, and is waited for", async () => {
+  using home = new Home();
+  home.write(".qmail", "|(sleep 0.3; echo late) & echo early");
+  assert.equal((await home.deliver()).text, "early\nlate\ndid 0+0+1\n");
+});

@@ -105,6 +105,15 @@ const CASES: readonly (readonly [string, readonly string[], number, string, stri
   ["preline", ["-f", "cat"], 0, `${ENV.RPLINE}${ENV.DTLINE}${MESSAGE}`, ""],
   ["preline", ["-rd", "cat"], 0, `${ENV.UFLINE}${MESSAGE}`, ""],
   ["preline", ["-frdD", "--", "cat"], 0, `${ENV.DTLINE}${MESSAGE}`, ""],
+  ["preline", ["-frd", ...sh("cat /dev/stdin")], 0, MESSAGE, ""],
+  ["preline", ["-frd", ...sh("cat /dev/fd/0")], 0, MESSAGE, ""],
+  [
+    "preline",
+    ["-fr", ...sh("head -c 3 >/dev/null; cat /dev/stdin")],
+    0,
+    `${ENV.DTLINE}${MESSAGE}`,
+    "",
+  ],
   ["preline", sh("exit 77"), 77, "", ""],
   ["preline", sh("kill -9 $$"), 111, "", "preline: fatal: child crashed\n"],
   [

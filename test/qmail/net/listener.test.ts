@@ -7,6 +7,7 @@ import { Listener } from "../../../qmail/net/listener.ts";
 /** A listener that greets whom it serves; 127.0.0.x with x up to 9 are exempt. */
 async function listener(concurrency: number, perClient = 2) {
   const warnings: string[] = [];
+  const state = { breakable: false };
   const it = new Listener({
     listen: [{ host: "127.0.0.1", port: 0 }],
     concurrency,
@@ -14,7 +15,13 @@ async function listener(concurrency: number, perClient = 2) {
     exempt: (ip) => /^127\.0\.0\.\d$/.test(ip),
     connected: (socket) => {
       socket.write("220 hello");
-      return { stop: () => socket.destroy() };
+      return {
+        stop: () => socket.destroy(),
+        sendAway: () => socket.destroy(),
+        get due() {
+          return state.breakable ? 1 : Number.POSITIVE_INFINITY;
+        },
+      };
     },
     busy: () => "421 busy",
     warn: (text) => void warnings.push(text),
@@ -38,6 +45,9 @@ async function listener(concurrency: number, perClient = 2) {
     it,
     warnings,
     served,
+    set breakable(breakable: boolean) {
+      state.breakable = breakable;
+    },
     async [Symbol.asyncDispose]() {
       for (const socket of clients) socket.destroy();
       await it.end(0);
@@ -84,4 +94,14 @@ test("who goes makes room", async () => {
   assert.equal(await w.served("127.0.0.2", 2), 1);
   await w[Symbol.asyncDispose]();
   assert.equal(w.it.size, 0);
+});
+
+test("what is kept for others is taken by nobody exempt, a place of one of them is", async () => {
+  await using w = await listener(10);
+  assert.equal(await w.served("127.0.0.1", 5), 5);
+  assert.equal(await w.served("127.0.0.2", 4), 4);
+  w.breakable = true;
+  assert.equal(await w.served("127.0.0.3", 1), 1);
+  assert.equal(w.it.size, 9);
+  assert.equal(await w.served("127.0.0.10", 1), 1);
 });

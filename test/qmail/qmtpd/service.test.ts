@@ -93,7 +93,7 @@ test("when the queue's filesystem is nearly full a message is put off", {
 });
 
 test("a place of the greedy goes to who has none", { timeout: 60_000 }, async () => {
-  await using service = await new Service(QMTP_DOOR, {}, 2).start();
+  await using service = await new Service(QMTP_DOOR, {}, 3).start();
   const greedy = [service.call("127.0.0.2"), service.call("127.0.0.2")];
   const gone = Promise.race(greedy.map((socket) => once(socket, "close")));
   for (const socket of greedy) if (socket.connecting) await once(socket, "connect");

@@ -21,10 +21,11 @@ import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { crc32 } from "node:zlib";
+import { heard } from "../../../qmail/net/frames.ts";
 import { Link } from "../../../qmail/net/link.ts";
 import { programPath } from "../../../qmail/programs.ts";
 import { parseTrailer } from "../../../qmail/queue/drop.ts";
-import { FRAME, formatResult, LOCAL_SOCKET } from "../../../qmail/queue/protocol.ts";
+import { FRAME, FROM_LOCAL, formatResult, LOCAL_SOCKET } from "../../../qmail/queue/protocol.ts";
 import { SendRig } from "../send/_send.ts";
 
 const PROGRAM = programPath("queue/qmail-queue");
@@ -55,6 +56,11 @@ interface Run {
 
 /** Runs qmail-queue and returns its exit code. */
 async function queue(home: string, run: Run = {}): Promise<number | null> {
+  return (await queued(home, run)).code;
+}
+
+/** Runs qmail-queue; its exit code and number. */
+async function queued(home: string, run: Run = {}) {
   const { message = "Subject: x\n\nbody\n", envelope = ENVELOPE, through = [], uid } = run;
   const [command, ...args] = [...through, process.execPath, PROGRAM];
   const child = spawn(command as string, args, {
@@ -71,7 +77,7 @@ async function queue(home: string, run: Run = {}): Promise<number | null> {
   }
   const [code] = (await exited) as [number | null];
   child.stdio[1]?.destroy();
-  return code;
+  return { code, pid: child.pid };
 }
 
 function dropped(home: string): Buffer[] {
@@ -138,6 +144,22 @@ test("descriptors that cannot be read: 54", async (t) => {
   assert.deepEqual(dropped(home), []);
 });
 
+for (const closed of ["<&-", "1<&-", "<&- 1<&-"]) {
+  test(`descriptors that are closed, ${closed}: 54`, async (t) => {
+    const home = makeHome(t);
+    const through = ["/bin/sh", "-c", `exec "$@" ${closed}`, "sh"];
+    assert.equal(await queue(home, { through }), 54);
+    assert.deepEqual(dropped(home), []);
+  });
+}
+
+test("an empty message from /dev/null is one", async (t) => {
+  const home = makeHome(t);
+  const through = ["/bin/sh", "-c", 'exec "$@" </dev/null', "sh"];
+  assert.equal(await queue(home, { through }), 0);
+  assert.equal(dropped(home).length, 1);
+});
+
 test("no home: 61; no directory to leave a message in: 62; one that takes no file: 63", async (t) => {
   const home = makeHome(t);
   assert.equal(await queue(join(home, "nowhere")), 61);
@@ -183,10 +205,9 @@ test("what the server answers is what the program leaves with, and a refused mes
   let code = 0;
   const server = createServer((socket) => {
     const link: Link = new Link(socket, {
-      frame: (type, id) => {
-        assert.equal(type, FRAME.drop);
-        link.send(FRAME.result, id, formatResult(code, 7));
-      },
+      hears: heard(FROM_LOCAL, {
+        drop: (_, id) => link.send(FRAME.result, id, formatResult(code, 7)),
+      }),
       close() {},
     });
   });
@@ -221,12 +242,18 @@ test("with the daemons up: what is wrong with the queue, and the Received line o
   }
   assert.equal(rig.messages(), 0);
   assert.deepEqual(dropped(rig.home), []);
-  assert.equal(await queue(rig.home), 0);
+  const { code, pid } = await queued(rig.home);
+  assert.equal(code, 0);
   const order = await rig.order();
+  // What a program tells that has started qmail-queue is what the log says.
+  assert.ok(
+    rig.lines.some((line) => line.includes(` qp ${pid} `)),
+    `qp ${pid}`,
+  );
   assert.match(
     rig.read("mess", order.messid),
     new RegExp(
-      `^Received: \\(qmail \\d+ invoked by uid ${process.getuid?.()}\\); \\d+ \\w+ \\d+ [\\d:]{8} -0000\nSubject: x\n\nbody\n$`,
+      `^Received: \\(qmail ${pid} invoked by uid ${process.getuid?.()}\\); \\d+ \\w+ \\d+ [\\d:]{8} -0000\nSubject: x\n\nbody\n$`,
     ),
   );
   assert.deepEqual(dropped(rig.home), []);

@@ -15,6 +15,6 @@ export function logged(report: string): string {
     done() {},
   };
   deliveries.start("remote", order);
-  deliveries.report("remote", 0, Buffer.from(report, "latin1"));
+  deliveries.report("remote", 0, report);
   return lines.find((line) => line.startsWith("delivery ")) ?? "";
 }

@@ -33,6 +33,79 @@ export interface Case {
 const pipelining = "250-far.test\r\n250 PIPELINING";
 
 export const CASES: Readonly<Record<string, Case>> = {
+  "pipelines, refuses the sender and goes": {
+    server: { EHLO: pipelining, MAIL: (socket) => void socket.end("554 5.7.1 blocked\r\n") },
+    line: "failure: Connected_to_127.0.0.1_but_sender_was_rejected./Remote_host_said:_554_5.7.1_blocked/",
+    report:
+      "DConnected to 127.0.0.1 but sender was rejected.\nRemote host said: 554 5.7.1 blocked\n",
+  },
+  "pipelines, says 421 to the sender and goes": {
+    server: { EHLO: pipelining, MAIL: (socket) => void socket.end("421 4.7.0 slow down\r\n") },
+    line: "deferral: Connected_to_127.0.0.1_but_sender_was_rejected./Remote_host_said:_421_4.7.0_slow_down/",
+    report:
+      "ZConnected to 127.0.0.1 but sender was rejected.\nRemote host said: 421 4.7.0 slow down\n",
+  },
+  "pipelines, refuses the recipient and goes": {
+    server: { EHLO: pipelining, RCPT: (socket) => void socket.end("554 5.7.1 blocked\r\n") },
+    line: "failure: 127.0.0.1_does_not_like_recipient./Remote_host_said:_554_5.7.1_blocked/Giving_up_on_127.0.0.1./",
+    report:
+      "D127.0.0.1 does not like recipient.\nRemote host said: 554 5.7.1 blocked\nGiving up on 127.0.0.1.\n",
+  },
+  "says that it goes where nobody has asked": {
+    server: { RCPT: (socket) => void socket.end("250 ok\r\n421 4.3.2 shutting down\r\n") },
+    line: "deferral: Connected_to_127.0.0.1_but_connection_died._(#4.4.2)/Remote_host_said:_421_4.3.2_shutting_down/",
+    report:
+      "ZConnected to 127.0.0.1 but connection died. (#4.4.2)\nRemote host said: 421 4.3.2 shutting down\n",
+  },
+  "goes in the middle of a refusal": {
+    server: { greeting: (socket) => void socket.end("554-blocked by\r\n554-list.test\r\n") },
+    line: "deferral: Connected_to_127.0.0.1_but_connection_died._(#4.4.2)/Remote_host_said:_554-blocked_by/554-list.test/",
+    report:
+      "ZConnected to 127.0.0.1 but connection died. (#4.4.2)\nRemote host said: 554-blocked by\n554-list.test\n",
+  },
+  "says 421 to EHLO": {
+    server: { EHLO: (socket) => void socket.end("421 4.7.0 busy\r\n") },
+    line: "deferral: Connected_to_127.0.0.1_but_my_name_was_rejected./Remote_host_said:_421_4.7.0_busy/",
+    report: "ZConnected to 127.0.0.1 but my name was rejected.\nRemote host said: 421 4.7.0 busy\n",
+  },
+  "does not like EHLO today, and would take HELO": {
+    server: { EHLO: "451 later" },
+    line: "deferral: Connected_to_127.0.0.1_but_my_name_was_rejected./Remote_host_said:_451_later/",
+    report: "ZConnected to 127.0.0.1 but my name was rejected.\nRemote host said: 451 later\n",
+  },
+  "refuses EHLO and goes": {
+    server: { EHLO: (socket) => void socket.end("554 5.7.1 blocked\r\n") },
+    line: "deferral: Connected_to_127.0.0.1_but_connection_died._(#4.4.2)/Remote_host_said:_554_5.7.1_blocked/",
+    report:
+      "ZConnected to 127.0.0.1 but connection died. (#4.4.2)\nRemote host said: 554 5.7.1 blocked\n",
+  },
+  "asks for more where there is no more": {
+    server: { MAIL: "334 and?" },
+    line: "failure: Connected_to_127.0.0.1_but_sender_was_rejected./Remote_host_said:_334_and?/",
+    report: "DConnected to 127.0.0.1 but sender was rejected.\nRemote host said: 334 and?\n",
+  },
+  "says to go ahead in place of taking the message": {
+    server: { end: "354 go" },
+    line: "deferral: Connected_to_127.0.0.1_but_it_said_more_than_it_was_asked._Possible_duplicate!_(#4.5.0)/",
+    report:
+      "ZConnected to 127.0.0.1 but it said more than it was asked. Possible duplicate! (#4.5.0)\n",
+  },
+  "has lines without a code in its greeting": {
+    server: { greeting: "220-hello\r\n\r\nNO SPAM\r\n220 ready" },
+    line: "success: 127.0.0.1_accepted_message./Remote_host_said:_250_taken/",
+    report: "K127.0.0.1 accepted message.\nRemote host said: 250 taken\n",
+  },
+  "has lines without a code before its greeting, and in its hello": {
+    server: { greeting: "hello\r\n220 ready", EHLO: "250-hi\r\n * SIZE 1\r\n250 HELP" },
+    line: "success: 127.0.0.1_accepted_message./Remote_host_said:_250_taken/",
+    report: "K127.0.0.1 accepted message.\nRemote host said: 250 taken\n",
+  },
+  "has a line without a code where it takes the message": {
+    server: { end: "250-2.0.0 message\r\n accepted\r\n250 ok" },
+    line: "success: 127.0.0.1_accepted_message./Remote_host_said:_250-2.0.0_message/_accepted/250_ok/",
+    report:
+      "K127.0.0.1 accepted message.\nRemote host said: 250-2.0.0 message\n accepted\n250 ok\n",
+  },
   "does everything right": {
     server: {},
     line: "success: 127.0.0.1_accepted_message./Remote_host_said:_250_taken/",
@@ -117,8 +190,9 @@ export const CASES: Readonly<Record<string, Case>> = {
   },
   "speaks another language": {
     server: { greeting: "SSH-2.0-OpenSSH_9.2" },
-    line: "deferral: Connected_to_127.0.0.1_but_greeting_failed./Remote_host_said:_SSH-2.0-OpenSSH_9.2/",
-    report: "ZConnected to 127.0.0.1 but greeting failed.\nRemote host said: SSH-2.0-OpenSSH_9.2\n",
+    timeout: "1",
+    line: "deferral: Connected_to_127.0.0.1_but_connection_died._(#4.4.2)/Remote_host_said:_SSH-2.0-OpenSSH_9.2/",
+    report: `Z${DIED}Remote host said: SSH-2.0-OpenSSH_9.2\n`,
   },
   "knows HELO only": {
     server: { EHLO: "502 what?" },
@@ -170,8 +244,8 @@ export const CASES: Readonly<Record<string, Case>> = {
   },
   "answers DATA with 250": {
     server: { DATA: "250 ok" },
-    line: "deferral: 127.0.0.1_failed_on_DATA_command./Remote_host_said:_250_ok/",
-    report: "Z127.0.0.1 failed on DATA command.\nRemote host said: 250 ok\n",
+    line: "failure: 127.0.0.1_failed_on_DATA_command._(#5.5.0)/Remote_host_said:_250_ok/",
+    report: "D127.0.0.1 failed on DATA command. (#5.5.0)\nRemote host said: 250 ok\n",
   },
   "refuses the message for now": {
     server: { end: "452 full" },
@@ -231,8 +305,9 @@ export const CASES: Readonly<Record<string, Case>> = {
   },
   "answers nonsense": {
     server: { MAIL: "ok" },
-    line: "deferral: Connected_to_127.0.0.1_but_sender_was_rejected./Remote_host_said:_ok/",
-    report: "ZConnected to 127.0.0.1 but sender was rejected.\nRemote host said: ok\n",
+    timeout: "1",
+    line: "deferral: Connected_to_127.0.0.1_but_connection_died._(#4.4.2)/Remote_host_said:_ok/",
+    report: `Z${DIED}Remote host said: ok\n`,
   },
   "takes less than the message has": {
     server: { EHLO: "250-far.test\r\n250 SIZE 10" },

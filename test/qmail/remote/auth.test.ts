@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chooseMechanism, type Mechanism } from "../../../qmail/remote/auth.ts";
+import { chooseMechanisms, type Mechanism } from "../../../qmail/remote/auth.ts";
 
 const TIM = { user: "tim", password: "tanstaaftanstaaf" };
 const decode = (text: string | null | undefined) =>
   Buffer.from(text ?? "", "base64").toString("latin1");
 
 function choose(offered: string): Mechanism {
-  const mechanism = chooseMechanism(offered, TIM);
+  const [mechanism] = chooseMechanisms(offered, TIM);
   assert.ok(mechanism);
   return mechanism;
 }
@@ -38,6 +38,14 @@ test("LOGIN is asked twice", () => {
 });
 
 test("nothing that we do not know is chosen", () => {
-  assert.equal(chooseMechanism("GSSAPI XOAUTH2", TIM), null);
-  assert.equal(chooseMechanism("", TIM), null);
+  assert.deepEqual(chooseMechanisms("GSSAPI XOAUTH2", TIM), []);
+  assert.deepEqual(chooseMechanisms("", TIM), []);
+});
+
+test("all that are offered are tried, in our order or in the one that is wanted", () => {
+  const names = (offered: string, wanted?: readonly string[]) =>
+    chooseMechanisms(offered, TIM, wanted).map(({ name }) => name);
+  assert.deepEqual(names("LOGIN PLAIN CRAM-MD5"), ["CRAM-MD5", "PLAIN", "LOGIN"]);
+  assert.deepEqual(names("LOGIN PLAIN CRAM-MD5", ["LOGIN", "PLAIN"]), ["LOGIN", "PLAIN"]);
+  assert.deepEqual(names("CRAM-MD5", ["PLAIN"]), []);
 });

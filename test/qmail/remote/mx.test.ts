@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Dns } from "../../../qmail/dns/resolver.ts";
 import { type LookupFailure, lookupHost, lookupMx } from "../../../qmail/remote/mx.ts";
 import { fakeDns, mx, type Zone } from "./_dns.ts";
 
@@ -74,6 +75,38 @@ test("lookupMx() does without an exchanger that nobody knows when there is anoth
     "10 2001:db8::1",
     "10 192.0.2.1",
   ]);
+});
+
+test("lookupMx() says which exchangers it could not find", async () => {
+  const missing = async (zone: Zone, host: string) => {
+    const lookup = await lookupMx(fakeDns(zone), host, () => 0.99);
+    return lookup.ok ? lookup.missing : lookup.why;
+  };
+  assert.deepEqual(await missing(ZONE, "two.test"), []);
+  assert.deepEqual(await missing({ ...ZONE, "A b.test": "trouble" }, "two.test"), [20]);
+  const gone = { ...ZONE, "MX two.test": [mx(20, "b.test"), mx(10, "gone.test")] };
+  assert.deepEqual(await missing(gone, "two.test"), [10]);
+});
+
+test("lookupMx() decides nothing for good by what is said without proof", async () => {
+  const unproven = (type: string, name: string): Dns => {
+    const { lookup } = fakeDns(ZONE);
+    return {
+      lookup: async (asked, as) =>
+        asked === name && as === type
+          ? { status: "none", exists: true, secure: false, unproven: true }
+          : lookup(asked, as),
+    };
+  };
+  const why = async (dns: Dns, host: string) => {
+    const lookup = await lookupMx(dns, host, () => 0.99);
+    return lookup.ok ? [lookup.exchangers.map(({ ip }) => ip), lookup.missing] : lookup.why;
+  };
+  assert.equal(await why(unproven("MX", "no.test"), "no.test"), "soft");
+  assert.equal(await why(unproven("A", "no.test"), "no.test"), "soft");
+  // A host that is there is as good as ever, but need not be all that there is.
+  const [ips, missing] = (await why(unproven("MX", "b.test"), "b.test")) as [string[], number[]];
+  assert.deepEqual([ips, missing], [["192.0.2.2"], [Number.NEGATIVE_INFINITY]]);
 });
 
 test("lookupMx() looks at twenty exchangers and no more", async () => {

@@ -34,6 +34,28 @@ testRoute("boss@near.test", "far.test", "192.0.2.9:25");
 testRoute("x@a.sub.test", "far.test", "sub-out.test:25");
 testRoute("", "far.test", "hub.test:25");
 
+for (const line of [
+  ": relay.test",
+  ":relay.test|user|pass",
+  ":2001:db8::1",
+  ":::1",
+  ":relay.test:25:x",
+  ":[192.0.2.9",
+  ":relay.test:99999",
+  ":relay.test:0",
+  "far.test:relay test",
+]) {
+  test(`a route that cannot be understood is named, and leads nowhere: "${line}"`, () => {
+    for (const file of ["smtproutes", "qmtproutes", "senderroutes"]) {
+      if (file === "senderroutes" && line.startsWith(":")) continue;
+      using here = near({ [file]: line });
+      const find = () => here.config.plans.find("me@far.test", "far.test");
+      const start = `control/${file}, "${line}": `;
+      assert.throws(find, (error) => error instanceof PlanError && error.message.startsWith(start));
+    }
+  });
+}
+
 test("credentials come from control/remoteauth, which nobody else may read", () => {
   using here = near({
     remoteoptions: ":auth=relay\nother.test:auth=unknown",
@@ -47,6 +69,12 @@ test("credentials come from control/remoteauth, which nobody else may read", () 
   assert.throws(() => plans().find("", "far.test"), /can be read by others \(mode 644\)/);
 });
 
+test("credentials are the same where lines end in CR LF", () => {
+  using here = near({ remoteoptions: ":auth=relay", remoteauth: "x:a:b\r\nrelay:me:pass word \r" });
+  const { credentials } = here.config.plans.find("", "far.test");
+  assert.deepEqual(credentials, { user: "me", password: "pass word " });
+});
+
 test("certificates come from files below the home, or anywhere", () => {
   using here = near({
     remoteoptions: ":cert=control/cert.pem ca=/nowhere/ca.pem\nx.test:ca=control/cert.pem",
@@ -58,14 +86,18 @@ test("certificates come from files below the home, or anywhere", () => {
 });
 
 test("a certificate that is renewed is used from then on", () => {
-  using here = near({ remoteoptions: ":cert=control/cert.pem" });
-  const path = join(here.home, "control/cert.pem");
+  using here = near({ remoteoptions: ":cert=control/a.pem\nca.test:ca=control/a.pem" });
+  const path = join(here.home, "control/a.pem");
   const { plans } = here.config;
   const cert = () => plans.find("", "far.test").secureContext.cert;
+  const ca = () => plans.find("", "ca.test").secureContext.ca;
   writeFileSync(path, "old");
-  assert.equal(cert(), "old");
+  assert.deepEqual([cert(), ca()], ["old", "old"]);
+  const { key } = plans.find("", "ca.test");
   writeFileSync(path, "renewed");
-  assert.equal(cert(), "renewed");
+  assert.deepEqual([cert(), ca()], ["renewed", "renewed"]);
+  // Nor is a connection used that was made with the old one.
+  assert.notEqual(plans.find("", "ca.test").key, key);
 });
 
 /** Two values of each option. */
@@ -76,6 +108,8 @@ const OPTIONS: { readonly [name in keyof RemoteOptions]-?: readonly [unknown, un
   ca: [undefined, "ca.pem"],
   cert: [undefined, "cert.pem"],
   auth: [undefined, "relay"],
+  mechanisms: [undefined, ["PLAIN"]],
+  ignore: [undefined, ["SIZE"]],
   authWithoutTls: [false, true],
   bind: [undefined, "127.0.0.2"],
   helo: [undefined, "other.test"],
@@ -93,6 +127,7 @@ const FIELDS: {
   domain: ["far.test", "also.test"],
   host: ["mx.test", "relay.test"],
   byMx: [true, false],
+  route: [null, 'control/smtproutes, ":relay.test"'],
   protocol: ["smtp", "qmtp"],
   port: [25, 587],
   credentials: [

@@ -53,6 +53,29 @@ test("one message after another goes over one connection", async () => {
   assert.equal(verbs(w.far).filter((verb) => verb === "EHLO").length, 1);
 });
 
+test("a server that says 421 to the first command of a used connection is called anew at once", async () => {
+  for (const EHLO of ["250 far.test", "250-far.test\r\n250 PIPELINING"]) {
+    let mails = 0;
+    await using w = await world(":", {
+      EHLO,
+      MAIL: (socket) => (++mails === 2 ? void socket.end("421 4.4.2 idle\r\n") : "250 ok"),
+    });
+    for (const messid of ["1", "2", "3"]) {
+      assert.equal((await w.worker.deliver(order({ messid }))).status, "K");
+    }
+    assert.equal(w.far.messages.length, 3);
+    assert.ok(w.far.connections >= 2);
+  }
+});
+
+test("a server that says 421 to the first command of a new connection is left alone", async () => {
+  await using w = await world(":", { MAIL: (socket) => void socket.end("421 4.7.0 busy\r\n") });
+  const report = await w.worker.deliver(order());
+  assert.equal(report.status, "Z");
+  assert.match(report.text, /Remote host said: 421 4\.7\.0 busy/);
+  assert.equal(w.far.connections, 1);
+});
+
 test("a short message and its end are one write, so that nothing waits for an acknowledgement", async () => {
   const pieces: string[] = [];
   await using w = await world(":", {

@@ -30,12 +30,31 @@ test("replies are the same in whatever pieces they come", () => {
   );
 });
 
-test("what is no reply has the code 0 and ends nothing else", () => {
-  for (const line of ["hello", "", "25", "2500 x", "999 x", "-", "SSH-2.0"]) {
-    assert.deepEqual(new ReplyReader().push(Buffer.from(`${line}\r\n`)), [
-      { code: 0, text: `${line}\n` },
+test("what is no reply is passed over, or belongs to the one under way", () => {
+  for (const line of ["hello", "", "25", "2500 x", "-", "SSH-2.0", " 250 x"]) {
+    const strays: string[] = [];
+    const reader = new ReplyReader((stray) => strays.push(stray));
+    assert.deepEqual(reader.push(Buffer.from(`${line}\r\n`)), []);
+    assert.equal(reader.pending, false);
+    assert.equal(reader.unfinished, `${line}\n`);
+    assert.deepEqual(reader.push(Buffer.from(`220-a\r\n${line}\r\n220 b\r\n`)), [
+      { code: 220, text: `220-a\n${line}\n220 b\n` },
     ]);
+    assert.equal(reader.unfinished, "");
+    assert.deepEqual(strays, [line]);
   }
+  assert.deepEqual(new ReplyReader().push(Buffer.from("999 x\r\n")), [
+    { code: 0, text: "999 x\n" },
+  ]);
+});
+
+test("what has no end is known when it is a refusal", () => {
+  const reader = new ReplyReader();
+  reader.push(Buffer.from("554-blocked\r\n554-by a"));
+  assert.equal(reader.unfinished, "554-blocked\n");
+  const fine = new ReplyReader();
+  fine.push(Buffer.from("220-hello\r\n"));
+  assert.equal(fine.unfinished, "");
 });
 
 test("any bytes are read or refused, within bounds", () => {
@@ -45,6 +64,9 @@ test("any bytes are read or refused, within bounds", () => {
       for (const piece of pieces) reader.push(Buffer.from(piece));
     }),
   );
+  for (const text of [`${"x".repeat(100)}\r\n`.repeat(20_000), "x".repeat(2 << 20)]) {
+    assert.throws(() => new ReplyReader().push(Buffer.from(text)), EndlessReplyError);
+  }
   const reader = new ReplyReader();
   const line = Buffer.from(`250-${"x".repeat(1000)}\r\n`);
   assert.throws(() => {
@@ -58,8 +80,8 @@ test("severity()", () => {
     "Z",
     "Z",
     null,
-    null,
-    null,
+    "D",
+    "D",
     "Z",
     "Z",
     "D",
@@ -69,12 +91,12 @@ test("severity()", () => {
 
 test("parseExtensions()", () => {
   const text =
-    "250-far.test hello\n250-SIZE 1000\n250-Auth=LOGIN\n250-auth PLAIN\n250 PIPELINING\n";
+    "250-far.test hello\nNO SPAM\n250-SIZE 1000\n250-Auth=LOGIN\n250-auth PLAIN\n250 PIPELINING\n";
   assert.deepEqual(
     [...parseExtensions({ code: 250, text })],
     [
       ["SIZE", "1000"],
-      ["AUTH", "PLAIN"],
+      ["AUTH", "LOGIN PLAIN"],
       ["PIPELINING", ""],
     ],
   );

@@ -66,6 +66,16 @@ const CASES: Readonly<
     message: LONG,
     expected: STATUS.all,
   },
+  "tells to go ahead twice and refuses the message": {
+    server: { DATA: "354 go\r\n354 go", end: "550 spam" },
+    expected: STATUS.all,
+  },
+  "tells to go ahead once more when it has the message, and refuses it": {
+    server: { end: "354 go\r\n550 spam" },
+    expected: STATUS.all,
+    text: /Possible duplicate! \(#4\.5\.0\)\n$/,
+  },
+  "takes DATA for a message": { server: { DATA: "250 ok" }, expected: STATUS.none },
   "refuses the message before it has it, and waits": {
     server: { DATA: "354 go\r\n554 spam", end: () => {} },
     expected: STATUS.all,

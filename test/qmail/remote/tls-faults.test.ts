@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import type { Socket } from "node:net";
 import { after, test } from "node:test";
 import type { Tlsa } from "../../../qmail/dns/message.ts";
 import type { StsPolicy } from "../../../qmail/remote/mta-sts.ts";
@@ -42,6 +43,8 @@ const SERVERS: Readonly<Record<string, () => Promise<FarServer>>> = {
         socket.once("data", () => socket.end("this is no TLS at all\r\n"));
       }),
     ),
+  "530 in TLS": () => secureServer(issue(FAR), { EHLO: "530 no", HELO: "530 no" }),
+  "gone in TLS": () => secureServer(issue(FAR), { EHLO: (socket) => void socket.destroy() }),
   injects: () => farServer(offering((socket) => void socket.write("220 go\r\n250 injected\r\n"))),
 };
 
@@ -82,6 +85,8 @@ const ROWS: readonly Row[] = [
   row("refuses", "none", "starttls-not-supported", ["K", null]),
   row("garbage", "none", "validation-failure", ["K", null]),
   row("injects", "none", "validation-failure", ["K", null]),
+  row("530 in TLS", "none", "good", ["K", null]),
+  row("gone in TLS", "none", "good", ["K", null]),
 
   row("good", "enforce", "good", ["K", `${CIPHER}, verified \\(MTA-STS\\)`]),
   row("other name", "enforce", "certificate-host-mismatch", ["Z", OTHER_NAME]),
@@ -262,4 +267,21 @@ test("TLSA records out of reach, a policy that names other servers, one that can
   const fault = { type: "sts-policy-fetch-error", reason: "down" } as const;
   const sts = { find: () => Promise.resolve(null), trouble: () => fault };
   assert.deepEqual(await send({ zone, sts }), ["K", "sts sts-policy-fetch-error"]);
+});
+
+test("where TLS is required a server that does not go on behind the handshake gets nothing in the clear", {
+  skip,
+}, async () => {
+  for (const EHLO of ["530 no", (socket: Socket) => void socket.destroy()]) {
+    await using far = await secureServer(issue(FAR), { EHLO, HELO: EHLO });
+    using here = near({ smtproutes: `:127.0.0.1:${far.port}`, remoteoptions: ":tls=require" });
+    const { report } = await remote(here.config, {
+      host: "far.test",
+      sender: "",
+      recipients: ["you@far.test"],
+      message: bufferMessage(Buffer.from("x\n")),
+    });
+    assert.equal(report.status, "Z");
+    assert.equal(far.connections, 1);
+  }
 });

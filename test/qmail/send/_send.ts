@@ -29,13 +29,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { HIER } from "../../../qmail/hier.ts";
 import { SANDBOX_MARK } from "../../../qmail/ids.ts";
+import { formatUint32, heard } from "../../../qmail/net/frames.ts";
 import { Link } from "../../../qmail/net/link.ts";
 import { formatTodo, parseTodo } from "../../../qmail/queue/envelope.ts";
 import { fmtqfn, isMessId, type MessId, messIdOf, splitOf } from "../../../qmail/queue/fmtqfn.ts";
 import { networkQueue } from "../../../qmail/queue/network-queue.ts";
 import { LOCAL_SOCKET } from "../../../qmail/queue/protocol.ts";
 import { CHANNELS, type Channel } from "../../../qmail/send/log.ts";
-import { type Delivery, parseDelivery, SPAWN } from "../../../qmail/spawn/protocol.ts";
+import { type Delivery, SPAWN, TO_SPAWNER } from "../../../qmail/spawn/protocol.ts";
 
 const CHILD = fileURLToPath(new URL("./_send-child.ts", import.meta.url));
 /** Longer than anything takes on a busy machine. */
@@ -69,12 +70,16 @@ export class SendRig implements AsyncDisposable {
   readonly home = mkdtempSync(join(tmpdir(), "qmailctl-send-"));
   readonly queue = join(this.home, "queue");
   lines: string[] = [];
+  /** What was said on standard error, by the queue server too. */
+  errors = "";
   /** Takes every order as it comes, when it is set: then `order` waits in vain. */
   spawner: ((order: Order) => void) | null = null;
   /** Domains that the spawner of the remote channel was told to try again; "" for all. */
   readonly flushed: string[] = [];
   /** Channels whose spawner was told that nothing more will come. */
   readonly left: Channel[] = [];
+  /** How many deliveries take slots, as each spawner was told. */
+  readonly limits = new Map<Channel, number>();
   #child: ChildProcess | null = null;
   #exited: Promise<number | null> = Promise.resolve(null);
   #links = new Map<Channel, Link>();
@@ -113,7 +118,11 @@ export class SendRig implements AsyncDisposable {
     const child = spawn(process.execPath, [CHILD], {
       cwd: this.home,
       env: { PATH: process.env.PATH, QMAILHOME: this.home, ...env },
-      stdio: ["ignore", "pipe", "inherit", "pipe", "pipe"],
+      stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
+    });
+    child.stderr?.on("data", (chunk: Buffer) => {
+      this.errors += chunk.toString("latin1");
+      process.stderr.write(chunk);
     });
     this.#child = child;
     this.#exited = once(child, "exit").then(([code]) => code as number | null);
@@ -125,21 +134,20 @@ export class SendRig implements AsyncDisposable {
       this.#wake();
     });
     for (const [at, channel] of CHANNELS.entries()) {
-      const link = new Link(child.stdio[3 + at] as Socket, {
-        frame: (type, delnum, payload) => {
-          if (type === SPAWN.flush) this.flushed.push(payload.toString("latin1"));
-          if (type === SPAWN.leave) this.left.push(channel);
-          if (type === SPAWN.flush || type === SPAWN.leave) return;
-          assert.equal(type, SPAWN.deliver);
-          const delivery = parseDelivery(payload);
-          assert.ok(delivery);
-          const report = (text: string) => link.send(SPAWN.report, delnum, text);
-          const waits = (waits: boolean) => link.send(SPAWN.waits, delnum, waits ? "1" : "0");
-          const order = { ...delivery, channel, report, waits };
-          if (this.spawner) this.spawner(order);
-          else this.#orders.push(order);
-          this.#wake();
-        },
+      const link: Link = new Link(child.stdio[3 + at] as Socket, {
+        hears: heard(TO_SPAWNER, {
+          flush: (domain) => void this.flushed.push(domain),
+          leave: () => void this.left.push(channel),
+          limit: (most) => void this.limits.set(channel, most),
+          deliver: (delivery, delnum) => {
+            const report = (text: string) => link.send(SPAWN.report, delnum, text);
+            const waits = (waits: boolean) => link.send(SPAWN.waits, delnum, waits ? "1" : "0");
+            const order = { ...delivery, channel, report, waits };
+            if (this.spawner) this.spawner(order);
+            else this.#orders.push(order);
+            this.#wake();
+          },
+        }),
         close() {},
       });
       this.#links.set(channel, link);
@@ -147,13 +155,17 @@ export class SendRig implements AsyncDisposable {
   }
 
   hello(channel: Channel, limit = 2000): void {
-    const payload = Buffer.alloc(4);
-    payload.writeUInt32BE(limit);
-    this.link(channel).send(SPAWN.hello, 0, payload);
+    this.link(channel).send(SPAWN.hello, 0, formatUint32(limit));
   }
 
   link(channel: Channel): Link {
     return this.#links.get(channel) as Link;
+  }
+
+  /** Says bytes that need not be a frame to qmail-send, as the spawner of `channel`. */
+  say(channel: Channel, bytes: Buffer): void {
+    const { stdio } = this.#child as ChildProcess;
+    (stdio[3 + CHANNELS.indexOf(channel)] as Socket).write(bytes);
   }
 
   signal(name: NodeJS.Signals): void {

@@ -9,6 +9,7 @@ import {
   statSync,
   symlinkSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -247,6 +248,35 @@ test("what another qmail left is picked up and finished: todo, info, local, remo
   assert.ok(rig.exists("remote", later));
   for (const id of [plain, many, marked, bouncing, torn]) assert.ok(!rig.exists("info", id));
 });
+
+/** A file of recipients that is damaged, and who of it can be tried. */
+const CUT_OFF: readonly (readonly [text: string, tried: readonly string[], left: string])[] = [
+  ["", [], ""],
+  ["Tann@far.t", [], "Tann@far.t"],
+  ["Tjoe@far.test\0Tann@far.t", ["joe@far.test"], "Djoe@far.test\0Tann@far.t"],
+  ["Djoe@far.test\0T", [], "Djoe@far.test\0T"],
+];
+
+for (const [text, tried, left] of CUT_OFF) {
+  test(`a message whose remote/ is ${JSON.stringify(text)} is not over`, async () => {
+    await using rig = new SendRig();
+    const id = rig.made({ sender: "a@from.test", remote: [], retry: 1 });
+    writeFileSync(rig.path("remote", id), text);
+    utimesSync(rig.path("remote", id), 1, 1);
+    await rig.start();
+    for (const expected of tried) {
+      const { recipient, report } = await rig.order();
+      assert.equal(recipient, expected);
+      report("K\n");
+    }
+    const line = `warning: trouble reading ${fmtqfn("remote", id)}; will try again later`;
+    await rig.until(() => rig.lines.includes(line), line);
+    await rig.stop();
+    assert.equal(rig.read("remote", id), left);
+    assert.ok(rig.exists("info", id) && rig.exists("mess", id));
+    assert.ok(!rig.lines.some((each) => each.startsWith("end msg")));
+  });
+}
 
 test("of a bounce that a power cut tore the whole paragraphs are sent; one of which nothing is whole is none", async () => {
   await using rig = new SendRig();

@@ -92,6 +92,6 @@ test("more than a thousand that wait take slots as all others", () => {
   deliveries.waits("local", 0, true);
   deliveries.waits("local", 5000, true);
   deliveries.waits("local", 5000, false);
-  for (let at = 0; at < 1010; at++) deliveries.report("local", at, Buffer.from("K"));
+  for (let at = 0; at < 1010; at++) deliveries.report("local", at, "K");
   assert.deepEqual(deliveries.use("local"), { used: 0, limit: 10 });
 });

@@ -15,11 +15,12 @@ import {
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { formatUint32, heard } from "../../../qmail/net/frames.ts";
 import { Link } from "../../../qmail/net/link.ts";
 import { programPath } from "../../../qmail/programs.ts";
 import { fmtqfn } from "../../../qmail/queue/fmtqfn.ts";
 import { madeOf } from "../../../qmail/queue/made.ts";
-import { formatDelivery, SPAWN } from "../../../qmail/spawn/protocol.ts";
+import { FROM_SPAWNER, formatDelivery, SPAWN } from "../../../qmail/spawn/protocol.ts";
 
 const MESSID = "4711";
 
@@ -45,6 +46,12 @@ export class QmailHome implements Disposable {
     mkdirSync(join(this.path, path, ".."), { recursive: true });
     this.write(path, text);
     if (owner !== undefined) chownSync(join(this.path, path), owner, -1);
+  }
+
+  /** What qmail-send says of it. */
+  delivery(recipient: string, sender = "sender@example.com") {
+    const mess = statSync(join(this.path, "queue", fmtqfn("mess", MESSID)));
+    return { messid: MESSID, made: madeOf(mess), sender, recipient };
   }
 
   /** What was left for the queue with `text` at its beginning, each as bytes; taken away. */
@@ -73,21 +80,36 @@ export class LspawnProcess implements AsyncDisposable {
   /** Deliveries that wait for something of their own user's, as was said last. */
   readonly waits = new Set<number>();
 
-  /** Serves the installation in `home` with the default delivery `aliasempty`; `env` is what rc sets. */
-  constructor(home: string, aliasempty: string, env: NodeJS.ProcessEnv = {}) {
+  /**
+   * Serves the installation in `home` with the default delivery `aliasempty`; `env` is what rc sets, and `log` its standard
+   * output and error.
+   */
+  constructor(
+    home: string,
+    aliasempty: string,
+    env: NodeJS.ProcessEnv = {},
+    {
+      program = "spawn/qmail-lspawn",
+      log = "inherit",
+    }: { program?: string; log?: number | "inherit" } = {},
+  ) {
     this.#home = home;
-    this.#child = spawn(process.execPath, [programPath("spawn/qmail-lspawn"), aliasempty], {
-      stdio: ["ignore", "inherit", "inherit", "pipe"],
+    this.#child = spawn(process.execPath, [programPath(program), aliasempty], {
+      stdio: ["ignore", log, log, "pipe"],
       env: { PATH: process.env.PATH, QMAILHOME: home, ...env },
     });
     this.#link = new Link(this.#child.stdio[3] as Socket, {
-      frame: (type, delnum, payload) => {
-        if (type === SPAWN.waits) this.#waits(delnum, payload.toString("latin1") === "1");
-        if (type !== SPAWN.report) return;
-        this.waits.delete(delnum);
-        this.#waiting.get(delnum)?.(payload.toString("latin1"));
-        this.#waiting.delete(delnum);
-      },
+      hears: heard(FROM_SPAWNER, {
+        hello() {},
+        hold() {},
+        free() {},
+        waits: ({ yes }, delnum) => this.#waits(delnum, yes),
+        report: (report, delnum) => {
+          this.waits.delete(delnum);
+          this.#waiting.get(delnum)?.(report);
+          this.#waiting.delete(delnum);
+        },
+      }),
       close: () => {
         for (const done of this.#waiting.values()) done("lost");
       },
@@ -122,7 +144,12 @@ export class LspawnProcess implements AsyncDisposable {
 
   /** Nothing more will come; what can be put off is to be put off. */
   leave(): void {
-    this.#link.send(SPAWN.leave, 0, "");
+    this.#link.send(SPAWN.leave, 0);
+  }
+
+  /** So many deliveries take slots at once. */
+  limit(most: number): void {
+    this.#link.send(SPAWN.limit, 0, formatUint32(most));
   }
 
   #waits(delnum: number, waits: boolean): void {
@@ -130,6 +157,23 @@ export class LspawnProcess implements AsyncDisposable {
     else this.waits.delete(delnum);
     for (const resolve of this.#said) resolve();
     this.#said.clear();
+  }
+
+  /** Says bytes that need not be a frame. */
+  say(bytes: Buffer): void {
+    (this.#child.stdio[3] as Socket).write(bytes);
+  }
+
+  /** The exit code, when it has left. */
+  async exit(): Promise<number | null> {
+    if (this.#child.exitCode === null && !this.#child.signalCode) await once(this.#child, "exit");
+    return this.#child.exitCode;
+  }
+
+  /** The most memory it has ever had, in bytes. */
+  memory(): number {
+    const status = readFileSync(`/proc/${this.pid}/status`, "latin1");
+    return Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1]) * 1024;
   }
 
   /** pids of the workers there are now. */

@@ -5,7 +5,7 @@ import { type Owner, type PoolWorker, WorkerPool } from "../../../qmail/spawn/wo
 import type { Listener } from "../../../qmail/spawn/worker-process.ts";
 
 const OK: Report = { status: "K", text: "" };
-const MESSAGE = { size: 0, inline: Buffer.alloc(0), fd: -1 };
+const open = () => ({ size: 0, inline: Buffer.alloc(0), fd: -1 });
 
 /** A worker that finishes when it is told to. */
 class FakeWorker implements PoolWorker {
@@ -66,7 +66,7 @@ function pool(idleMax: number) {
   });
   const deliver = (uid: number, gid = 100) => {
     const { promise, resolve } = Promise.withResolvers<Report>();
-    made.deliver({ uid, gid }, { fields: [], message: MESSAGE }, { done: resolve });
+    made.deliver({ uid, gid }, { fields: [], open }, { done: resolve });
     return promise;
   };
   const living = () => workers.filter(({ ended }) => !ended);

@@ -14,15 +14,21 @@ import { lacks, run } from "../../site/_site.ts";
 class Home {
   readonly path = mkdtempSync(join(tmpdir(), "qmailctl-account-"));
   readonly #children: ChildProcess[] = [];
+  readonly #fifos: number[] = [];
 
   constructor(...services: readonly string[]) {
     mkdirSync(join(this.path, "run"));
     writeFileSync(join(this.path, "run/supervise.lock"), "");
-    for (const name of services) spawnSync("mkfifo", [join(this.path, `run/log.${name}`)]);
+    for (const name of services) {
+      const path = join(this.path, `run/log.${name}`);
+      spawnSync("mkfifo", [path]);
+      // A supervisor could read it.
+      this.#fifos.push(openSync(path, "r+"));
+    }
   }
 
   /** A group of its own with `script` in a shell; its standard error and output are `file` of the home, opened so. */
-  async spawn(file: string, script: string, flags: "r" | "r+" = "r+"): Promise<number> {
+  async spawn(file: string, script: string, flags: "r" | "r+" | "w" | "a" = "a"): Promise<number> {
     const fd = openSync(join(this.path, "run", file), flags);
     const child = spawn("/bin/sh", ["-c", `echo; ${script}`], {
       detached: true,
@@ -42,6 +48,7 @@ class Home {
         // Gone.
       }
     }
+    for (const fd of this.#fifos) closeSync(fd);
     rmSync(this.path, { recursive: true, force: true });
   }
 }
@@ -80,9 +87,9 @@ test("account(): a group belongs to it with those who hold nothing, and without 
 
 test("account(): who has opened a FIFO himself is not ours", async () => {
   using home = new Home("qmail-send");
-  const holder = openSync(join(home.path, "run/log.qmail-send"), "r+");
-  await home.spawn("log.qmail-send", "exec sleep 60", "r");
-  closeSync(holder);
+  for (const flags of ["r", "r+", "w"] as const) {
+    await home.spawn("log.qmail-send", "exec sleep 60", flags);
+  }
   assert.deepEqual(account(home.path), { supervisor: null, helpers: [], services: [] });
 });
 

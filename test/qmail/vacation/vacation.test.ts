@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { whyNot } from "../../../qmail/vacation/decide.ts";
 import { reply } from "../../../qmail/vacation/reply.ts";
 import { settingsIn, vacation } from "../../../qmail/vacation/vacation.ts";
-import { FakeQueue, makeHome, NOW, world } from "../inject/world.ts";
+import { CONTROL, FakeQueue, makeHome, NOW, world } from "../inject/world.ts";
 
 const qmail = makeHome();
 
@@ -28,16 +28,20 @@ async function run(
     sender = "ann@x.y",
     now = NOW,
     fake = new FakeQueue(),
+    recipient = "joe@h.test",
+    installation = qmail,
   }: {
     args?: string[];
     message?: string;
     sender?: string;
     now?: number;
     fake?: FakeQueue;
+    recipient?: string;
+    installation?: string;
   } = {},
 ) {
-  const env = { HOME: home, USER: "joe", RECIPIENT: "joe@h.test", SENDER: sender };
-  const context = { ...world(qmail, message, { env, fake }), now };
+  const env = { HOME: home, USER: "joe", RECIPIENT: recipient, SENDER: sender };
+  const context = { ...world(installation, message, { env, fake }), now };
   const outcome = await vacation(args, context);
   return { ...outcome, fake };
 }
@@ -216,3 +220,39 @@ test("without a message file nothing is answered and nobody is noted", async () 
 });
 
 after(() => rmSync(qmail, { recursive: true, force: true }));
+
+/** Mail for a virtual domain: what came to qmail-local, and who it was written to. */
+const VIRTUAL: readonly (readonly [recipient: string, written: string])[] = [
+  ["joe-ann@dom.test", "ann@dom.test"],
+  ["joe-ann@DOM.test", "ann@DOM.test"],
+  ["joe-a-n-n@dom.test", "a-n-n@dom.test"],
+  ["joe-x-ann@sub.above.test", "ann@sub.above.test"],
+  ["jim-sales@one.test", "sales@one.test"],
+  ["joe-ann@local.test", "joe-ann@local.test"],
+  ["bob-ann@dom.test", "bob-ann@dom.test"],
+  ["joe-ann@except.above.test", "joe-ann@except.above.test"],
+];
+
+for (const [recipient, written] of VIRTUAL) {
+  test(`an answer for ${recipient} is from ${written}, and so addressed`, async () => {
+    using user = away();
+    const virtualdomains =
+      "dom.test:joe\n.above.test:joe-x\nexcept.above.test:\nsales@one.test:jim";
+    const installation = makeHome({ ...CONTROL, virtualdomains });
+    const message = MESSAGE.replace("joe@h.test", written);
+    const result = await run(user.home, { recipient, installation, message });
+    assert.equal(result.message, "answered");
+    assert.match(result.fake.message ?? "", new RegExp(`^From: ${written}$`, "m"));
+    const other = MESSAGE.replace("joe@h.test", "other@dom.test");
+    const not = await run(user.home, { recipient, installation, message: other, sender: "b@x.y" });
+    assert.equal(not.message, "not answered: it is not addressed to the user");
+  });
+}
+
+test("a message file with network line endings and a BOM", async () => {
+  using user = away("\ufeffSubject: Away\r\nX-Note: folded\r\n line\r\n\r\nI am\r\naway.\r\n");
+  const text = (await run(user.home)).fake.message ?? "";
+  assert.match(text, /^Subject: Away\nX-Note: folded\n line\n/m);
+  assert.match(text, /\n\nI am\naway\.\n$/);
+  assert.doesNotMatch(text, /\r|\xef\xbb/);
+});
