@@ -64,6 +64,14 @@ const ODDITIES: Readonly<Record<string, (path: string) => void>> = {
   },
 };
 
+/** What cannot even be opened; the rest cannot be read. */
+const HOW: Readonly<Record<string, string>> = {
+  "a link to a file that is not his": "unable to open",
+  "a link to nothing": "unable to open",
+  "a link to itself": "unable to open",
+  "a file that is closed to us": "unable to open",
+};
+
 /** Root may read everything: these he may not. */
 const CLOSED = new Set<string>();
 
@@ -256,7 +264,10 @@ for (const [what, make] of Object.entries(ODDITIES)) {
       told(lines)
         .map((line) => line.replace(/: .*$/, ""))
         .sort(),
-      ["trouble reading todo/5", "trouble reading todo/9999999999"],
+      [
+        `${HOW[what] ?? "trouble reading"} todo/5`,
+        `${HOW[what] ?? "trouble reading"} todo/9999999999`,
+      ],
     );
     for (const line of lines) assert.match(line, /^[ -~]*\n$/);
   });

@@ -1,6 +1,7 @@
 /** `qmailctl queue export`: messages as mbox, as files, or with everything that the queue knows of them. */
 
 import { closeSync, mkdirSync, openSync, unlinkSync, writeSync } from "node:fs";
+import { EXIT } from "../../qmail/exit.ts";
 import { systemReason } from "../../qmail/system-reason.ts";
 import { CommandError, type Output, UsageError } from "../output.ts";
 import { emlFile, mboxEntry, tarEnd, tarEntries } from "./export-forms.ts";
@@ -118,7 +119,8 @@ function* opened({ home, selection, output }: ExportOptions): Generator<OpenMess
       closeSync(message.fd);
     }
   }
-  oddities.tell(output);
+  // A backup that is not whole must not look so to a script.
+  if (oddities.tell(output)) process.exitCode = EXIT.soft;
 }
 
 function create(path: string): number {

@@ -16,14 +16,15 @@ export class Oddities {
     if (this.#first.length < NAMED_MAX) this.#first.push(odd);
   };
 
-  /** Says what was passed over, if anything was. */
-  tell(output: Output): void {
-    if (this.#count === 0) return;
+  /** Says what was passed over; true when something was. */
+  tell(output: Output): boolean {
+    if (this.#count === 0) return false;
     for (const { path, reason } of this.#first) {
       output.note(`queue/${path} was passed over: ${reason}`);
     }
     const more = this.#count - this.#first.length;
     const others = more > 0 ? `${count(more, "more name")} passed over; ` : "";
     output.note(`${others}what is wrong with the queue says: qmailctl queue check`);
+    return true;
   }
 }

@@ -122,8 +122,9 @@ export class NoFileError extends Error {
   readonly path: string;
   readonly reason: string;
 
-  constructor(path: string, reason: string) {
-    super(`"${path}": ${reason}`);
+  /** `cause`: why it could not even be opened. */
+  constructor(path: string, reason: string, cause?: unknown) {
+    super(`"${path}": ${reason}`, { cause });
     this.path = path;
     this.reason = reason;
   }
@@ -154,7 +155,7 @@ export function openFile(path: string): OpenedFile {
     fd = openItself({ path: fsPath(path), isOurs: false });
   } catch (error) {
     const reason = REASONS[(error as NodeJS.ErrnoException).code ?? ""];
-    throw reason === undefined ? error : new NoFileError(path, reason);
+    throw reason === undefined ? error : new NoFileError(path, reason, error);
   }
   const stat = fstatSync(fd);
   if (stat.isFile()) return { fd, stat };

@@ -156,14 +156,14 @@ export class Todo {
   }
 
   /** Once: it is found at each reading. */
-  #tellOdd({ path, reason }: NoFileError): void {
+  #tellOdd({ path, reason, cause }: NoFileError): void {
     const name = path.slice(this.#context.queue.length + 1);
     if (this.#told.has(name) || this.#told.size > TOLD_MAX) return;
     this.#told.add(name);
     const line =
       this.#told.size > TOLD_MAX
         ? "trouble reading more in todo: qmailctl queue check names all"
-        : `trouble reading ${name}: ${reason}`;
+        : `${cause ? "unable to open" : "trouble reading"} ${name}: ${reason}`;
     this.#context.log(log.warning(line));
   }
 

@@ -479,7 +479,7 @@ const AT_START: readonly (readonly [string, (rig: SendRig) => string])[] = [
     (rig) => {
       const id = rig.mess();
       symlinkSync(id, rig.path("todo", id));
-      return `warning: unable to open todo/${id}`;
+      return `warning: unable to open todo/${id}: it is a symbolic link`;
     },
   ],
   [
@@ -487,7 +487,7 @@ const AT_START: readonly (readonly [string, (rig: SendRig) => string])[] = [
     (rig) => {
       const id = rig.mess();
       mkdirSync(rig.path("todo", id));
-      return `warning: trouble reading todo/${id}`;
+      return `warning: trouble reading todo/${id}: it is a directory`;
     },
   ],
   [
