@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import fc from "fast-check";
+import { programPath } from "../../../qmail/programs.ts";
 import { compileRules, RuleError } from "../../../qmail/tcpserver/compile.ts";
 import { canonicalAddress, networkKey, networkKeys } from "../../../qmail/tcpserver/keys.ts";
-import { programPath } from "../../../qmail/programs.ts";
 import { type Client, followRules, Rules } from "../../../qmail/tcpserver/rules.ts";
 import { tcprules } from "../../../qmail/tcpserver/tcprules.ts";
 
