@@ -54,6 +54,14 @@ test("explain says what would become of an address, and exits by it", async () =
   assert.equal(far.code, 0);
   assert.match(far.stdout, /route +through relay\.test, port 2525 +control\/smtproutes:1/);
 
+  // Nobody knows where such mail is to go.
+  writeFileSync(join(site.home, "control/smtproutes"), "wrong.test: relay.test\n");
+  const wrong = await explain("x@wrong.test");
+  assert.match(
+    wrong.stdout,
+    /route +nowhere, until it is mended: " relay\.test" is no host +control\/smtproutes:1/,
+  );
+
   const virtual = await explain("x@virtual.test");
   assert.equal(virtual.code, 100);
   assert.match(virtual.stdout, /virtual\.test is virtual: you-x@virtual\.test/);
