@@ -44,6 +44,7 @@ export class Link {
   #out: Buffer[] = [];
   #outBytes = 0;
   #flushing = false;
+  #drained: Promise<void> | null = null;
   #lastFlush = 0;
   /** What has come and is not heard yet: the beginning of a frame, or what came after `pause`. */
   #kept: Buffer = NONE;
@@ -91,15 +92,18 @@ export class Link {
   drained(): Promise<void> {
     this.#flush();
     if (this.#closed || this.#socket.writableLength === 0) return Promise.resolve();
-    return new Promise((resolve) => {
+    // One for all who wait: they may be many.
+    this.#drained ??= new Promise((resolve) => {
       const done = () => {
         this.#socket.off("drain", done);
         this.#socket.off("close", done);
+        this.#drained = null;
         resolve();
       };
       this.#socket.on("drain", done);
       this.#socket.on("close", done);
     });
+    return this.#drained;
   }
 
   /** Sends one frame whose payload is the given parts one after another. Parts must not change afterwards. */
