@@ -18,6 +18,7 @@ export class Deadline {
   #timer: NodeJS.Timeout | null = null;
   /** When the timer fires. */
   #fires = Number.POSITIVE_INFINITY;
+  #closed = false;
 
   /** `over` is called each time that the time is up; `now` in milliseconds. */
   constructor(over: () => void, now = clock) {
@@ -32,6 +33,7 @@ export class Deadline {
 
   /** So many milliseconds are left from now on; Infinity: nobody is waited for. */
   allow(ms: number): void {
+    if (this.#closed) return;
     this.#due = this.#now() + ms;
     this.#arm();
   }
@@ -48,8 +50,9 @@ export class Deadline {
     this.extend(0, ms);
   }
 
-  /** For good. */
+  /** For good: what comes back late to somebody who has gone waits for nobody any more. */
   close(): void {
+    this.#closed = true;
     this.#due = Number.POSITIVE_INFINITY;
     this.#clear();
   }

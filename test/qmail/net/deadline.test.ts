@@ -89,5 +89,9 @@ test("Deadline: closed for good", (t) => {
   deadline.allow(10);
   deadline.close();
   pass(100);
+  // What comes back late, as an answer that was being written, starts nothing.
+  deadline.allow(10);
+  deadline.extend(10, 100);
+  pass(100);
   assert.equal(over(), 0);
 });
