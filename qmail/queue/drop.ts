@@ -32,6 +32,8 @@ import { DROP_DIRECTORY, DROP_NAME, ENVELOPE_MAX, OSSIFIED_SECONDS } from "./pro
 const MAGIC = "qmaildrop 1\n";
 const TRAILER = 20 + MAGIC.length;
 const CHUNK = 64 * 1024;
+/** Envelopes longer than this are long. */
+const LONG = 1 << 20;
 const TAKEN_MAX = 1000;
 /** Lines for the log in one look. */
 const TOLD_MAX = 20;
@@ -108,6 +110,8 @@ export class Drops {
   readonly #directory: string;
   readonly #memory = new DropMemory();
   readonly #warnings = new Warnings();
+  /** Long envelopes are taken in one after another, since each is in memory as a whole. */
+  #long: Promise<unknown> = Promise.resolve();
   /** The last files taken in: one asked for twice (at start, by name and by reading) counts once. */
   readonly #taken = new Map<string, Promise<void>>();
 
@@ -244,13 +248,19 @@ export class Drops {
   async #copy(fd: number, stat: Stats, qp: number): Promise<Queued> {
     const trailer = readTrailer(fd, stat.size);
     if (!trailer) throw new BrokenDropError("cannot take in a drop file: it is not complete");
-    const intake = new Intake(this.#context, this.#source(stat.uid), qp);
-    try {
-      return await intake.commit(await this.#copyBytes(fd, trailer, intake));
-    } catch (error) {
-      intake.abort();
-      throw error;
-    }
+    const copy = async () => {
+      const intake = new Intake(this.#context, this.#source(stat.uid), qp);
+      try {
+        return await intake.commit(await this.#copyBytes(fd, trailer, intake));
+      } catch (error) {
+        intake.abort();
+        throw error;
+      }
+    };
+    if (trailer.envelopeSize <= LONG) return copy();
+    const copied = this.#long.then(copy);
+    this.#long = copied.catch(() => {});
+    return copied;
   }
 
   /** Hands the message over; resolves with its envelope. */

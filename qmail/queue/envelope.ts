@@ -5,6 +5,8 @@
 
 /** qmail-queue refuses an address of so many bytes or more (exit 11). */
 export const ADDRESS_MAX = 1003;
+/** So many recipients of one message: all that handle it have them in memory at once (exit 51). */
+export const RECIPIENTS_MAX = 1_000_000;
 /** No address has one (RFC 5321 section 4.1.2): on its way it would end a line, and what follows would be a command (exit 31). */
 const CONTROL = /[^ -~\x80-\xff]/;
 
@@ -21,8 +23,8 @@ export interface Todo extends Envelope {
 }
 
 export class EnvelopeError extends Error {
-  /** "format" for what is not an envelope, "end" for one cut short; of an address: "address" for too long, "control" for a byte. */
-  readonly reason: "format" | "address" | "control" | "end";
+  /** "format" for what is not an envelope, "end" for one cut short; of an address: "address" for too long, "control" for a byte; "many" for recipients. */
+  readonly reason: "format" | "address" | "control" | "end" | "many";
   constructor(reason: EnvelopeError["reason"], message: string) {
     super(message);
     this.reason = reason;
@@ -54,6 +56,9 @@ export function parseAnyEnvelope(bytes: Buffer): Envelope {
   let at = sender.length + 2;
   while (text[at] !== "\0") {
     const recipient = address(text, at, "T");
+    if (recipients.length === RECIPIENTS_MAX) {
+      throw new EnvelopeError("many", `more than ${RECIPIENTS_MAX} recipients`);
+    }
     recipients.push(recipient);
     at += recipient.length + 2;
   }

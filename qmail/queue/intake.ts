@@ -41,6 +41,7 @@ export const ENVELOPE_CODES: Readonly<Record<EnvelopeError["reason"], number>> =
   control: QQ.rejected,
   format: QQ.badEnvelope,
   end: QQ.readError,
+  many: QQ.noMemory,
 };
 
 /** Who puts a message in. */

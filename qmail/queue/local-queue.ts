@@ -24,7 +24,7 @@ import { syncDirectory } from "../files/atomic.ts";
 import { heard } from "../net/frames.ts";
 import { Link } from "../net/link.ts";
 import { dropName, formatTrailer } from "./drop.ts";
-import { formatEnvelope, isAddress } from "./envelope.ts";
+import { formatEnvelope, isAddress, RECIPIENTS_MAX } from "./envelope.ts";
 import { programQueue } from "./program-queue.ts";
 import { DROP_DIRECTORY, ENVELOPE_MAX, FRAME, FROM_SERVER, LOCAL_SOCKET } from "./protocol.ts";
 import { type Qmail, type QueueDoor, type QueueResult, queueFailure } from "./qmail.ts";
@@ -86,7 +86,8 @@ class DropQmail implements Qmail {
 
   async close(sender: string, recipients: readonly string[]): Promise<QueueResult> {
     const envelope = formatEnvelope({ sender, recipients });
-    if (envelope.length > ENVELOPE_MAX) this.#code ||= QQ.noMemory;
+    const tooLong = envelope.length > ENVELOPE_MAX || recipients.length > RECIPIENTS_MAX;
+    if (tooLong) this.#code ||= QQ.noMemory;
     // Without a server the file would be promised here, and never taken in there.
     if (![sender, ...recipients].every(isAddress)) this.#code ||= QQ.rejected;
     this.#attempt(QQ.writeError, () => {

@@ -99,7 +99,7 @@ export const DROP_DIRECTORY = "drop";
 /** In the queue directory as long as a repair is not at its end: then nobody may send (INTERNALS.md, "Repair"). */
 export const REPAIR_DIRECTORY = "repair";
 
-/** The longest envelope taken, in bytes: millions of recipients of ordinary length. */
+/** The longest envelope taken, in bytes: as many recipients of ordinary length as may be. */
 export const ENVELOPE_MAX = 64 << 20;
 
 /** A message being put in takes at most this long, or is given up (C qmail: DEATH). */

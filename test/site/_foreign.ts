@@ -80,7 +80,7 @@ export class ForeignHome implements Disposable {
       chownSync(path, kind === "mess" ? uid.qmailq : uid.qmails, IDS.gid.qmail);
       utimesSync(path, 1_700_000_000, 1_700_000_000);
     }
-    return { id, made: 1_700_000_000_000 };
+    return { id, made: 1_700_000_000_000_000 };
   }
 
   /** Puts a link to `target` in the place of `name`, as the owner of its directory may; what was there is kept aside. */

@@ -39,7 +39,7 @@ async function flood(site: Site, sender: string, stopped: () => boolean) {
   return accepted;
 }
 
-for (const sleeper of ["qmail-queue", "qmail-lspawn"]) {
+for (const sleeper of ROUNDS > 1 ? ["qmail-queue", "qmail-lspawn"] : ["qmail-queue"]) {
   test(`${sleeper} stopped, its qmail-send killed: nothing is lost, mail goes on (${ROUNDS})`, async () => {
     await using site = await makeSite({
       aliases: { one: "./one/Maildir/", two: "./two/Maildir/", postmaster: "one" },

@@ -103,8 +103,11 @@ test("two things under way at once: nothing is lost, and nobody gets what was no
   assert.ok(totals.accepted > 300 && totals.arrived > 1000, describe(totals));
 });
 
+/** Each takes up to a minute: so many of them, or with QMAILCTL_TEST_LONG=1 all. */
+const TAKEN_OUT = process.env.QMAILCTL_TEST_LONG ? Number.POSITIVE_INFINITY : 3;
+
 test("a fix that is taken out is missed", async (t) => {
-  for (const name of Object.keys(MUTATIONS)) {
+  for (const name of Object.keys(MUTATIONS).slice(0, TAKEN_OUT)) {
     await t.test(name, async () => {
       const result = await roundsWithout(ORDERS, name);
       removeKept(result.violations);

@@ -2,14 +2,17 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { dropName } from "../../../qmail/queue/drop.ts";
+import { crc32 } from "node:zlib";
+import { QQ } from "../../../qmail/exit.ts";
+import { dropName, formatTrailer } from "../../../qmail/queue/drop.ts";
 import { dropQueue } from "../../../qmail/queue/local-queue.ts";
 import {
+  ENVELOPE_MAX,
   FRAME,
   FROM_NETWORK,
   LOCAL_SOCKET,
@@ -148,6 +151,23 @@ test("3,000 drops that are not there have a few lines in the log, each clean", a
   // Thirty at once, one a second, and the number of the rest.
   assert.ok(lines.length > 0 && lines.length < 300, `${lines.length} lines`);
   for (const line of lines) assert.match(line, /^warning: qmail-queue: [ -~]*$/);
+});
+
+test("a drop with as many recipients as bytes allow holds nobody up", async () => {
+  await using rig = new DoorRig();
+  await rig.start();
+  const before = peakMemory(rig.server);
+  const envelope = Buffer.alloc(ENVELOPE_MAX - 100, "Tx\0");
+  envelope.write("Fx\0");
+  const name = `${dropName()}.msg`;
+  const trailer = formatTrailer({ size: 0, envelopeSize: envelope.length, sum: crc32(envelope) });
+  writeFileSync(join(rig.home, "drop", name), Buffer.concat([envelope, trailer]));
+  const socket = await rig.come(LOCAL_SOCKET);
+  socket.write(rawFrame(FRAME.drop.type, 1, name));
+  const [answer] = (await once(socket, "data")) as [Buffer];
+  assert.equal(answer[9], QQ.noMemory);
+  const grown = peakMemory(rig.server) - before;
+  assert.ok(grown < 500 * MIB, `${grown} bytes`);
 });
 
 test("whatever network daemons say, and however little they read, the queue server lives", async () => {

@@ -13,6 +13,7 @@ import {
   parseAnyEnvelope,
   parseEnvelope,
   parseTodo,
+  RECIPIENTS_MAX,
 } from "../../../qmail/queue/envelope.ts";
 import { fmtqfn, isMessId, messIdOf, splitOf } from "../../../qmail/queue/fmtqfn.ts";
 import {
@@ -203,4 +204,14 @@ test("exit codes of qmail-queue become what C qmail says of them", () => {
   const custom = queueFailure(82, "Dspam is not welcome");
   assert.deepEqual([custom.permanent, custom.text], [true, "spam is not welcome"]);
   assert.equal(queueFailure(82, "x").text, "qq temporary problem (#4.3.0)");
+});
+
+test("recipients that nobody could have in memory at once are refused", () => {
+  const envelope = (count: number) =>
+    Buffer.concat([Buffer.from("F\0"), Buffer.alloc(3 * count, "Tx\0"), Buffer.from("\0")]);
+  assert.equal(parseEnvelope(envelope(RECIPIENTS_MAX)).recipients.length, RECIPIENTS_MAX);
+  assert.throws(
+    () => parseEnvelope(envelope(RECIPIENTS_MAX + 1)),
+    (error) => error instanceof EnvelopeError && error.reason === "many",
+  );
 });

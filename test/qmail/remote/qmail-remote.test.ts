@@ -22,6 +22,9 @@ function running(control: Readonly<Record<string, string>>) {
   const here = near({ ...control, dnsservers: "127.0.0.1:1" });
   const clockFile = join(here.home, "clock");
   writeFileSync(clockFile, "0");
+  // A worker is started in the home.
+  const back = process.cwd();
+  process.chdir(here.home);
   const it = new WorkerProcess(
     {
       program: programPath("remote/qmail-remote"),
@@ -32,6 +35,7 @@ function running(control: Readonly<Record<string, string>>) {
     },
     { status: "Z", text: "crashed\n" },
   );
+  process.chdir(back);
   let lastId = 0;
   return {
     it,
